@@ -1,0 +1,47 @@
+"""Random detections and objects for the tests of the evaluation, with all that can go wrong in them."""
+
+import numpy as np
+import torch
+
+LABEL_MAP = {"background": 0, "bird": 1, "cat": 2, "dog": 3, "sofa": 4}
+
+
+def random_case(seed, n_images=12, n_classes=4, n_detections=12, apart=False):
+    """The seven arguments of `calculate_mAP`: whole-pixel boxes, scores that tie, images without objects or
+    detections. The last class has no objects and the one before has only difficult ones.
+
+    apart: objects stand 100 pixels apart, so that no detection reaches two of them.
+    """
+    rng = np.random.default_rng(seed)
+    names = list(LABEL_MAP)[1 : n_classes + 1]
+    case = tuple([] for _ in range(6))
+    for _ in range(n_images):
+        n_true, n_det = rng.integers(0, 5), rng.integers(0, n_detections + 1)
+        true_boxes = _boxes_apart(rng, n_true) if apart else _boxes(rng, n_true)
+        true_labels = rng.integers(1, max(2, n_classes), n_true)
+        difficult = (true_labels == n_classes - 1) | (rng.random(n_true) < 0.2)
+        det_boxes, det_labels = _boxes(rng, n_det), rng.integers(1, n_classes + 1, n_det)
+        if n_true:
+            near = rng.random(n_det) < 0.8
+            of = rng.integers(0, n_true, n_det)
+            det_boxes[near] = (true_boxes[of] + rng.integers(-5, 6, (n_det, 4)))[near]
+            right = near & (rng.random(n_det) < 0.7)
+            det_labels[right] = true_labels[of][right]
+        scores = rng.integers(1, 8, n_det) / 8
+        for values, new in zip(
+            case, (det_boxes, det_labels, scores, true_boxes, true_labels, difficult.astype(int)), strict=True
+        ):
+            values.append(torch.from_numpy(np.ascontiguousarray(new)))
+    for k in (0, 2, 3):
+        case[k][:] = [tensor.float() for tensor in case[k]]
+    return (*case, {"background": 0} | {name: LABEL_MAP[name] for name in names})
+
+
+def _boxes(rng, n):
+    corner = rng.integers(0, 60, (n, 2))
+    return np.hstack([corner, corner + rng.integers(10, 50, (n, 2))])
+
+
+def _boxes_apart(rng, n):
+    corner = 100 * np.stack([np.arange(n), np.zeros(n, dtype=int)], axis=1)
+    return np.hstack([corner, corner + rng.integers(15, 60, (n, 2))])
