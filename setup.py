@@ -1,0 +1,17 @@
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "plots": ["matplotlib"],
+    "eval": ["pycocotools"],
+    "dev": ["pytest", "hypothesis", "ruff", "matplotlib", "pycocotools", "torchmetrics"],
+}
+
+setup(
+    name="ssd300",
+    version="0.1.0",
+    description="SSD300, the single-shot multibox detector, from scratch on PyTorch",
+    python_requires=">=3.10",
+    packages=find_packages(include=["ssd", "ssd.*"]),
+    install_requires=["torch>=2.6", "torchvision>=0.21", "numpy", "pillow>=10.1", "tqdm"],
+    extras_require=EXTRAS,
+)

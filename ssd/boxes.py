@@ -1,0 +1,41 @@
+"""Box coding: pure functions on tensors whose last dimension holds a box.
+
+xy: (x_min, y_min, x_max, y_max). cxcy: (centre x, centre y, width, height). Both in fractions of the image.
+IoU is `torchvision.ops.box_iou`.
+"""
+
+import torch
+
+
+def xy_to_cxcy(xy):
+    """Corner boxes (..., 4) -> centre-size boxes (..., 4)."""
+    low, high = xy[..., :2], xy[..., 2:]
+    return torch.cat([(low + high) / 2, high - low], dim=-1)
+
+
+def cxcy_to_xy(cxcy):
+    """Centre-size boxes (..., 4) -> corner boxes (..., 4)."""
+    centre, half = cxcy[..., :2], cxcy[..., 2:] / 2
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def encode(xy, priors_cxcy, variances=(0.1, 0.2)):
+    """Offsets that move each prior onto its box (paper, equation 2, divided by the release's variances).
+
+        g_c = (c - c_prior) / (size_prior * variances[0])
+        g_s = log(size / size_prior) / variances[1]
+
+    xy: (..., 4) corner boxes with positive sizes. priors_cxcy: (..., 4), broadcast against them.
+    Returns (..., 4). The inverse is `decode`.
+    """
+    box = xy_to_cxcy(xy)
+    centre = (box[..., :2] - priors_cxcy[..., :2]) / (priors_cxcy[..., 2:] * variances[0])
+    size = (box[..., 2:] / priors_cxcy[..., 2:]).log() / variances[1]
+    return torch.cat([centre, size], dim=-1)
+
+
+def decode(offsets, priors_cxcy, variances=(0.1, 0.2)):
+    """Corner boxes (..., 4) that offsets (..., 4) make of the priors (..., 4). The inverse of `encode`."""
+    centre = priors_cxcy[..., :2] + offsets[..., :2] * variances[0] * priors_cxcy[..., 2:]
+    size = priors_cxcy[..., 2:] * (offsets[..., 2:] * variances[1]).exp()
+    return cxcy_to_xy(torch.cat([centre, size], dim=-1))

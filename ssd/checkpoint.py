@@ -1,0 +1,81 @@
+"""The checkpoint file: one `.pth` of state dicts and plain containers, safe to read. No other module knows its format.
+
+    {"format": "ssd300", "version": 1, "config": SSDConfig as a dict, "model": state dict,
+     "training": what a run needs to go on, or None}
+"""
+
+import os
+import pickle
+from pathlib import Path
+
+import torch
+
+from ssd.config import SSDConfig
+from ssd.errors import InputError
+from ssd.model import SSD300
+
+FORMAT, VERSION = "ssd300", 1
+
+
+def save_checkpoint(path, model, training=None):
+    """Write a checkpoint. The file at `path` is replaced at once by a complete one, or stays as it was.
+
+    model: an `SSD300`. training: state of a training run, plain containers and tensors (see `load_training_state`).
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": model.config.to_dict(),
+        "model": model.state_dict(),
+        "training": training,
+    }
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path, device="cpu"):
+    """The model of a checkpoint, with its `.config`, in evaluation mode and float32.
+
+    Raises InputError where the file is missing, damaged or no checkpoint of ours.
+    """
+    content = _read(path)
+    try:
+        model = SSD300(SSDConfig.from_dict(content["config"]))
+        model.load_state_dict(content["model"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: a checkpoint whose contents do not fit ({_first_line(error)})") from None
+    return model.to(device).eval()
+
+
+def load_training_state(path):
+    """What `save_checkpoint` was given as `training`. Raises InputError, also where that was nothing."""
+    training = _read(path).get("training")
+    if training is None:
+        raise InputError(f"{path}: holds a model without the state of its training, which cannot go on from it")
+    return training
+
+
+def _read(path):
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such checkpoint") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged, or not a checkpoint ({_first_line(error)})") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: not a checkpoint of this project")
+    if content.get("version") != VERSION:
+        raise InputError(f"{path}: checkpoint version {content.get('version')}, this program reads {VERSION}")
+    return content
+
+
+def _first_line(error):
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

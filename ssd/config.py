@@ -1,0 +1,140 @@
+"""`SSDConfig`: everything that gives a model's tensors their meaning."""
+
+from dataclasses import asdict, dataclass
+from math import sqrt
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+BACKBONES = ("vgg16", "vgg16_bn")
+CLIPS = ("all", "size", "none")
+
+# The three published prior tables differ in their scales and in the order of the priors of a cell (the order of the
+# prediction channels). A ratio is width / height; "extra" is the larger square.
+SCALES = (0.1, 0.2, 0.375, 0.55, 0.725, 0.9)
+LAST_EXTRA = 1.0
+ORDER = (1, "extra", 2, 3, 1 / 2, 1 / 3)
+CAFFE_PIXELS = (30, 60, 111, 162, 213, 264, 315)
+CAFFE_STEPS = (8, 16, 32, 64, 100, 300)
+CAFFE_ORDER = (1, "extra", 2, 1 / 2, 3, 1 / 3)
+TORCHVISION_SCALES = (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05)
+
+
+def prior_sizes(scales, extras, order):
+    """The (width, height) of each prior of a cell, for each of the six maps, as fractions of the image.
+
+    A prior of scale s and ratio r is s sqrt(r) wide and s / sqrt(r) high (paper, section 2.2). The ratios 3 and 1/3
+    are left out on the first map and the last two, which have four priors a cell.
+
+    scales: s of each map. extras: side of each map's extra square. order: the ratios in channel order.
+    """
+    sizes = []
+    for k, (scale, extra) in enumerate(zip(scales, extras, strict=True)):
+        ratios = [r for r in order if k in (1, 2, 3) or r not in (3, 1 / 3)]
+        sizes.append(
+            tuple((extra, extra) if r == "extra" else (scale * sqrt(r), scale / sqrt(r)) for r in ratios)
+        )  # fmt: skip
+    return tuple(sizes)
+
+
+def _geometric_means(scales):
+    return tuple(sqrt(a * b) for a, b in zip(scales, scales[1:], strict=False))
+
+
+def _fractions(pixels):
+    return tuple(p / 300 for p in pixels)
+
+
+@dataclass(frozen=True)
+class SSDConfig:
+    """The facts without which the numbers in a model's tensors cannot be read. Saved in every checkpoint.
+
+    class_names: the objects' classes, in the order of their labels 1, 2, ... (label 0 is the background).
+    backbone: "vgg16", or "vgg16_bn" with batch normalisation.
+    input_size: side of the square input, pixels.
+    feature_maps: cells along each side of each map.
+    steps: distance between the centres of neighbouring cells of each map, as a fraction of the image.
+    prior_sizes: for each map the (width, height) of its priors in channel order, as fractions of the image.
+    clip: which centre-size numbers of a prior are clamped to [0, 1]: "all", "size" (width and height) or "none".
+    variances: divisors of the centre and the size offsets.
+    mean, std: of the input's red, green and blue, in units of 0-1 RGB.
+    """
+
+    class_names: tuple[str, ...] = VOC_CLASSES
+    backbone: str = "vgg16"
+    input_size: int = 300
+    feature_maps: tuple[int, ...] = (38, 19, 10, 5, 3, 1)
+    steps: tuple[float, ...] = (1 / 38, 1 / 19, 1 / 10, 1 / 5, 1 / 3, 1.0)
+    prior_sizes: tuple[tuple[tuple[float, float], ...], ...] = prior_sizes(
+        SCALES, (*_geometric_means(SCALES), LAST_EXTRA), ORDER
+    )
+    clip: str = "all"
+    variances: tuple[float, float] = (0.1, 0.2)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, _as_tuples(value))
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone is {self.backbone!r}, must be one of {', '.join(BACKBONES)}")
+        if self.clip not in CLIPS:
+            raise ValueError(f"clip is {self.clip!r}, must be one of {', '.join(CLIPS)}")
+        if not len(self.feature_maps) == len(self.steps) == len(self.prior_sizes) == 6:
+            raise ValueError("feature_maps, steps and prior_sizes must have one entry for each of the six maps")
+
+    @classmethod
+    def caffe(cls, **changes):
+        """The authors' Caffe release: sizes and steps in whole pixels, nothing clipped, only the mean subtracted."""
+        published = {
+            "steps": _fractions(CAFFE_STEPS),
+            "prior_sizes": prior_sizes(
+                _fractions(CAFFE_PIXELS[:-1]), _fractions(_geometric_means(CAFFE_PIXELS)), CAFFE_ORDER
+            ),
+            "clip": "none",
+            "mean": tuple(value / 255 for value in (123, 117, 104)),
+            "std": (1 / 255,) * 3,
+        }
+        return cls(**published | changes)
+
+    @classmethod
+    def torchvision(cls, **changes):
+        """torchvision's `ssd300_vgg16`: scales of its own, widths and heights clipped."""
+        published = {
+            "steps": _fractions(CAFFE_STEPS),
+            "prior_sizes": prior_sizes(TORCHVISION_SCALES[:-1], _geometric_means(TORCHVISION_SCALES), CAFFE_ORDER),
+            "clip": "size",
+            "mean": (0.48235, 0.45882, 0.40784),
+            "std": (1 / 255,) * 3,
+        }
+        return cls(**published | changes)
+
+    @property
+    def n_classes(self):
+        """Outputs per prior: the classes and the background."""
+        return len(self.class_names) + 1
+
+    @property
+    def label_map(self):
+        """Class name -> label, the background included."""
+        return {"background": 0} | {name: label for label, name in enumerate(self.class_names, start=1)}
+
+    @property
+    def priors_per_cell(self):
+        """Number of priors at each cell of each map."""
+        return tuple(len(sizes) for sizes in self.prior_sizes)
+
+    def to_dict(self):
+        """Plain containers, for a checkpoint or JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields):
+        """The inverse of `to_dict`. Raises TypeError on a field it does not know."""
+        return cls(**fields)
+
+
+def _as_tuples(value):
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list | tuple) else value

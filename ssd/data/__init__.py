@@ -1,0 +1,7 @@
+"""Pictures and their annotations, from files to samples."""
+
+from ssd.data.dataset import PascalVOCDataset, collate
+from ssd.data.images import load_image, preprocess
+from ssd.data.lists import DataList, read_data_list, write_data_lists
+
+__all__ = ["DataList", "PascalVOCDataset", "collate", "load_image", "preprocess", "read_data_list", "write_data_lists"]

@@ -1,0 +1,171 @@
+"""The paper's data augmentation (section 3.6 and the release's sampler): first drawn, then applied.
+
+`sample_augmentation` makes every random choice for a picture; `augment` carries them out. Expansion, crop and resize
+are one window, in pixels of the picture, that the network's square input looks through; the window may reach beyond
+the picture, where it shows the mean. So each pixel is resampled once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.ops import box_iou
+
+from ssd.data.images import normalise
+
+MAX_EXPANSION = 4
+MIN_OVERLAPS = (0, 0.1, 0.3, 0.5, 0.7, 0.9, None)  # None: no crop
+CROP_TRIALS = 50
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Photometric distortion: levels added, factor on the levels, factor on the saturation, degrees of hue."""
+
+    brightness: float = 0.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0
+    contrast_last: bool = False
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to one picture. window: (x_min, y_min, x_max, y_max), pixels of the picture."""
+
+    window: tuple[float, float, float, float]
+    flip: bool = False
+    colours: Colours = Colours()
+
+
+def sample_augmentation(rng, size, boxes):
+    """Draw the augmentation of a picture.
+
+    rng: NumPy generator. size: (width, height). boxes: (n, 4) array, pixels, n may be 0.
+    """
+    colours = sample_colours(rng)
+    canvas = sample_expansion(rng, size)
+    targets = boxes if len(boxes) else np.array([[0, 0, *size]])  # without objects: the picture itself
+    window = sample_crop(rng, canvas, targets)
+    return Augmentation(window, bool(rng.random() < 0.5), colours)
+
+
+def sample_colours(rng):
+    """Each distortion with probability 1/2, in the release's ranges."""
+    brightness, contrast, saturation, hue = rng.uniform((-32, 0.5, 0.5, -18), (32, 1.5, 1.5, 18))
+    chosen = rng.random(4) < 0.5
+    return Colours(
+        brightness=brightness if chosen[0] else 0.0,
+        contrast=contrast if chosen[1] else 1.0,
+        saturation=saturation if chosen[2] else 1.0,
+        hue=hue if chosen[3] else 0.0,
+        contrast_last=bool(rng.random() < 0.5),
+    )
+
+
+def sample_expansion(rng, size):
+    """With probability 1/2 a canvas 1 to 4 times as wide and high, the picture anywhere on it; else the picture."""
+    width, height = size
+    ratio = rng.uniform(1, MAX_EXPANSION) if rng.random() < 0.5 else 1.0
+    left = rng.uniform(0, width * (ratio - 1)) if ratio > 1 else 0.0
+    top = rng.uniform(0, height * (ratio - 1)) if ratio > 1 else 0.0
+    return (-left, -top, width * ratio - left, height * ratio - top)
+
+
+def sample_crop(rng, canvas, boxes):
+    """A window of the canvas that overlaps some object by at least a random minimum IoU, or the whole canvas.
+
+    Its sides are 0.3 to 1 of the canvas's, its aspect ratio 1/2 to 2, and the centre of at least one object is in it.
+    boxes: (n, 4) array, pixels, n at least 1.
+    """
+    while True:
+        minimum = MIN_OVERLAPS[rng.integers(len(MIN_OVERLAPS))]
+        if minimum is None:
+            return canvas
+        windows = _sample_windows(rng, canvas)
+        suitable = windows[_are_suitable(windows, boxes, minimum)]
+        if len(suitable):
+            return tuple(suitable[0].tolist())
+
+
+def _sample_windows(rng, canvas):
+    low, high = np.array(canvas[:2]), np.array(canvas[2:])
+    sizes = rng.uniform(0.3, 1, (CROP_TRIALS, 2)) * (high - low)
+    starts = low + rng.random((CROP_TRIALS, 2)) * (high - low - sizes)
+    aspect = sizes[:, 0] / sizes[:, 1]
+    return np.concatenate([starts, starts + sizes], axis=1)[(aspect > 0.5) & (aspect < 2)]  # (n_windows, 4)
+
+
+def _are_suitable(windows, boxes, minimum):
+    overlaps = box_iou(torch.from_numpy(windows), torch.from_numpy(np.asarray(boxes, dtype=np.float64))).numpy()
+    inside = centres_inside(boxes, windows[:, None])  # (n_windows, n)
+    return inside.any(axis=1) & (overlaps.max(axis=1) >= minimum)
+
+
+def centres_inside(boxes, window):
+    """Which boxes (n, 4) have their centre in the window (..., 4)."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return ((centres > window[..., :2]) & (centres < window[..., 2:])).all(axis=-1)
+
+
+def augment(image, boxes, augmentation, config):
+    """Apply an augmentation.
+
+    image: PIL RGB. boxes: (n, 4) array, pixels.
+    Returns the normalised input (3, 300, 300), the boxes (n_kept, 4) in fractions of it, clipped to it, and which
+    were kept (n,): those whose centre the window shows.
+    """
+    window = np.array(augmentation.window)
+    kept = centres_inside(boxes, window)
+    boxes = (boxes[kept] - np.tile(window[:2], 2)) / np.tile(window[2:] - window[:2], 2)
+    boxes = boxes.clip(0, 1)
+
+    part, (left, top) = look_through(image, window, config.input_size)
+    part = distort(part, augmentation.colours)
+    if augmentation.flip:
+        part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        left = config.input_size - left - part.width
+        boxes = np.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], axis=1)
+    canvas = torch.zeros(3, config.input_size, config.input_size)  # 0 is the mean
+    canvas[:, top : top + part.height, left : left + part.width] = normalise(part, config)
+    return canvas, boxes, kept
+
+
+def look_through(image, window, side):
+    """The part of the picture that shows in a window scaled to `side` x `side`, and its (left, top) there.
+
+    Input pixels that the picture covers only in part are left out, so that the geometry stays exact.
+    """
+    low, scale = window[:2], side / (window[2:] - window[:2])
+    size = np.array(image.size)
+    # The rounding guards against 299.9999999 where 300 is meant; a sliver of a picture still shows one pixel.
+    first = np.ceil(((0 - low) * scale).clip(0, side - 1).round(6)).astype(int)
+    last = np.floor(((size - low) * scale).clip(1, side).round(6)).astype(int)
+    last = np.maximum(last, first + 1)
+    source = np.concatenate([first / scale + low, last / scale + low]).clip(0, np.tile(size, 2))
+    width, height = (last - first).tolist()
+    part = image.resize((width, height), Image.Resampling.BILINEAR, box=tuple(source.tolist()))
+    return part, first.tolist()
+
+
+def distort(image, colours):
+    """Photometric distortion of a PIL RGB image, in the release's order, on 8-bit levels."""
+    c = colours
+    first, last = (1.0, c.contrast) if c.contrast_last else (c.contrast, 1.0)
+    image = _change_levels(image, lambda levels: (levels + c.brightness).clip(0, 255) * first)
+    if c.saturation != 1 or c.hue != 0:
+        hue, saturation, value = image.convert("HSV").split()
+        hue = _change_levels(hue, lambda levels: (levels + c.hue * 256 / 360) % 256)
+        saturation = _change_levels(saturation, lambda levels: levels * c.saturation)
+        image = Image.merge("HSV", (hue, saturation, value)).convert("RGB")
+    return _change_levels(image, lambda levels: levels * last)
+
+
+def _change_levels(image, function):
+    levels = np.arange(256.0)
+    table = function(levels)
+    if np.array_equal(table, levels):
+        return image
+    table = table.round().clip(0, 255).astype(int).tolist()
+    return image.point(table * len(image.getbands()))

@@ -1,0 +1,60 @@
+"""Samples for training and evaluation."""
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ssd.config import SSDConfig
+from ssd.data.augmentation import augment, sample_augmentation
+from ssd.data.images import load_image, preprocess
+from ssd.data.lists import read_data_list
+
+
+class PascalVOCDataset(Dataset):
+    """The pictures of a data list as samples (image, boxes, labels, difficulties).
+
+    image: (3, 300, 300) float32, normalised. boxes: (n, 4) float32 corner fractions. labels: (n,) int64, from 1.
+    difficulties: (n,) bool. n may be 0.
+
+    data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: for the input's size and
+    normalisation; without one, the default with the data set's classes.
+    augment: draw a new augmentation for each (epoch, index), the same whenever that sample is asked for again.
+    `dataset[epoch, index]` is a sample of that epoch, `dataset[index]` one of epoch 0.
+    """
+
+    def __init__(self, data_folder, split, config=None, augment=False, seed=0):
+        data = read_data_list(data_folder, split)
+        self.images, self.objects, self.class_names = data.images, data.objects, data.class_names
+        self.config = config or SSDConfig(class_names=self.class_names)
+        self.augment = augment
+        self.seed = seed
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, key):
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        image, objects = load_image(self.images[index]), self.objects[index]
+        boxes = np.array(objects["boxes"], dtype=np.float64).reshape(-1, 4)
+        labels = np.array(objects["labels"], dtype=np.int64)
+        difficulties = np.array(objects["difficulties"], dtype=bool)
+        if self.augment:
+            rng = np.random.default_rng((self.seed, epoch, index))
+            augmentation = sample_augmentation(rng, image.size, boxes)
+            image, boxes, kept = augment(image, boxes, augmentation, self.config)
+            labels, difficulties = labels[kept], difficulties[kept]
+        else:
+            boxes = boxes / np.tile(image.size, 2)
+            image = preprocess(image, self.config)
+        return (
+            image,
+            torch.from_numpy(boxes).float(),
+            torch.from_numpy(labels),
+            torch.from_numpy(difficulties),
+        )
+
+
+def collate(samples):
+    """Samples -> (images (N, 3, 300, 300), boxes, labels, difficulties), the last three as lists of N tensors."""
+    images, boxes, labels, difficulties = zip(*samples, strict=True)
+    return torch.stack(images), list(boxes), list(labels), list(difficulties)

@@ -1,0 +1,58 @@
+"""From a picture's file to the network's input."""
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ssd.errors import InputError
+
+ORIENTATION = 0x0112  # EXIF tag; values from 5 lie on their side
+
+
+def open_image(path):
+    """Open a picture without decoding it. Raises InputError, naming the file, where there is none."""
+    try:
+        return Image.open(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such picture") from None
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: cannot be read as a picture ({error})") from None
+
+
+def image_size(path):
+    """(width, height) of the upright picture, from the file's header alone."""
+    with open_image(path) as image:
+        width, height = image.size
+        return (height, width) if image.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
+
+
+def load_image(path):
+    """The picture as people see it: upright, RGB. Raises InputError, naming the file, if it is missing or damaged."""
+    with open_image(path) as image:
+        try:
+            return to_rgb(image)
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on truncated and damaged files
+            raise InputError(f"{path}: damaged picture ({error})") from None
+
+
+def to_rgb(image):
+    """An upright RGB copy of a PIL image; transparent parts become white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def normalise(image, config):
+    """PIL RGB image -> float32 tensor (3, height, width): 0-1 RGB less the mean, divided by the deviation."""
+    mean, std = np.float32(config.mean), np.float32(config.std)
+    pixels = (np.asarray(image, dtype=np.float32) / 255 - mean) / std  # (height, width, 3)
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def preprocess(image, config):
+    """What evaluation and detection feed the network: the whole picture (PIL, any mode) as a (3, 300, 300) tensor."""
+    side = config.input_size
+    return normalise(to_rgb(image).resize((side, side), Image.Resampling.BILINEAR), config)

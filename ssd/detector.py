@@ -1,0 +1,79 @@
+"""Pictures in, detections out."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ssd.checkpoint import load_checkpoint
+from ssd.data.images import preprocess, to_rgb
+from ssd.device import choose_device, choose_precision
+from ssd.inference import for_inference, predict
+from ssd.visualize import class_colour, draw_boxes
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What was found in one picture, best first.
+
+    boxes: (n, 4) float32, x_min, y_min, x_max, y_max in pixels of the upright picture. labels: (n,) int64, from 1.
+    scores: (n,) float32. names: n class names. n may be 0.
+    """
+
+    boxes: torch.Tensor
+    labels: torch.Tensor
+    scores: torch.Tensor
+    names: list[str]
+
+    def __len__(self):
+        return len(self.names)
+
+    def without(self, names):
+        """The detections of other classes than these."""
+        kept = [k for k, name in enumerate(self.names) if name not in names]
+        return Detections(self.boxes[kept], self.labels[kept], self.scores[kept], [self.names[k] for k in kept])
+
+    def draw(self, image):
+        """An annotated RGB copy of the picture."""
+        texts = [f"{name} {score:.2f}" for name, score in zip(self.names, self.scores.tolist(), strict=True)]
+        return draw_boxes(to_rgb(image), self.boxes, texts, [class_colour(label) for label in self.labels.tolist()])
+
+    def to_list(self):
+        """Plain data, for JSON: a dict of name, score and box for each detection."""
+        rows = zip(self.names, self.scores.tolist(), self.boxes.tolist(), strict=True)
+        return [{"name": name, "score": score, "box": box} for name, score, box in rows]
+
+
+class Detector:
+    """An `SSD300` ready for pictures of any size.
+
+    model: left as it is, the detector works on a copy. device: the GPU where there is one, unless named.
+    precision: "auto" (bfloat16 where the hardware is fast at it), "fp32", "bf16" or "fp16".
+    """
+
+    def __init__(self, model, device=None, precision="auto"):
+        device = choose_device(device)
+        self.config = model.config
+        self.model = for_inference(model, device, choose_precision(precision, device))
+
+    @classmethod
+    def from_checkpoint(cls, path, device=None, precision="auto"):
+        """The detector of a checkpoint. Raises InputError as `load_checkpoint` does."""
+        return cls(load_checkpoint(path), device, precision)
+
+    def __call__(self, image, min_score=0.2, max_overlap=0.45, top_k=200):
+        """`Detections` in a PIL image, or a list of them for a list of images (which is one batch).
+
+        min_score: the score a detection must exceed. max_overlap: IoU of the same class above which only the better
+        one is kept. top_k: detections kept for a picture.
+        """
+        if not isinstance(image, list | tuple):
+            return self([image], min_score, max_overlap, top_k)[0]
+        if not image:
+            return []
+        pictures = [to_rgb(picture) for picture in image]
+        inputs = torch.stack([preprocess(picture, self.config) for picture in pictures])
+        found = predict(self.model, inputs, [p.size for p in pictures], min_score, max_overlap, top_k)
+        return [
+            Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
+            for boxes, labels, scores in zip(*found, strict=True)
+        ]

@@ -1,0 +1,50 @@
+"""Where and in which number format a model computes."""
+
+import contextlib
+
+import torch
+
+from ssd.errors import InputError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("auto", *DTYPES)
+
+
+def choose_device(name=None):
+    """The named device; without a name the GPU where there is one. Raises InputError on one that is not there."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name} cannot be used here ({reason}); try --device cpu") from None
+    return device
+
+
+def choose_precision(name, device):
+    """The dtype for `name`; "auto" is bfloat16 where the device multiplies it faster than float32, else float32."""
+    if name == "auto":
+        return torch.bfloat16 if _fast_bfloat16(torch.device(device)) else torch.float32
+    return DTYPES[name]
+
+
+def _fast_bfloat16(device):
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # tensor cores since Ampere
+    if device.type != "cpu":
+        return False
+    return _cpu_has("amx_tile") or _cpu_has("avx512_bf16")
+
+
+def _cpu_has(feature):
+    probe = getattr(torch.cpu, f"_is_{feature}_supported", None)  # private, so it may be missing in another version
+    return probe is not None and probe()
+
+
+def autocast(device, dtype):
+    """Run the block's matrix products in `dtype`; in float32 that is the ordinary arithmetic."""
+    if dtype == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(device).type, dtype)
