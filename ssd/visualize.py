@@ -177,7 +177,7 @@ def _place_tag(box, width, height, size, taken):
     """
     x0, y0, x1, y1 = box[0], box[1], box[2] + 1, box[3] + 1
     width = min(int(width) + 1, size[0])
-    rows = [y0 - height, *(y0 + k * height for k in range(ROWS_TRIED)), y1 - height, y1]
+    rows = [y0 - height, *(min(y0 + k * height, y1) for k in range(ROWS_TRIED)), y1]
     corners = np.array([(x, y) for y in rows for x in (x0, x1 - width)])
     corners = np.clip(corners, 0, (size[0] - width, size[1] - height))
     tags = np.concatenate((corners, corners + (width, height)), axis=1)  # (places, 4)

@@ -143,6 +143,14 @@ def test_tags_stay_inside(box):
     assert x1 - x0 >= a1 - a0 - 3 and y1 - y0 >= b1 - b0 - 3  # as large as in the middle, but for what covers lines
 
 
+def test_a_tag_touches_its_box():
+    """The place above is taken; the next must not float below a low box."""
+    boxes, colours = [[20, 100, 80, 104]] * 2, [RED, (0, 0, 255)]
+    first, both = (draw_boxes(grey(300, 300), boxes, labels, colours) for labels in (["dog", ""], ["dog", "dog"]))
+    place = ImageChops.difference(first, both).getbbox()
+    assert place[1] <= 104 + 1 and place[3] >= 100 and place[0] <= 80 and place[2] >= 20
+
+
 def test_tags_of_the_same_box_do_not_hide_each_other():
     colours = [class_colour(i) for i in range(6)]
     annotated = draw_boxes(grey(500, 400), [[100, 100, 400, 300]] * 6, ["dog 0.87"] * 6, colours)
