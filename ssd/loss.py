@@ -29,7 +29,10 @@ class MultiBoxLoss(nn.Module):
 
     def forward(self, locs, scores, boxes, labels):
         """The loss, a scalar. Arguments as for `sums`. A batch without objects has the loss 0, with gradients 0."""
-        loc_sum, conf_sum, n_positives = self.sums(locs, scores, boxes, labels)
+        return self.quotient(*self.sums(locs, scores, boxes, labels))
+
+    def quotient(self, loc_sum, conf_sum, n_positives):
+        """The loss from its `sums`."""
         return (conf_sum + self.alpha * loc_sum) / n_positives.clamp(min=1)
 
     def sums(self, locs, scores, boxes, labels):

@@ -33,5 +33,5 @@ def _detect_image(locs, best, priors, priors_cxcy, min_score, max_overlap, top_k
     scores, priors = best[classes, rank], priors[classes, rank]
     boxes = decode(locs[priors], priors_cxcy[priors], variances).clamp(0, 1)
     # batched_nms keeps classes apart by shifting their boxes: in float64 that leaves every IoU as it is.
-    kept = batched_nms(boxes.double(), scores, classes, max_overlap)[:top_k]
+    kept = batched_nms(boxes.double(), scores.double(), classes, max_overlap)[:top_k]
     return boxes[kept], classes[kept] + 1, scores[kept]

@@ -103,3 +103,32 @@ def _read_xml(path):
         raise InputError(f"{path}: no such annotation") from None
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: not XML ({error})") from None
+
+
+def label_objects(images, objects, class_names):
+    """The entries of `read_voc` with labels for names, as data lists hold them.
+
+    Raises InputError, naming names and a file, where an object is of none of the classes.
+    """
+    label_map = {name: label for label, name in enumerate(class_names, start=1)}
+    unknown = {
+        name: image
+        for image, entry in zip(images, objects, strict=True)
+        for name in entry["names"]
+        if name not in label_map
+    }
+    if unknown:
+        name, image = next(iter(unknown.items()))
+        raise InputError(
+            f"unknown class {', '.join(sorted(unknown))} ({name} in the annotation of {image}); "
+            f"the classes are {', '.join(class_names)}"
+        )
+    return [
+        {
+            "size": entry["size"],
+            "boxes": entry["boxes"],
+            "labels": [label_map[name] for name in entry["names"]],
+            "difficulties": entry["difficulties"],
+        }
+        for entry in objects
+    ]
