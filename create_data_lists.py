@@ -14,7 +14,9 @@ def parse(argv):
     p.add_argument("--voc07", metavar="DIR", help="VOC2007: its trainval is trained on, its test is the test list")
     p.add_argument("--voc12", metavar="DIR", help="VOC2012: its trainval is trained on too")
     p.add_argument("--voc", metavar="DIR", help="another data set in this layout; its classes are discovered")
-    p.add_argument("--train-split", default="trainval", help="file in ImageSets/Main of --voc that names the training images")
+    p.add_argument(
+        "--train-split", default="trainval", help="file in ImageSets/Main of --voc that names the training images"
+    )
     p.add_argument("--test-split", default="test", help="the same for the test images")
     p.add_argument("--output", default="data", help="folder for the lists")
     args = p.parse_args(argv)
@@ -38,7 +40,9 @@ def main(argv=None):
 
     splits = {split: read_sources(folders) for split, folders in sources.items()}
     class_names = class_names or discover(splits)
-    lists = {split: (images, label_objects(images, objects, class_names)) for split, (images, objects) in splits.items()}
+    lists = {
+        split: (images, label_objects(images, objects, class_names)) for split, (images, objects) in splits.items()
+    }
     write_data_lists(args.output, class_names, **lists)
     for split, (images, objects) in lists.items():
         n_objects = sum(len(entry["labels"]) for entry in objects)

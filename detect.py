@@ -1,1 +1,125 @@
+"""Finds objects in pictures: annotated copies and a JSON file. `detect` does it for one PIL image."""
 
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from ssd.cli import add_device_arguments, command, newest_checkpoint, number, parser
+from ssd.data import load_image
+from ssd.detector import Detector
+from ssd.errors import InputError
+
+BATCH_SIZE = 8
+
+
+def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=None, checkpoint=None):
+    """An annotated copy of a picture.
+
+    original_image: PIL image. min_score: the score a detection must exceed. max_overlap: IoU of the same class above
+    which only the better one is kept. top_k: detections kept. suppress: class names to leave out.
+    checkpoint: its path, or a `Detector`, which is not loaded anew for each picture; without one, the newest run's.
+    """
+    detector = checkpoint if isinstance(checkpoint, Detector) else None
+    detector = detector or Detector.from_checkpoint(checkpoint or newest_checkpoint())
+    return detector(original_image, min_score, max_overlap, top_k).without(suppress or ()).draw(original_image)
+
+
+def parse(argv):
+    p = parser("Find objects in pictures.")
+    p.add_argument("sources", nargs="+", metavar="SOURCE", help="pictures, or folders of them")
+    p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
+    p.add_argument("--output", default="detections", help="folder for the annotated pictures and detections.json")
+    p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
+    p.add_argument(
+        "--max-overlap", type=number(float, 0, 1), default=0.45, help="IoU above which the better one is kept"
+    )
+    p.add_argument("--top-k", type=number(int, 1), default=200, help="most detections in a picture")
+    add_device_arguments(p)
+    p.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the hardware is fast at it"
+    )
+    return p.parse_args(argv)
+
+
+@command
+def main(argv=None):
+    args = parse(argv)
+    pictures = find_pictures(args.sources)
+    output = Path(args.output)
+    if output.resolve() in {picture.resolve().parent for picture in pictures}:
+        raise InputError(f"--output {output} is where the pictures are; annotated copies would replace them")
+    detector = Detector.from_checkpoint(args.checkpoint or newest_checkpoint(), args.device, args.precision)
+    output.mkdir(parents=True, exist_ok=True)
+
+    records, names, n_bad = [], output_names(pictures), 0
+    with tqdm(total=len(pictures), desc="detecting", unit="image") as progress:
+        for start in range(0, len(pictures), BATCH_SIZE):
+            paths = pictures[start : start + BATCH_SIZE]
+            images = {path: image for path in paths if (image := load_or_report(path))}
+            n_bad += len(paths) - len(images)
+            found = detector(list(images.values()), args.min_score, args.max_overlap, args.top_k)
+            for (path, image), detections in zip(images.items(), found, strict=True):
+                detections.draw(image).save(output / names[path], quality=95)
+                records.append(record(path, names[path], image, detections))
+            progress.update(len(paths))
+    (output / "detections.json").write_text(json.dumps(records, indent=1) + "\n")
+
+    n_found = sum(len(entry["detections"]) for entry in records)
+    print(f"{n_found} objects in {len(records)} pictures; annotated pictures and detections.json: {output}")
+    return 2 if n_bad else 0
+
+
+def find_pictures(sources):
+    """The paths of the pictures that the sources name, each once. Raises InputError where there are none."""
+    endings = Image.registered_extensions()
+    pictures = []
+    for source in map(Path, sources):
+        if source.is_dir():
+            inside = sorted(path for path in source.iterdir() if path.suffix.lower() in endings and path.is_file())
+            if not inside:
+                raise InputError(f"{source}: no pictures in this folder")
+            pictures += inside
+        elif source.exists():
+            pictures.append(source)
+        else:
+            raise InputError(f"{source}: no such picture or folder")
+    return list(dict.fromkeys(pictures))
+
+
+def output_names(pictures):
+    """A JPEG name for each picture: its own, with a number where several have the same."""
+    names = {}
+    for picture in pictures:
+        name, k = f"{picture.stem}.jpg", 1
+        while name in names.values():
+            k += 1
+            name = f"{picture.stem}_{k}.jpg"
+        names[picture] = name
+    return names
+
+
+def load_or_report(path):
+    """The picture, or None and a line on stderr: one bad picture must not stop the others."""
+    try:
+        return load_image(path)
+    except InputError as error:
+        tqdm.write(f"error: {error}", file=sys.stderr)
+        return None
+
+
+def record(path, annotated, image, detections):
+    """What detections.json says of a picture; boxes are x_min, y_min, x_max, y_max in its pixels."""
+    return {
+        "image": str(path),
+        "annotated": annotated,
+        "width": image.width,
+        "height": image.height,
+        "detections": detections.to_list(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,5 @@
 """Trains SSD300 on data lists."""
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +7,10 @@ from pathlib import Path
 import torch
 
 from ssd.checkpoint import load_checkpoint, load_training_state, save_checkpoint
-from ssd.cli import command, number, parser
+from ssd.cli import add_device_arguments, add_loading_arguments, command, number, parser
 from ssd.config import BACKBONES
 from ssd.data import PascalVOCDataset
-from ssd.device import PRECISIONS, choose_device, choose_precision
+from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
 from ssd.evaluation import calculate_mAP
 from ssd.evaluation.evaluate import detect_dataset, ground_truth
@@ -28,13 +27,14 @@ def parse(argv):
     p.add_argument("--weights", default="imagenet", help="imagenet (downloaded), none, or a file of VGG16's weights")
     p.add_argument("--backbone", choices=BACKBONES, default="vgg16", help="vgg16_bn trains without weights too")
     p.add_argument("--iterations", type=number(int, 1), default=120_000)
-    p.add_argument("--batch-size", type=number(int, 1), default=32)
+    add_loading_arguments(p, batch_size=32)
     p.add_argument("--lr", type=number(float, 0), default=1e-3, help="rate, divided by 10 at 2/3 and 5/6 of the run")
     p.add_argument("--warmup", type=number(int, 0), help="iterations (default: a tenth of the run, at most 1000)")
     p.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: any")
-    p.add_argument("--workers", type=number(int, 0), default=min(8, (os.cpu_count() or 2) // 2), help="to load data")
-    p.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the hardware is fast at it")
-    p.add_argument("--device", help="cuda, cuda:1, cpu, ... (default: the GPU where there is one)")
+    p.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the hardware is fast at it"
+    )
+    add_device_arguments(p)
     p.add_argument("--seed", type=number(int, 0), default=0)
     p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")
     p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from FILE, or from the run's last.pth")

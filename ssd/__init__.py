@@ -1,9 +1,23 @@
 """SSD300: the single-shot multibox detector (Liu et al., 2016)."""
 
+from ssd.checkpoint import load_checkpoint, save_checkpoint
 from ssd.config import SSDConfig
+from ssd.detector import Detections, Detector
+from ssd.evaluation import calculate_mAP
 from ssd.loss import MultiBoxLoss
 from ssd.model import SSD300
 from ssd.postprocess import detect_objects
 from ssd.priors import create_prior_boxes
 
-__all__ = ["SSD300", "MultiBoxLoss", "SSDConfig", "create_prior_boxes", "detect_objects"]
+__all__ = [
+    "SSD300",
+    "Detections",
+    "Detector",
+    "MultiBoxLoss",
+    "SSDConfig",
+    "calculate_mAP",
+    "create_prior_boxes",
+    "detect_objects",
+    "load_checkpoint",
+    "save_checkpoint",
+]

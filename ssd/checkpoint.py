@@ -1,7 +1,7 @@
 """The checkpoint file: one `.pth` of state dicts and plain containers, safe to read. No other module knows its format.
 
-    {"format": "ssd300", "version": 1, "config": SSDConfig as a dict, "model": state dict,
-     "training": what a run needs to go on, or None}
+{"format": "ssd300", "version": 1, "config": SSDConfig as a dict, "model": state dict,
+ "training": what a run needs to go on, or None}
 """
 
 import os

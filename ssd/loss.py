@@ -64,7 +64,7 @@ class MultiBoxLoss(nn.Module):
         return encode(true_boxes, self.priors_cxcy, self.variances), true_classes
 
     def _pad(self, boxes, labels):
-        """One tensor for the batch: every image with as many objects as the fullest, at least one; padding is label 0."""
+        """One tensor for the batch, its images filled up to the same number of objects, at least one, with label 0."""
         if len(boxes) != len(labels) or any(len(b) != len(lb) for b, lb in zip(boxes, labels, strict=True)):
             raise ValueError(f"{[len(b) for b in boxes]} boxes but {[len(lb) for lb in labels]} labels an image")
         one = self.priors_cxcy.new_zeros(1, 4)

@@ -305,7 +305,9 @@ def _standing_out(rng, other, vivid=True, tries=8):
 
 def _random_colour(rng, vivid):
     hue, saturation, value = rng.random(3)
-    saturation, value = (0.55 + 0.45 * saturation, 0.4 + 0.6 * value) if vivid else (0.5 * saturation, value)
+    saturation, value = (
+        (0.55 + 0.45 * saturation, 0.4 + 0.6 * value) if vivid else (0.5 * saturation, 0.1 + 0.9 * value)
+    )
     return tuple(round(255 * channel) for channel in hsv_to_rgb(hue, saturation, value))
 
 
@@ -333,7 +335,8 @@ def _texture(rng, size, colour):
 
 def draw_background(rng, size):
     """A PIL RGB picture of clouds in two scales, lines, arcs and blobs: busy, and with none of the shapes on it."""
-    image = Image.blend(_clouds(rng, size, 3, 90), _clouds(rng, size, 24, 128), rng.uniform(0.1, 0.4))
+    fine = _clouds(rng, size, int(rng.integers(8, 40)))
+    image = Image.blend(_clouds(rng, size, 3), fine, rng.uniform(0.1, 0.4))
     draw = ImageDraw.Draw(image)
     for _ in range(rng.integers(0, 7)):
         draw.polygon(_blob(rng, size), fill=_random_colour(rng, vivid=rng.random() < 0.3))
@@ -349,11 +352,10 @@ def draw_background(rng, size):
     return image
 
 
-def _clouds(rng, size, cells, contrast):
-    """Smooth noise around a pale colour."""
-    middle = np.array(_random_colour(rng, vivid=False))
-    noise = rng.uniform(-contrast, contrast, (cells, cells, 3)) * rng.uniform(0.3, 1)
-    coarse = (middle + noise).clip(0, 255).astype(np.uint8)
+def _clouds(rng, size, cells):
+    """Smooth noise around a pale colour, more in brightness than in hue."""
+    noise = rng.uniform(-80, 80, (cells, cells, 1)) + rng.uniform(-30, 30, (cells, cells, 3))
+    coarse = (_random_colour(rng, vivid=False) + noise * rng.uniform(0.3, 1)).clip(0, 255).astype(np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 

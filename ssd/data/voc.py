@@ -33,7 +33,7 @@ def read_voc(folder, split):
 
 
 def read_split(folder, split):
-    """The image names in ImageSets/Main/`split`.txt. Raises InputError where there is no such file, or no name in it."""
+    """The image names in ImageSets/Main/`split`.txt. Raises InputError where the file is missing or empty."""
     path = Path(folder) / "ImageSets" / "Main" / f"{split}.txt"
     try:
         names = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]

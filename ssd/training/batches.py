@@ -36,6 +36,4 @@ class TrainingBatches(Sampler):
 def training_loader(dataset, batch_size, iterations, start=0, seed=0, workers=0, pin_memory=False):
     """A DataLoader over `TrainingBatches` of a data set."""
     batches = TrainingBatches(len(dataset), batch_size, iterations, start, seed)
-    return DataLoader(
-        dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate, pin_memory=pin_memory
-    )
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate, pin_memory=pin_memory)
