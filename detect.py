@@ -38,9 +38,6 @@ def parse(argv):
     )
     p.add_argument("--top-k", type=number(int, 1), default=200, help="most detections in a picture")
     add_device_arguments(p)
-    p.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the hardware is fast at it"
-    )
     return p.parse_args(argv)
 
 

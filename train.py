@@ -31,9 +31,6 @@ def parse(argv):
     p.add_argument("--lr", type=number(float, 0), default=1e-3, help="rate, divided by 10 at 2/3 and 5/6 of the run")
     p.add_argument("--warmup", type=number(int, 0), help="iterations (default: a tenth of the run, at most 1000)")
     p.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: any")
-    p.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the hardware is fast at it"
-    )
     add_device_arguments(p)
     p.add_argument("--seed", type=number(int, 0), default=0)
     p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")

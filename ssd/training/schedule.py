@@ -5,7 +5,7 @@ DROP_FACTOR = 0.1
 
 
 def learning_rate(iteration, base, iterations, warmup):
-    """The rate of an iteration, from 0: a linear rise over `warmup` iterations, then `base`, a tenth after each drop."""
+    """The rate of an iteration (from 0): a linear rise over `warmup` of them, then `base`, a tenth after each drop."""
     drops = sum(iteration >= point * iterations for point in DROP_POINTS)
     return base * min(1.0, (iteration + 1) / (warmup + 1)) * DROP_FACTOR**drops
 
