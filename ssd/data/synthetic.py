@@ -26,6 +26,7 @@ EMPTY_SHARE = 0.06  # of pictures without objects
 DIFFICULT_BELOW = 0.5  # visible share of an object's area
 LEAST_VISIBLE = 0.15  # no object is placed where this would not be left of itself and of all others
 PREFIX = "shapes_"  # of file names, by which a drawn data set is known
+COVERED = 64  # of 255: a pixel belongs to a shape that covers a quarter of it, so that sharp tips count
 FINE = 3  # shapes are drawn at this many times their size and reduced, for smooth edges
 
 
@@ -62,17 +63,26 @@ def main(argv=None):
     options.add_argument("--force", action="store_true", help="replace a data set drawn earlier")
     args = options.parse_args(argv)
     prepare_folder(args.folder, args.force)
-    objects = write_dataset(args.folder, args.images, args.test_fraction, args.seed)
-    names = Counter(object.name for scene in objects for object in scene)
-    print(f"{args.folder}: {args.images} pictures, {sum(not scene for scene in objects)} of them without objects;")
-    print(f"{', '.join(f'{names[name]} {name}s' for name in CLASSES)};", end=" ")
-    print(f"{sum(object.difficult for scene in objects for object in scene)} objects are marked difficult")
+    scenes = write_dataset(args.folder, args.images, args.test_fraction, args.seed)
+    print(f"{args.folder}: {summary(scenes)}")
+
+
+def summary(scenes):
+    """What a data set holds, in one line. scenes: for each picture its list of SceneObject."""
+    objects = [item for scene in scenes for item in scene]
+    counts = Counter(item.name for item in objects)
+    return (
+        f"{len(scenes)} pictures, {sum(not scene for scene in scenes)} of them without objects; "
+        f"{len(objects)} objects ({', '.join(f'{name} {counts[name]}' for name in CLASSES)}), "
+        f"{sum(item.difficult for item in objects)} of them difficult"
+    )
 
 
 def prepare_folder(folder, force=False):
     """Make sure that a data set can be drawn in `folder`; with `force`, remove the files of one drawn earlier.
 
-    Raises InputError when the folder holds anything and `force` is not given, or holds pictures that are not ours.
+    Raises InputError when the folder holds anything and `force` is not given, or when it holds a data set that was not
+    drawn here.
     """
     folder = Path(folder)
     if not folder.exists() or not any(folder.iterdir()):
@@ -83,7 +93,7 @@ def prepare_folder(folder, force=False):
     for file in files:
         if not file.name.startswith(PREFIX):
             raise InputError(f"{file} was not drawn by this command: name another folder")
-    for file in files:
+    for file in [*files, *(folder / "ImageSets" / "Main").glob("*.txt")]:
         file.unlink()
 
 
@@ -120,17 +130,16 @@ def voc_annotation(filename, size, objects):
     root = ElementTree.Element("annotation")
     _add(root, filename=filename)
     _add(_add(root, "size"), width=size[0], height=size[1], depth=3)
-    for object in objects:
-        low = [round(value) + 1 for value in object.box[:2]]
-        high = [round(value) for value in object.box[2:]]
+    for item in objects:
+        low = [round(value) + 1 for value in item.box[:2]]
+        high = [round(value) for value in item.box[2:]]
         if not all(1 <= a < b <= side for a, b, side in zip(low, high, size, strict=True)):
             raise InputError(
-                f"{filename}: the box {object.box} of {object.name} is not at least two pixels wide and high and "
+                f"{filename}: the box {item.box} of {item.name} is not at least two pixels wide and high and "
                 f"inside the picture of {size[0]} x {size[1]} pixels: clip it or leave it out"
             )
         element = _add(root, "object")
-        _add(element, name=object.name, pose="Unspecified")
-        _add(element, truncated=int(object.truncated), difficult=int(object.difficult))
+        _add(element, name=item.name, truncated=int(item.truncated), difficult=int(item.difficult))
         _add(_add(element, "bndbox"), xmin=low[0], ymin=low[1], xmax=high[0], ymax=high[1])
     ElementTree.indent(root)
     return ElementTree.ElementTree(root)
@@ -150,8 +159,8 @@ def draw_scene(rng, size=None):
     """One picture and what is on it.
 
     rng: numpy's Generator. size: (width, height), by default random, 240 to 640 pixels each.
-    Returns a PIL RGB picture and a list of SceneObject; a box is tight around the drawn shape, hidden parts included,
-    and ends at the picture's border.
+    Returns a PIL RGB picture and a list of SceneObject; a box is tight around what of a shape is inside the picture,
+    parts hidden by other shapes included.
     """
     size = size or _random_size(rng)
     image = draw_background(rng, size)
@@ -162,19 +171,22 @@ def draw_scene(rng, size=None):
         diameter = _random_diameter(rng, min(size))
         corners = shape_corners(rng, name)
         mask = _polygon_mask(corners, diameter)
-        place = _find_place(rng, np.asarray(mask) >= 128, name, owner, shapes)
+        place = _find_place(rng, np.asarray(mask) >= COVERED, name, owner, shapes)
         if place is None:
             continue
         inner = _polygon_mask(corners, diameter, 1 - rng.uniform(0.08, 0.2)) if rng.random() < 0.5 else None
         _paint(rng, image, place, mask, inner)
-        _part_of(owner, place)[_visible(place, owner.shape)] = len(shapes)
+        _part_of(owner, place)[_inside(place, owner.shape)] = len(shapes)
         shapes.append(place)
     image = _add_grain(rng, image)
     return image, scene_objects(owner, shapes)
 
 
 def scene_objects(owner, shapes):
-    """The objects to annotate: all that can be seen at all. owner: (height, width), the visible shape or -1."""
+    """The objects to annotate, in the order drawn: all of which at least a pixel can be seen.
+
+    owner: (height, width), which of the shapes is seen at a pixel, -1 for none.
+    """
     objects = []
     for shape, share in zip(shapes, _visible_shares(owner, shapes), strict=True):
         if share > 0:
@@ -238,7 +250,7 @@ def _find_place(rng, mask, name, owner, shapes, tries=12):
     """The shape where it leaves enough of itself and of the others to see, or None when no such place is found."""
     for _ in range(tries):
         shape = _random_place(rng, mask, name, owner.shape)
-        seen = _visible(shape, owner.shape)
+        seen = _inside(shape, owner.shape)
         after = owner.copy()
         _part_of(after, shape)[seen] = len(shapes)
         if min(_visible_shares(after, [*shapes, shape])) >= LEAST_VISIBLE:
@@ -260,7 +272,7 @@ def _part_of(picture, shape):
     return picture[max(shape.top, 0) : shape.top + height, max(shape.left, 0) : shape.left + width]
 
 
-def _visible(shape, bounds):
+def _inside(shape, bounds):
     """The part of a shape's mask inside the picture; bounds: (height, width)."""
     left, top = max(-shape.left, 0), max(-shape.top, 0)
     return shape.mask[top : bounds[0] - shape.top, left : bounds[1] - shape.left]
@@ -273,11 +285,12 @@ def _visible_shares(owner, shapes):
 
 
 def _box(shape, bounds):
-    """(x_min, y_min, x_max, y_max) of a shape, clipped to the picture, and whether that took something off."""
-    rows, columns = np.flatnonzero(shape.mask.any(axis=1)), np.flatnonzero(shape.mask.any(axis=0))
-    whole = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) + [shape.left, shape.top] * 2
-    clipped = np.clip(whole, 0, [bounds[1], bounds[0]] * 2)
-    return tuple(clipped.tolist()), bool((clipped != whole).any())
+    """(x_min, y_min, x_max, y_max) of the part of a shape inside the picture, and whether anything of it is outside."""
+    inside = _inside(shape, bounds)
+    left, top = max(shape.left, 0), max(shape.top, 0)
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    box = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
+    return tuple(int(number) for number in box), bool(inside.sum() < shape.mask.sum())
 
 
 # Paint
@@ -289,7 +302,7 @@ def _paint(rng, image, shape, mask, inner):
     mask, inner: grey pictures of the whole shape and of the shape without its outline, equally large.
     """
     corner = (shape.left, shape.top)
-    below = _part_of(np.asarray(image), shape)[_visible(shape, (image.height, image.width))].mean(axis=0)
+    below = _part_of(np.asarray(image), shape)[_inside(shape, (image.height, image.width))].mean(axis=0)
     colour = _standing_out(rng, below)
     if inner:
         image.paste(_standing_out(rng, colour, vivid=False), corner, mask)
@@ -363,6 +376,7 @@ def _blob(rng, size):
     """The points of a crooked, longish outline."""
     angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     radius = 1 + 0.45 * np.cos(2 * angle + rng.uniform(0, 6)) + 0.25 * np.cos(3 * angle + rng.uniform(0, 6))
+    radius += 0.1 * np.cos(5 * angle + rng.uniform(0, 6))
     radius *= rng.uniform(0.03, 0.15) * min(size)
     points = rng.random(2) * size + np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=1)
     return points.ravel().tolist()
