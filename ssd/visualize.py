@@ -40,8 +40,11 @@ def draw_boxes(image, boxes, labels=None, colours=None, dashed=False, width=None
     annotated = image.convert("RGB")  # also for an RGB picture this is a copy
     draw = ImageDraw.Draw(annotated)
     width = width or _line_width(image.size)
-    shown = [(*found, label, colour) for *found, label, colour in zip(boxes, labels, colours, strict=True)]
-    shown = [(_on_pixels(box, image.size), label, colour) for box, label, colour in shown if _inside(box, image.size)]
+    shown = [
+        (_on_pixels(box, image.size), label, colour)
+        for box, label, colour in zip(boxes, labels, colours, strict=True)
+        if _inside(box, image.size)
+    ]
     for box, _, colour in reversed(shown):
         _draw_outline(draw, box, colour, width, dashed)
     _draw_tags(draw, [entry for entry in shown if entry[1]], image.size)
