@@ -32,9 +32,7 @@ class Matches:
     det_ious: np.ndarray  # (D,) IoU with the best object of the same image and class, 0 without one
     det_objects: np.ndarray  # (D,) index of that object, -1 where the image has no object of the class
     correct: np.ndarray  # (D,) bool: true positive
-    ignored: np.ndarray  # (D,) bool: its best object is difficult
-    order: np.ndarray  # (D,) detections class by class, best score first, equal scores in the order given
-    class_starts: np.ndarray  # (C + 1,) where each class starts in `order`
+    ignored: np.ndarray  # (D,) bool: neither true nor false positive, as its best object is difficult
     true_images: np.ndarray  # (T,)
     true_boxes: np.ndarray  # (T, 4)
     true_classes: np.ndarray  # (T,)
@@ -42,13 +40,14 @@ class Matches:
     true_found: np.ndarray  # (T,) index of the detection that found the object, -1 if none did
 
     @property
+    def false(self) -> np.ndarray:
+        """(D,) bool: false positive."""
+        return ~(self.correct | self.ignored)
+
+    @property
     def n_easy(self) -> np.ndarray:
         """(C,) objects that are not difficult, per class: what recall is a fraction of."""
         return np.bincount(self.true_classes[~self.true_difficult], minlength=len(self.names))
-
-    def ranked(self, class_index: int) -> np.ndarray:
-        """Indices of the detections of one class, best score first."""
-        return self.order[self.class_starts[class_index] : self.class_starts[class_index + 1]]
 
 
 def match_detections(
@@ -69,51 +68,55 @@ def match_detections(
     if not 0 < iou_threshold <= 1:
         raise InputError(f"The IoU threshold is {iou_threshold}; give a number above 0 and at most 1.")
     names = class_names(label_map)
-    det_images, (det_boxes, det_labels, det_scores) = _flatten(
-        len(true_boxes), det_boxes=det_boxes, det_labels=det_labels, det_scores=det_scores
-    )
-    true_images, (true_boxes, true_labels, true_difficulties) = _flatten(
+    det = _flatten(len(true_boxes), det_boxes=det_boxes, det_labels=det_labels, det_scores=det_scores)
+    true = _flatten(
         len(true_boxes), true_boxes=true_boxes, true_labels=true_labels, true_difficulties=true_difficulties
     )
-    if np.isnan(det_scores).any():
-        first = np.flatnonzero(np.isnan(det_scores))[0]
-        raise InputError(f"A detection of image {det_images[first]} has the score NaN; scores must be numbers.")
-    det_classes = _class_indices(det_labels, det_images, names, label_map, "a detection")
-    true_classes = _class_indices(true_labels, true_images, names, label_map, "an object")
-    true_difficult = true_difficulties != 0
+    _check_scores(det["det_scores"], det["images"])
+    det_classes = _class_indices(det["det_labels"], det["images"], names, label_map, "a detection")
+    true_classes = _class_indices(true["true_labels"], true["images"], names, label_map, "an object")
+    difficult = true["true_difficulties"] != 0
 
-    det_ious, det_objects = best_overlaps(
-        det_boxes, det_images * len(names) + det_classes, true_boxes, true_images * len(names) + true_classes
-    )
-    order = np.lexsort((-det_scores, det_classes))  # a stable sort: equal scores keep their order
-    reaches = det_ious >= iou_threshold
-    ignored = reaches & np.append(true_difficult, False)[det_objects]  # index -1 is the appended False
-    candidates = order[(reaches & ~ignored)[order]]
-    found, first = np.unique(det_objects[candidates], return_index=True)  # the best-scored detection of each object
-    true_found = np.full(len(true_boxes), -1)
-    true_found[found] = candidates[first]
-    correct = np.zeros(len(det_boxes), dtype=bool)
-    correct[candidates[first]] = True
+    det_groups, true_groups = det["images"] * len(names) + det_classes, true["images"] * len(names) + true_classes
+    ious, objects = best_overlaps(det["det_boxes"], det_groups, true["true_boxes"], true_groups)
+    correct, ignored, found = judge(det["det_scores"], ious, objects, difficult, iou_threshold)
     return Matches(
         names=names,
-        n_images=len(det_scores),
+        n_images=len(true_boxes),
         iou_threshold=iou_threshold,
-        det_images=det_images,
-        det_boxes=det_boxes,
+        det_images=det["images"],
+        det_boxes=det["det_boxes"],
         det_classes=det_classes,
-        det_scores=det_scores,
-        det_ious=det_ious,
-        det_objects=det_objects,
+        det_scores=det["det_scores"],
+        det_ious=ious,
+        det_objects=objects,
         correct=correct,
         ignored=ignored,
-        order=order,
-        class_starts=np.append(0, np.cumsum(np.bincount(det_classes, minlength=len(names)))),
-        true_images=true_images,
-        true_boxes=true_boxes,
+        true_images=true["images"],
+        true_boxes=true["true_boxes"],
         true_classes=true_classes,
-        true_difficult=true_difficult,
-        true_found=true_found,
+        true_difficult=difficult,
+        true_found=found,
     )
+
+
+def judge(scores, ious, objects, difficult, iou_threshold):
+    """Which detections are right, which are ignored, and which detection found each object.
+
+    :param scores, ious, objects: (D,) score, IoU with the best object, and its index (-1: none) of each detection
+    :param difficult: (T,) bool
+    :return: correct (D,) bool, ignored (D,) bool, found (T,) index of a detection or -1
+    """
+    reaches = ious >= iou_threshold
+    ignored = reaches & np.append(difficult, False)[objects]  # index -1 is the appended False
+    candidates = np.flatnonzero(reaches & ~ignored)
+    candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
+    taken, first = np.unique(objects[candidates], return_index=True)  # the best-scored detection of each object
+    found = np.full(len(difficult), -1)
+    found[taken] = candidates[first]
+    correct = np.zeros(len(scores), dtype=bool)
+    correct[candidates[first]] = True
+    return correct, ignored, found
 
 
 def class_names(label_map) -> list[str]:
@@ -122,7 +125,7 @@ def class_names(label_map) -> list[str]:
 
 
 def _flatten(n_images, **lists):
-    """Join lists of tensors: image index of each row (n,), and the arrays, float64 or int64."""
+    """Join lists of tensors: float64 arrays by the lists' names, and "images", the image of each row."""
     for name, tensors in lists.items():
         if len(tensors) != n_images:
             raise InputError(f"{name} has {len(tensors)} images and true_boxes {n_images}; they must be the same.")
@@ -134,24 +137,30 @@ def _flatten(n_images, **lists):
             raise InputError(
                 f"Image {i} has {first[i]} rows in {first_name} and {length[i]} in {name}; make them equal."
             )
-    return np.repeat(np.arange(n_images), first), [_joined(name, tensors) for name, tensors in lists.items()]
+    joined = {name: _joined(tensors, columns=4 if "boxes" in name else None) for name, tensors in lists.items()}
+    return joined | {"images": np.repeat(np.arange(n_images), first)}
 
 
-def _joined(name, tensors):
-    shape = (-1, 4) if name.endswith("boxes") else (-1,)
+def _joined(tensors, columns):
     joined = torch.cat(list(tensors)) if len(tensors) else torch.zeros(0)
-    return joined.detach().cpu().double().numpy().reshape(shape)
+    return joined.detach().cpu().double().numpy().reshape((-1, columns) if columns else -1)
+
+
+def _check_scores(scores, images):
+    missing = np.flatnonzero(np.isnan(scores))
+    if len(missing):
+        raise InputError(f"A detection of image {images[missing[0]]} has the score NaN; scores must be numbers.")
 
 
 def _class_indices(labels, images, names, label_map, what):
     """Index into `names` of each label; `what` the labels belong to is for the message."""
     table = np.array([label_map[name] for name in names], dtype=np.float64)
     indices = np.searchsorted(table, labels)
-    unknown = np.append(table, np.nan)[indices] != labels
-    if unknown.any():
-        first = np.flatnonzero(unknown)[0]
+    unknown = np.flatnonzero(np.append(table, np.nan)[indices] != labels)
+    if len(unknown):
+        i = unknown[0]
         raise InputError(
-            f"Image {images[first]} has {what} of label {labels[first]:g}, which the label map of {len(names)} classes "
-            "does not have; use the label map of the data set."
+            f"Image {images[i]} has {what} of label {labels[i]:g}, which the label map of {len(names)} classes does "
+            "not have; use the label map of the data set."
         )
     return indices

@@ -62,7 +62,10 @@ def average_precisions(matches: Matches, interpolation="voc07") -> dict[str, flo
 
 def curves(matches: Matches) -> dict[str, Curve]:
     """The precision-recall curve of each class, by name."""
-    return {name: _curve(matches, i, int(matches.n_easy[i])) for i, name in enumerate(matches.names)}
+    order = np.lexsort((-matches.det_scores, matches.det_classes))  # a stable sort: equal scores keep their order
+    starts = np.searchsorted(matches.det_classes[order], np.arange(1, len(matches.names)))
+    classes = zip(matches.names, np.split(order, starts), matches.n_easy.tolist(), strict=False)
+    return {name: _curve(matches, ranked, n_easy) for name, ranked, n_easy in classes}
 
 
 def average_precision(curve: Curve, interpolation="voc07") -> float:
@@ -105,8 +108,8 @@ def mean_of_numbers(values) -> float:
     return float(np.mean(numbers)) if numbers else nan
 
 
-def _curve(matches, class_index, n_easy):
-    ranked = matches.ranked(class_index)
+def _curve(matches, ranked, n_easy):
+    """ranked: indices of the detections of one class, best score first."""
     correct = np.cumsum(matches.correct[ranked])
     counted = np.cumsum(~matches.ignored[ranked])
     return Curve(

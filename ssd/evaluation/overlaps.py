@@ -1,6 +1,16 @@
 """IoU between boxes of the same group, as flat ragged arrays instead of padded matrices."""
 
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Pairs(NamedTuple):
+    """All pairs of a detection and an object of the same group, detection by detection."""
+
+    dets: np.ndarray  # (P,) index of the detection, ascending
+    objects: np.ndarray  # (P,) index of the object, ascending for each detection
+    firsts: np.ndarray  # (number of detections that have a pair,) where the pairs of each start
 
 
 def paired_iou(boxes, others) -> np.ndarray:
@@ -9,8 +19,8 @@ def paired_iou(boxes, others) -> np.ndarray:
     :param boxes, others: (n, 4) float64 (x_min, y_min, x_max, y_max); a box with x_max < x_min counts as empty
     :return: (n,) float64, summed in the order of the devkit: (area + other area) - intersection
     """
-    corners = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
-    intersection = corners.clip(min=0).prod(axis=1)
+    sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
+    intersection = sides.clip(min=0).prod(axis=1)
     union = _areas(boxes) + _areas(others) - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
@@ -24,29 +34,32 @@ def best_overlaps(det_boxes, det_groups, true_boxes, true_groups) -> tuple[np.nd
     :param true_groups: (T,) integers
     :return: IoU (D,) float64 and index of the object (D,); 0 and -1 for a detection whose group has no object
     """
-    dets, objects, firsts = _pairs(det_groups, true_groups)
-    ious, best = np.zeros(len(det_boxes)), np.full(len(det_boxes), -1)
-    if len(dets) == 0:
-        return ious, best
-    pair_ious = paired_iou(det_boxes[dets], true_boxes[objects])
-    ious[dets[firsts]] = np.maximum.reduceat(pair_ious, firsts)
-    # Written backwards, so that of several objects with the best IoU the first stays.
-    at_best = np.flatnonzero(pair_ious == ious[dets])[::-1]
-    best[dets[at_best]] = objects[at_best]
-    return ious, best
+    pairs = group_pairs(det_groups, true_groups)
+    return best_of_pairs(paired_iou(det_boxes[pairs.dets], true_boxes[pairs.objects]), pairs, len(det_boxes))
 
 
-def _pairs(det_groups, true_groups):
-    """All (detection, object) pairs of a group: indices of both (P,), and where each detection's pairs start."""
+def group_pairs(det_groups, true_groups) -> Pairs:
+    """Pair each detection with the objects of its group."""
     by_group = np.argsort(true_groups, kind="stable")
     groups, starts, sizes = np.unique(true_groups[by_group], return_index=True, return_counts=True)
     at = np.searchsorted(groups, det_groups)
     dets = np.flatnonzero(np.append(groups, -1)[at] == det_groups)  # detections whose group has objects
     starts, sizes = starts[at[dets]], sizes[at[dets]]
-    ends = np.cumsum(sizes)
-    firsts = ends - sizes
+    firsts = np.cumsum(sizes) - sizes
     within = np.arange(sizes.sum()) - np.repeat(firsts, sizes)  # 0, 1, ... for each detection's pairs
-    return np.repeat(dets, sizes), by_group[np.repeat(starts, sizes) + within], firsts
+    return Pairs(np.repeat(dets, sizes), by_group[np.repeat(starts, sizes) + within], firsts)
+
+
+def best_of_pairs(ious, pairs: Pairs, n_detections) -> tuple[np.ndarray, np.ndarray]:
+    """The best IoU of each detection (D,) and its object (D,), the first of equals; 0 and -1 without a pair."""
+    best_iou, best = np.zeros(n_detections), np.full(n_detections, -1)
+    if len(ious) == 0:
+        return best_iou, best
+    best_iou[pairs.dets[pairs.firsts]] = np.maximum.reduceat(ious, pairs.firsts)
+    # Written backwards, so that of several objects with the best IoU the first stays.
+    at_best = np.flatnonzero(ious == best_iou[pairs.dets])[::-1]
+    best[pairs.dets[at_best]] = pairs.objects[at_best]
+    return best_iou, best
 
 
 def _areas(boxes):

@@ -1,0 +1,28 @@
+"""Top-1 localisation, for data sets with one object in every picture."""
+
+import numpy as np
+
+from ssd.evaluation.matches import Matches
+from ssd.evaluation.overlaps import paired_iou
+
+
+def top1_localisation(matches: Matches, iou_threshold=0.5) -> dict[str, float] | None:
+    """The best detection of each picture against its only object; None unless every picture has exactly one.
+
+    :return: "accuracy": share of pictures whose class is right; "mean_iou": mean IoU, whatever the class; "both":
+        share of pictures whose class is right at an IoU of at least the threshold. A picture without detections
+        counts as wrong, with IoU 0. Of equal scores the class of the lowest label.
+    """
+    if matches.n_images == 0 or (np.bincount(matches.true_images, minlength=matches.n_images) != 1).any():
+        return None
+    best_first = np.lexsort((matches.det_classes, -matches.det_scores, matches.det_images))
+    images, first = np.unique(matches.det_images[best_first], return_index=True)
+    dets = best_first[first]  # the best detection of each image that has any
+    objects = np.argsort(matches.true_images)[images]
+    ious = paired_iou(matches.det_boxes[dets], matches.true_boxes[objects])
+    right = matches.det_classes[dets] == matches.true_classes[objects]
+    return {
+        "accuracy": float(right.sum() / matches.n_images),
+        "mean_iou": float(ious.sum() / matches.n_images),
+        "both": float((right & (ious >= iou_threshold)).sum() / matches.n_images),
+    }
