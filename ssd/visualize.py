@@ -176,12 +176,13 @@ def _text_size(size):
 def _place_tag(box, width, height, size, taken):
     """The first place at a box where its tag hides none that `taken` (n, 4) names, or else the least of them.
 
-    Above the box, then down its inside, then below, on the left before the right; always within the picture.
+    Above the box, then down its inside, then below, on the left before the right; then beside the box. Always within
+    the picture.
     """
     x0, y0, x1, y1 = box[0], box[1], box[2] + 1, box[3] + 1
     width = min(int(width) + 1, size[0])
     rows = [y0 - height, *(min(y0 + k * height, y1) for k in range(ROWS_TRIED)), y1]
-    corners = np.array([(x, y) for y in rows for x in (x0, x1 - width)])
+    corners = [(x, y) for columns in ((x0, x1 - width), (x1, x0 - width)) for y in rows for x in columns]
     corners = np.clip(corners, 0, (size[0] - width, size[1] - height))
     tags = np.concatenate((corners, corners + (width, height)), axis=1)  # (places, 4)
     lows = np.maximum(tags[:, None, :2], taken[None, :, :2])  # (places, n, 2)
