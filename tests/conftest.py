@@ -1,0 +1,49 @@
+"""What several test files share: small data sets, drawn once, and a small model."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+import create_data_lists
+from ssd import SSD300, SSDConfig, save_checkpoint
+from ssd.data.synthetic import main as draw_dataset
+
+torch.set_num_threads(min(torch.get_num_threads(), 4))
+
+
+@pytest.fixture(scope="session")
+def voc_folder(tmp_path_factory):
+    """A drawn data set in VOC layout, eight images."""
+    folder = tmp_path_factory.mktemp("voc") / "shapes"
+    assert draw_dataset([str(folder), "--images", "8", "--test-fraction", "0.5", "--seed", "1"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_folder(voc_folder, tmp_path_factory):
+    """The data lists of `voc_folder`."""
+    folder = tmp_path_factory.mktemp("lists")
+    assert create_data_lists.main(["--voc", str(voc_folder), "--output", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(data_folder, tmp_path_factory):
+    """An untrained model of the data set's classes that finds something in every picture."""
+    from ssd.data import read_data_list
+
+    torch.manual_seed(0)
+    model = SSD300(SSDConfig(class_names=read_data_list(data_folder, "train").class_names))
+    path = tmp_path_factory.mktemp("run") / "best.pth"
+    save_checkpoint(path, model)
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of a real VOC-layout data set, named in SSD_REAL_DATA."""
+    if not os.environ.get("SSD_REAL_DATA"):
+        pytest.skip("SSD_REAL_DATA names no data set")
+    return Path(os.environ["SSD_REAL_DATA"])
