@@ -2,5 +2,19 @@
 
 from ssd.evaluation.matches import Matches, match_detections
 from ssd.evaluation.mean_ap import average_precisions, best_f1, calculate_mAP, curves
+from ssd.evaluation.results import as_saved, load_results, save_results
+from ssd.evaluation.summary import format_summary, summarize
 
-__all__ = ["Matches", "average_precisions", "best_f1", "calculate_mAP", "curves", "match_detections"]
+__all__ = [
+    "Matches",
+    "as_saved",
+    "average_precisions",
+    "best_f1",
+    "calculate_mAP",
+    "curves",
+    "format_summary",
+    "load_results",
+    "match_detections",
+    "save_results",
+    "summarize",
+]
