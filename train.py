@@ -80,7 +80,7 @@ def main(argv=None):
     trainer = Trainer(model, train_set, recipe, device, dtype)
     if resumed:
         trainer.restore(load_training_state(resumed))
-    print(f"{folder}: {len(train_set)} images, {args.backbone} on {device} in {str(dtype).removeprefix('torch.')}")
+    print(f"{folder}: {len(train_set)} images, {model.config.backbone} on {device} in {str(dtype).removeprefix('torch.')}")
     trainer.run(folder / "last.pth")
 
     save_checkpoint(folder / "best.pth", model)

@@ -5,7 +5,6 @@
 """
 
 import os
-import pickle
 from pathlib import Path
 
 import torch
@@ -63,13 +62,18 @@ def load_training_state(path):
     return training
 
 
-def _read(path):
+def read_file(path):
+    """What a `.pth` file holds: tensors and plain containers, anything else is refused. Raises InputError."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged, or not a checkpoint ({_first_line(error)})") from None
+        raise InputError(f"{path}: no such file of weights") from None
+    except Exception as error:  # the unpickler raises almost anything on a file that is no pickle
+        raise InputError(f"{path}: damaged, or no file of weights ({_first_line(error)})") from None
+
+
+def _read(path):
+    content = read_file(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a checkpoint of this project")
     if content.get("version") != VERSION:

@@ -1,10 +1,8 @@
 """Weights that training starts from."""
 
-import pickle
-
-import torch
 from torchvision.models import get_model_weights
 
+from ssd.checkpoint import read_file
 from ssd.errors import InputError
 
 ALTERNATIVES = "give a file of them with --weights FILE, or start without any with --weights none"
@@ -18,7 +16,7 @@ def load_base_weights(base, weights, backbone):
     """
     if weights == "none":
         return
-    state = _download(backbone) if weights == "imagenet" else _read(weights)
+    state = _download(backbone) if weights == "imagenet" else read_file(weights)
     try:
         base.load_pretrained(state)
     except ValueError as error:
@@ -30,15 +28,3 @@ def _download(backbone):
         return get_model_weights(backbone)["IMAGENET1K_V1"].get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:  # no network, or a file that does not have its checksum
         raise InputError(f"the ImageNet weights cannot be downloaded ({error}); {ALTERNATIVES}") from None
-
-
-def _read(path):
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such weights; --weights takes imagenet, none or a file") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError):
-        raise InputError(f"{path}: damaged, or not a state dict") from None
-    if not isinstance(state, dict):
-        raise InputError(f"{path}: holds a {type(state).__name__}, a state dict is expected")
-    return state

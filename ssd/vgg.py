@@ -62,21 +62,17 @@ class VGGBase(NamedConvolutions):
         """
         own = self.state_dict()
         copied = [name for name in own if not name.startswith(("conv6", "conv7", "bn6", "bn7"))]
-        features = [name for name in weights if name.startswith("features.")]
-        fc6, fc7 = weights.get("classifier.0.weight"), weights.get("classifier.3.weight")
-        shapes = [tuple(weights[name].shape) for name in features]
-        if shapes != [tuple(own[name].shape) for name in copied] or fc6 is None or fc7 is None:
-            other = "vgg16" if "bn1_1.weight" in own else "vgg16_bn"
-            raise ValueError(
-                f"not the weights of torchvision's {'vgg16_bn' if other == 'vgg16' else 'vgg16'} "
-                f"({len(features)} tensors named features.*, {len(copied)} expected)"
-            )
-        loaded = {name: weights[feature] for name, feature in zip(copied, features, strict=True)}
-        loaded["conv6.weight"] = decimate(fc6.view(4096, 512, 7, 7), (4, 1, 3, 3))
-        loaded["conv6.bias"] = decimate(weights["classifier.0.bias"], (4,))
-        loaded["conv7.weight"] = decimate(fc7.view(4096, 4096, 1, 1), (4, 4, 1, 1))
-        loaded["conv7.bias"] = decimate(weights["classifier.3.bias"], (4,))
-        self.load_state_dict(own | loaded)
+        try:
+            features = [tensor for name, tensor in weights.items() if name.startswith("features.")]
+            loaded = dict(zip(copied, features, strict=True))
+            loaded["conv6.weight"] = decimate(weights["classifier.0.weight"].view(4096, 512, 7, 7), (4, 1, 3, 3))
+            loaded["conv6.bias"] = decimate(weights["classifier.0.bias"], (4,))
+            loaded["conv7.weight"] = decimate(weights["classifier.3.weight"].view(4096, 4096, 1, 1), (4, 4, 1, 1))
+            loaded["conv7.bias"] = decimate(weights["classifier.3.bias"], (4,))
+            self.load_state_dict(own | loaded)
+        except (AttributeError, KeyError, ValueError, RuntimeError):
+            network = "vgg16_bn" if "bn1_1.weight" in own else "vgg16"
+            raise ValueError(f"not the weights of torchvision's {network}") from None
 
 
 def decimate(tensor, steps):

@@ -1,0 +1,81 @@
+import pickle
+
+import pytest
+import torch
+
+from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
+from ssd.checkpoint import load_training_state
+from ssd.errors import InputError
+
+CONFIG = SSDConfig.caffe(class_names=("cat", "dog"), backbone="vgg16_bn")
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return SSD300(CONFIG)
+
+
+def test_round_trip(model, tmp_path):
+    save_checkpoint(tmp_path / "a.pth", model)
+    loaded = load_checkpoint(tmp_path / "a.pth")
+    assert loaded.config == CONFIG
+    assert not loaded.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    assert torch.equal(loaded.priors_cxcy, model.priors_cxcy)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]  # no temporary file is left
+
+
+def test_training_state(model, tmp_path):
+    save_checkpoint(tmp_path / "a.pth", model, {"iteration": 7, "tensor": torch.ones(2)})
+    assert load_training_state(tmp_path / "a.pth")["iteration"] == 7
+    save_checkpoint(tmp_path / "b.pth", model)
+    with pytest.raises(InputError, match=r"b\.pth: holds a model without"):
+        load_training_state(tmp_path / "b.pth")
+
+
+def test_file_is_plain_data(model, tmp_path):
+    save_checkpoint(tmp_path / "a.pth", model)
+    content = torch.load(tmp_path / "a.pth", weights_only=True)
+    assert content["config"]["class_names"] == ("cat", "dog")
+
+
+def test_failed_save_leaves_the_old_file(model, tmp_path):
+    save_checkpoint(tmp_path / "a.pth", model)
+    before = (tmp_path / "a.pth").read_bytes()
+    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+        save_checkpoint(tmp_path / "a.pth", model, {"not data": lambda: None})
+    assert (tmp_path / "a.pth").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_bad_files(model, tmp_path):
+    save_checkpoint(tmp_path / "good.pth", model)
+    content = torch.load(tmp_path / "good.pth", weights_only=True)
+    good = (tmp_path / "good.pth").read_bytes()
+    (tmp_path / "truncated.pth").write_bytes(good[: len(good) // 2])
+    (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "text.pth").write_text("hello")
+    torch.save({"weights": torch.ones(1)}, tmp_path / "other.pth")
+    torch.save(content | {"version": 99}, tmp_path / "newer.pth")
+    torch.save(content | {"config": content["config"] | {"colour": 1}}, tmp_path / "config.pth")
+    torch.save(content | {"config": content["config"] | {"backbone": "vgg16"}}, tmp_path / "misfit.pth")
+    torch.save(Payload(str(tmp_path / "created")), tmp_path / "payload.pth")
+    for name, message in {
+        "missing": "no such file", "truncated": "damaged", "empty": "damaged", "text": "damaged",
+        "other": "not a checkpoint of this project", "newer": "version 99", "config": "do not fit.*colour",
+        "misfit": "do not fit", "payload": "damaged, or no file of weights",
+    }.items():  # fmt: skip
+        with pytest.raises(InputError, match=rf"{name}\.pth: .*{message}") as error:
+            load_checkpoint(tmp_path / f"{name}.pth")
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "created").exists()

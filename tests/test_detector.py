@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import detect
+from ssd import SSD300, Detector, SSDConfig, load_checkpoint
+from ssd.data import PascalVOCDataset, preprocess
+from ssd.device import choose_device, choose_precision
+from ssd.errors import InputError
+from ssd.evaluation.evaluate import detect_dataset
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    rng = np.random.default_rng(0)
+    sizes = [(640, 480), (120, 300), (300, 300)]
+    return [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for w, h in sizes]
+
+
+@pytest.fixture(scope="module")
+def detector(checkpoint):
+    return Detector.from_checkpoint(checkpoint, device="cpu", precision="fp32")
+
+
+def test_same_path_as_the_model(detector, checkpoint, pictures):
+    model = load_checkpoint(checkpoint)
+    with torch.no_grad():
+        predictions = model(preprocess(pictures[0], model.config)[None])
+    boxes, labels, scores = model.detect_objects(*predictions, 0.1, 0.45, 200)
+    found = detector(pictures[0], min_score=0.1)
+    assert len(found) == len(boxes[0]) > 0
+    torch.testing.assert_close(found.boxes, boxes[0] * torch.tensor([640, 480, 640, 480]), rtol=1e-3, atol=0.05)
+    assert torch.equal(found.labels, labels[0])
+    assert found.names == [model.config.class_names[label - 1] for label in labels[0].tolist()]
+
+
+def test_list_equals_one_at_a_time(detector, pictures):
+    for many, picture in zip(detector(pictures, min_score=0.1), pictures, strict=True):
+        one = detector(picture, min_score=0.1)
+        torch.testing.assert_close(many.boxes, one.boxes, rtol=1e-3, atol=0.05)
+        torch.testing.assert_close(many.scores, one.scores, rtol=1e-3, atol=1e-4)
+    assert detector([]) == []
+
+
+def test_nothing_found(detector, pictures):
+    found = detector(pictures[0], min_score=1.0)
+    assert len(found) == 0
+    assert found.boxes.shape == (0, 4)
+    assert found.to_list() == found.names == []
+    assert found.draw(pictures[0]).tobytes() == pictures[0].tobytes()
+
+
+def test_model_stays_as_it_was(pictures):
+    model = SSD300(SSDConfig(class_names=("a",), backbone="vgg16_bn")).train()
+    Detector(model, device="cpu", precision="bf16")(pictures[0])
+    assert model.training
+    assert model.rescale_factors.dtype == torch.float32
+    assert model.rescale_factors.requires_grad
+    assert hasattr(model.base, "bn1_1")
+
+
+def test_bf16_finds_about_the_same(checkpoint, detector, pictures):
+    found = Detector.from_checkpoint(checkpoint, "cpu", "bf16")(pictures[0], min_score=0.1)
+    assert found.boxes.dtype == found.scores.dtype == torch.float32
+    exact = detector(pictures[0], min_score=0.1)
+    torch.testing.assert_close(found.scores[:5], exact.scores[:5], rtol=0, atol=0.05)
+
+
+def test_data_set_gives_what_the_detector_gives(detector, checkpoint, data_folder):
+    dataset = PascalVOCDataset(data_folder, "test")
+    found = detect_dataset(load_checkpoint(checkpoint), dataset, batch_size=3)
+    assert len(found.boxes) == len(dataset)
+    for k, path in enumerate(dataset.images):
+        one = detector(Image.open(path), min_score=0.01)
+        torch.testing.assert_close(found.scores[k], one.scores, rtol=1e-3, atol=1e-4)
+
+
+def test_detect_draws_and_suppresses(detector, checkpoint, pictures):
+    names = set(detector(pictures[0], min_score=0.1).names)
+    annotated = detect.detect(pictures[0], min_score=0.1, checkpoint=detector)
+    assert annotated.size == pictures[0].size
+    assert annotated.tobytes() != pictures[0].tobytes()
+    bare = detect.detect(pictures[0], min_score=0.1, suppress=names, checkpoint=detector)
+    assert bare.tobytes() == pictures[0].tobytes()
+    from_path = detect.detect(pictures[0], min_score=1.0, checkpoint=checkpoint)
+    assert from_path.tobytes() == pictures[0].tobytes()
+
+
+def test_devices_and_precisions():
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(InputError, match="--device nonsense cannot be used here"):
+        choose_device("nonsense")
+    assert choose_precision("fp16", "cpu") == torch.float16
+    assert choose_precision("auto", "cpu") in (torch.float32, torch.bfloat16)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_missing_gpu():
+    with pytest.raises(InputError, match="--device cuda cannot be used here .*try --device cpu"):
+        choose_device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_finds_the_same(checkpoint, detector, pictures):
+    on_gpu = Detector.from_checkpoint(checkpoint, "cuda", "fp32")(pictures, min_score=0.1)
+    for gpu, cpu in zip(on_gpu, detector(pictures, min_score=0.1), strict=True):
+        assert gpu.boxes.device.type == "cpu"
+        torch.testing.assert_close(gpu.scores[:5], cpu.scores[:5], rtol=0.02, atol=1e-3)

@@ -1,0 +1,140 @@
+import pytest
+import torch
+
+from ssd import SSD300, SSDConfig
+from ssd.data import PascalVOCDataset
+from ssd.device import choose_precision
+from ssd.training.batches import TrainingBatches, training_loader
+from ssd.training.optimiser import create_optimiser, set_learning_rate
+from ssd.training.schedule import default_warmup, learning_rate
+from ssd.training.trainer import Recipe, Trainer
+
+# -- the learning rate
+
+
+def test_paper_schedule():
+    def rate(iteration):
+        return learning_rate(iteration, 1e-3, 120_000, 1000)
+
+    assert rate(1000) == rate(79_999) == 1e-3
+    assert rate(80_000) == rate(99_999) == pytest.approx(1e-4)
+    assert rate(100_000) == rate(119_999) == pytest.approx(1e-5)
+
+
+def test_warmup_rises_in_equal_steps():
+    rates = [learning_rate(k, 1.0, 100, 4) for k in range(6)]
+    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
+    assert learning_rate(0, 1.0, 100, 0) == 1
+    assert [default_warmup(n) for n in (5, 300, 120_000)] == [0, 30, 1000]
+
+
+# -- the batches
+
+
+@pytest.mark.parametrize("n_images, batch_size", [(10, 4), (3, 8), (8, 8)])
+def test_every_epoch_shows_every_image_once(n_images, batch_size):
+    pairs = [pair for batch in TrainingBatches(n_images, batch_size, 30, seed=1) for pair in batch]
+    assert len(pairs) == 30 * batch_size
+    epochs = [[index for epoch, index in pairs if epoch == e] for e in range(pairs[-1][0])]
+    assert len(epochs) >= 2
+    assert all(sorted(epoch) == list(range(n_images)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_batches_are_a_function_of_the_iteration():
+    whole = list(TrainingBatches(10, 4, 20, seed=1))
+    assert len(whole) == 20
+    assert list(TrainingBatches(10, 4, 20, start=7, seed=1)) == whole[7:]
+    assert list(TrainingBatches(10, 4, 20, seed=2)) != whole
+
+
+def test_workers_change_nothing(data_folder):
+    dataset = PascalVOCDataset(data_folder, "train", augment=True)
+    runs = [list(training_loader(dataset, 3, 3, seed=5, workers=workers)) for workers in (0, 1, 2)]
+    for run in runs[1:]:
+        for batch, expected in zip(run, runs[0], strict=True):
+            assert torch.equal(batch[0], expected[0])
+            for part, expected_part in zip(batch[1:], expected[1:], strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(part, expected_part, strict=True))
+
+
+# -- the optimiser
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "vgg16_bn"])
+def test_parameter_groups(backbone):
+    model = SSD300(SSDConfig(class_names=("a",), backbone=backbone))
+    optimiser = create_optimiser(model)
+    set_learning_rate(optimiser, 0.1)
+    by_parameter = {id(p): group for group in optimiser.param_groups for p in group["params"]}
+    assert len(by_parameter) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        group = by_parameter[id(parameter)]
+        assert group["lr"] == (0.2 if name.endswith("bias") else 0.1)
+        decays = not name.endswith("bias") and ".bn" not in name
+        assert group["weight_decay"] == (5e-4 if decays else 0)
+        assert group["momentum"] == 0.9
+
+
+# -- the loop
+
+
+@pytest.fixture(scope="module")
+def train_set(data_folder):
+    return PascalVOCDataset(data_folder, "train", augment=True)
+
+
+def new_trainer(train_set, iterations, **options):
+    torch.manual_seed(0)
+    model = SSD300(train_set.config)
+    recipe = Recipe(iterations, batch_size=2, lr=1e-3, warmup=1, clip_norm=10.0, **options)
+    return Trainer(model, train_set, recipe, "cpu", choose_precision("auto", "cpu"))
+
+
+def test_resumed_run_equals_an_uninterrupted_one(train_set, tmp_path):
+    from ssd.checkpoint import load_checkpoint, load_training_state
+
+    whole = new_trainer(train_set, 3)
+    whole.run(tmp_path / "whole.pth")
+    first = new_trainer(train_set, 3, save_every=1)
+    stop_after(first, 1, tmp_path / "first.pth")
+    second = new_trainer(train_set, 3)
+    second.model.load_state_dict(load_checkpoint(tmp_path / "first.pth").state_dict())
+    second.restore(load_training_state(tmp_path / "first.pth"))
+    second.run(tmp_path / "second.pth")
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(second.model.state_dict()[name], tensor), name
+
+
+def stop_after(trainer, iterations, checkpoint):
+    """Run until a checkpoint after `iterations` exists, then fail as a killed process would."""
+
+    class Killed(Exception):
+        pass
+
+    step = trainer.step
+
+    def failing_step(*args):
+        if trainer.iteration == iterations:
+            raise Killed
+        return step(*args)
+
+    trainer.step = failing_step
+    with pytest.raises(Killed):
+        trainer.run(checkpoint)
+
+
+def test_loss_falls_on_one_batch(train_set):
+    trainer = new_trainer(train_set, 5)
+    batch = next(iter(training_loader(train_set, 2, 1)))
+    losses = [trainer.criterion.quotient(*trainer.step(batch, 2e-3)).item() for _ in range(5)]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_batch_without_objects_leaves_finite_weights(train_set):
+    trainer = new_trainer(train_set, 1)
+    images = next(iter(training_loader(train_set, 2, 1)))[0]
+    empty = [torch.zeros(0, 4)] * 2, [torch.zeros(0, dtype=torch.int64)] * 2, None
+    sums = trainer.step((images, *empty), 1e-3)
+    assert sums.tolist() == [0, 0, 0]
+    assert all(p.isfinite().all() for p in trainer.model.parameters())
