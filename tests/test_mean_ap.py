@@ -5,13 +5,13 @@ from math import isnan, nan
 import numpy as np
 import pytest
 import torch
-from detection_cases import LABEL_MAP, random_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssd.errors import InputError
 from ssd.evaluation import average_precisions, best_f1, calculate_mAP, curves, match_detections
 from ssd.evaluation.overlaps import best_overlaps, paired_iou
+from tests.detection_cases import LABEL_MAP, random_case
 
 SEEDS = st.integers(0, 2**32 - 1)
 ONE_CLASS = {"background": 0, "cat": 1}
@@ -63,6 +63,7 @@ def test_eight_detections_by_hand():
     assert matches.ignored.tolist() == [False, False, True, True, False, False, False, False]
     assert matches.det_objects.tolist() == [0, 0, 2, 2, 1, 3, 3, 3]
     assert matches.true_found.tolist() == [0, 4, -1, 7, -1]
+    assert matches.n_images == 2 and matches.true_images.tolist() == [0, 0, 0, 1, 1]
     curve = curves(matches)["cat"]
     # FP .95, TP .9, FP .8, ignored .7 and .6, TP .5, FP .4, TP .3
     assert curve.precision.tolist() == [0, 1 / 2, 1 / 3, 1 / 3, 1 / 3, 2 / 4, 2 / 5, 3 / 6]
