@@ -58,7 +58,7 @@ def save_results(folder, det_boxes, det_labels, det_scores, label_map, image_pat
     for index, image in enumerate(detections):
         for box, label, score in zip(*(values.tolist() for values in image), strict=True):
             lines[label].append(_voc_line(ids[index], score, box))
-            entries.append(json.dumps(_coco_entry(index, label, score, box)))
+            entries.append(_coco_entry(index, label, score, box))
     Path(folder).mkdir(parents=True, exist_ok=True)
     for label, path in paths.items():
         path.write_text("".join(lines[label]), encoding="utf-8")
@@ -101,10 +101,11 @@ def _voc_line(image_id, score, box):
     return f"{image_id} {score:.9g} {x_min + 1:.9g} {y_min + 1:.9g} {x_max:.9g} {y_max:.9g}\n"
 
 
-def _coco_entry(image_id, label, score, box):
+def _coco_entry(image, label, score, box):
+    """As `json.dumps` would write it, in a fraction of the time: Python's floats are JSON's."""
     x_min, y_min, x_max, y_max = box
     bbox = [x_min, y_min, x_max - x_min, y_max - y_min]
-    return {"image_id": image_id, "category_id": label, "bbox": bbox, "score": score}
+    return f'{{"image_id": {image}, "category_id": {label}, "bbox": {bbox}, "score": {score}}}'
 
 
 def _voc_path(folder, name):
@@ -140,13 +141,13 @@ def _read_voc(folder, label_map, image_paths):
 
 
 def _voc_row(line, label, ids, where):
-    columns = line.rsplit(maxsplit=5)  # an image id may hold spaces
-    if len(columns) != 6 or (columns[0] not in ids and len(line.split()) != 6):
-        raise InputError(f"{where}: {len(line.split())} columns instead of image, score, x_min, y_min, x_max, y_max.")
-    image_id, *numbers = columns
-    if image_id not in ids:
+    image_id, *numbers = line.rsplit(maxsplit=5)  # an image id may hold spaces
+    if image_id not in ids or len(numbers) != 5:
+        if (n := len(line.split())) != 6:
+            raise InputError(f"{where}: {n} columns instead of image, score, x_min, y_min, x_max, y_max.")
         raise InputError(f"{where}: the test list has no picture {image_id}.")
-    score, x_min, y_min, x_max, y_max = numbers = _finite(numbers, where)
+    numbers = _finite(numbers, where)
+    _, x_min, y_min, x_max, y_max = numbers
     _check_box(x_min - 1, y_min - 1, x_max, y_max, where)
     return ids[image_id], label, numbers
 
