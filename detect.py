@@ -8,7 +8,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ssd.cli import add_device_arguments, command, newest_checkpoint, number, parser
-from ssd.data import load_image
+from ssd.data import load_image, read_images
 from ssd.detector import Detector
 from ssd.errors import InputError
 
@@ -29,7 +29,9 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
 
 def parse(argv):
     p = parser("Find objects in pictures.")
-    p.add_argument("sources", nargs="+", metavar="SOURCE", help="pictures, or folders of them")
+    p.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="pictures, folders of them, or the *_images.json of data lists"
+    )
     p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
     p.add_argument("--output", default="detections", help="folder for the annotated pictures and detections.json")
     p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
@@ -79,6 +81,8 @@ def find_pictures(sources):
             if not inside:
                 raise InputError(f"{source}: no pictures in this folder")
             pictures += inside
+        elif source.suffix == ".json":
+            pictures += map(Path, read_images(source))
         elif source.exists():
             pictures.append(source)
         else:

@@ -1,1 +1,75 @@
+"""Measures a model's VOC mAP, or that of the detections in result files."""
 
+import json
+import sys
+from pathlib import Path
+
+from ssd.checkpoint import load_checkpoint
+from ssd.cli import add_device_arguments, add_loading_arguments, command, newest_checkpoint, parser
+from ssd.data import PascalVOCDataset, read_data_list
+from ssd.device import choose_device, choose_precision
+from ssd.errors import InputError
+from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
+from ssd.evaluation.results import load_results, save_results
+from ssd.evaluation.summary import format_summary, summarize
+
+
+def parse(argv):
+    p = parser("Evaluate a checkpoint on the test list by the rules of the VOC devkit.")
+    p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
+    p.add_argument("--data", default="data", help="folder of the data lists")
+    p.add_argument("--results", metavar="PATH", help="score these instead: a folder of VOC files, or COCO results JSON")
+    p.add_argument("--json", metavar="FILE", help="write every figure to this file")
+    p.add_argument("--save-results", metavar="DIR", help="write the detections as VOC files and as COCO results JSON")
+    add_loading_arguments(p, batch_size=8)
+    add_device_arguments(p, precision="fp32")
+    args = p.parse_args(argv)
+    if args.results and args.checkpoint:
+        p.error("--results needs no --checkpoint")
+    return args
+
+
+@command
+def main(argv=None):
+    args = parse(argv)
+    data = read_data_list(args.data, "test")
+    label_map = {"background": 0} | {name: label for label, name in enumerate(data.class_names, start=1)}
+    if args.results:
+        found = DataSetDetections(*load_results(args.results, label_map, data.images))
+    else:
+        found = run_model(args, args.checkpoint or newest_checkpoint())
+    summary = summarize(match_dataset(found, data)) | {"seconds": dict(found.seconds)}
+    print(format_summary(summary))
+    print_speed(found.seconds, len(data.images))
+
+    if args.save_results:
+        save_results(args.save_results, found.boxes, found.labels, found.scores, label_map, data.images)
+        print(f"detections: {args.save_results}")
+    if args.json:
+        Path(args.json).write_text(json.dumps(summary, indent=1) + "\n")
+        print(f"figures: {args.json}")
+
+
+def run_model(args, checkpoint):
+    """The detections of a checkpoint's model on the test list."""
+    device = choose_device(args.device)
+    model = load_checkpoint(checkpoint)
+    dataset = PascalVOCDataset(args.data, "test", model.config)
+    if dataset.class_names != model.config.class_names:
+        raise InputError(
+            f"{checkpoint} detects {', '.join(model.config.class_names)}, but the classes of {args.data} are "
+            f"{', '.join(dataset.class_names)}"
+        )
+    dtype = choose_precision(args.precision, device)
+    return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
+
+
+def print_speed(seconds, n_images):
+    """Images per second, in all and of each part."""
+    if seconds:
+        parts = ", ".join(f"{part} {n_images / value:.1f}" for part, value in seconds.items())
+        print(f"{'images per second':<20}{n_images / sum(seconds.values()):.1f} ({parts})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

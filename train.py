@@ -12,8 +12,8 @@ from ssd.config import BACKBONES
 from ssd.data import PascalVOCDataset
 from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
-from ssd.evaluation import calculate_mAP
-from ssd.evaluation.evaluate import detect_dataset, ground_truth
+from ssd.evaluation.evaluate import detect_dataset, match_dataset
+from ssd.evaluation.summary import format_summary, summarize
 from ssd.model import SSD300
 from ssd.pretrained import load_base_weights
 from ssd.training.schedule import default_warmup
@@ -32,6 +32,9 @@ def parse(argv):
     p.add_argument("--warmup", type=number(int, 0), help="iterations (default: a tenth of the run, at most 1000)")
     p.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: any")
     add_device_arguments(p)
+    p.add_argument(
+        "--no-expand", action="store_true", help="never zoom out: for short runs, which learn sooner without"
+    )
     p.add_argument("--seed", type=number(int, 0), default=0)
     p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")
     p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from FILE, or from the run's last.pth")
@@ -67,7 +70,9 @@ def main(argv=None):
 
     resumed = resumed_checkpoint(args)
     model = load_checkpoint(resumed) if resumed else None
-    train_set = PascalVOCDataset(args.data, "train", model and model.config, augment=True, seed=args.seed)
+    train_set = PascalVOCDataset(
+        args.data, "train", model and model.config, augment=True, expand=not args.no_expand, seed=args.seed
+    )
     if model is None:
         model = create_model(args, replace(train_set.config, backbone=args.backbone))
     test_set = PascalVOCDataset(args.data, "test", model.config)
@@ -80,15 +85,13 @@ def main(argv=None):
     trainer = Trainer(model, train_set, recipe, device, dtype)
     if resumed:
         trainer.restore(load_training_state(resumed))
-    print(f"{folder}: {len(train_set)} images, {model.config.backbone} on {device} in {str(dtype).removeprefix('torch.')}")
+    number_format = str(dtype).removeprefix("torch.")
+    print(f"{folder}: {len(train_set)} images, {model.config.backbone} on {device} in {number_format}")
     trainer.run(folder / "last.pth")
 
     save_checkpoint(folder / "best.pth", model)
     found = detect_dataset(model, test_set, args.batch_size, args.workers, device, dtype)
-    aps, mean = calculate_mAP(
-        found.boxes, found.labels, found.scores, *ground_truth(test_set.objects), model.config.label_map
-    )
-    print(*(f"{name} {ap:.3f}" for name, ap in aps.items()), f"mAP {mean:.3f}", sep="\n")
+    print(format_summary(summarize(match_dataset(found, test_set))))
     print(f"trained model: {folder / 'best.pth'}")
 
 

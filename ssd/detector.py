@@ -7,7 +7,7 @@ import torch
 from ssd.checkpoint import load_checkpoint
 from ssd.data.images import preprocess, to_rgb
 from ssd.device import choose_device, choose_precision
-from ssd.inference import for_inference, predict
+from ssd.inference import detections, for_inference, forward
 from ssd.visualize import class_colour, draw_boxes
 
 
@@ -72,7 +72,8 @@ class Detector:
             return []
         pictures = [to_rgb(picture) for picture in image]
         inputs = torch.stack([preprocess(picture, self.config) for picture in pictures])
-        found = predict(self.model, inputs, [p.size for p in pictures], min_score, max_overlap, top_k)
+        predictions, sizes = forward(self.model, inputs), [picture.size for picture in pictures]
+        found = detections(self.model, *predictions, sizes, min_score, max_overlap, top_k)
         return [
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
             for boxes, labels, scores in zip(*found, strict=True)

@@ -30,15 +30,19 @@ def _fold_batch_norm(part: NamedConvolutions):
 
 
 @torch.inference_mode()
-def predict(model, images, sizes, min_score, max_overlap, top_k):
-    """Detections of a batch, in pixels of the pictures it was made of.
-
-    model: from `for_inference`. images: (N, 3, 300, 300) normalised, on any device. sizes: N pairs (width, height).
-    Returns three lists with a CPU tensor an image, best first: boxes (n, 4) float32 corner pixels, labels (n,),
-    scores (n,).
-    """
+def forward(model, images):
+    """The raw predictions of a model from `for_inference` for normalised images (N, 3, 300, 300) on any device."""
     weight = model.rescale_factors
-    images = images.to(weight.device, weight.dtype, memory_format=torch.channels_last)
-    boxes, labels, scores = model.detect_objects(*model(images), min_score, max_overlap, top_k)
+    return model(images.to(weight.device, weight.dtype, memory_format=torch.channels_last, non_blocking=True))
+
+
+@torch.inference_mode()
+def detections(model, locs, scores, sizes, min_score, max_overlap, top_k):
+    """Detections in the pixels of the pictures, from raw predictions.
+
+    sizes: N pairs (width, height). Returns three lists with a CPU tensor an image, best first: boxes (n, 4) float32
+    corner pixels, labels (n,), scores (n,).
+    """
+    boxes, labels, scores = model.detect_objects(locs, scores, min_score, max_overlap, top_k)
     boxes = [b.cpu() * torch.tensor([*size, *size]) for b, size in zip(boxes, sizes, strict=True)]
     return boxes, [tensor.cpu() for tensor in labels], [tensor.cpu() for tensor in scores]

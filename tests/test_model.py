@@ -71,7 +71,8 @@ def test_parameter_names(model):
 def test_predictions_are_in_the_order_of_the_priors():
     """The prediction for a prior comes from its own cell and its own channels."""
     model = SSD300(SSDConfig(class_names=TWO_CLASSES))
-    maps = [torch.zeros(1, c, s, s) for c, s in zip((512, 1024, 512, 256, 256, 256), (38, 19, 10, 5, 3, 1), strict=True)]
+    shapes = (512, 38), (1024, 19), (512, 10), (256, 5), (256, 3), (256, 1)
+    maps = [torch.zeros(1, channels, cells, cells) for channels, cells in shapes]
     maps[1][0, :, 4, 7] = 1.0  # conv7, fifth row, eighth column
     convolution = model.pred_convs.loc_conv7
     torch.nn.init.zeros_(convolution.weight)

@@ -85,7 +85,8 @@ def test_unclipped_tables_keep_their_sizes():
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"clip": "some"}, "clip is 'some'"), ({"backbone": "resnet"}, "backbone is 'resnet'"), ({"steps": (1,)}, "six maps"),
+    ({"clip": "some"}, "clip is 'some'"), ({"backbone": "resnet"}, "backbone is 'resnet'"),
+    ({"steps": (1,)}, "six maps"),
 ])  # fmt: skip
 def test_config_refuses_what_it_does_not_know(change, message):
     with pytest.raises(ValueError, match=message):

@@ -2,6 +2,15 @@
 
 from ssd.data.dataset import PascalVOCDataset, collate
 from ssd.data.images import load_image, preprocess
-from ssd.data.lists import DataList, read_data_list, write_data_lists
+from ssd.data.lists import DataList, read_data_list, read_images, write_data_lists
 
-__all__ = ["DataList", "PascalVOCDataset", "collate", "load_image", "preprocess", "read_data_list", "write_data_lists"]
+__all__ = [
+    "DataList",
+    "PascalVOCDataset",
+    "collate",
+    "load_image",
+    "preprocess",
+    "read_data_list",
+    "read_images",
+    "write_data_lists",
+]

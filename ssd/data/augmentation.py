@@ -39,13 +39,14 @@ class Augmentation:
     colours: Colours = Colours()
 
 
-def sample_augmentation(rng, size, boxes):
+def sample_augmentation(rng, size, boxes, expand=True):
     """Draw the augmentation of a picture.
 
-    rng: NumPy generator. size: (width, height). boxes: (n, 4) array, pixels, n may be 0.
+    rng: NumPy generator. size: (width, height). boxes: (n, 4) array, pixels, n may be 0. expand: whether it may zoom
+    out, which makes for better small objects but, says the paper, wants twice the iterations.
     """
     colours = sample_colours(rng)
-    canvas = sample_expansion(rng, size)
+    canvas = sample_expansion(rng, size) if expand else (0.0, 0.0, *size)
     targets = boxes if len(boxes) else np.array([[0, 0, *size]])  # without objects: the picture itself
     window = sample_crop(rng, canvas, targets)
     return Augmentation(window, bool(rng.random() < 0.5), colours)

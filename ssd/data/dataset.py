@@ -19,14 +19,16 @@ class PascalVOCDataset(Dataset):
     data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: for the input's size and
     normalisation; without one, the default with the data set's classes.
     augment: draw a new augmentation for each (epoch, index), the same whenever that sample is asked for again.
+    expand: whether that may zoom out.
     `dataset[epoch, index]` is a sample of that epoch, `dataset[index]` one of epoch 0.
     """
 
-    def __init__(self, data_folder, split, config=None, augment=False, seed=0):
+    def __init__(self, data_folder, split, config=None, augment=False, expand=True, seed=0):
         data = read_data_list(data_folder, split)
         self.images, self.objects, self.class_names = data.images, data.objects, data.class_names
         self.config = config or SSDConfig(class_names=self.class_names)
         self.augment = augment
+        self.expand = expand
         self.seed = seed
 
     def __len__(self):
@@ -40,7 +42,7 @@ class PascalVOCDataset(Dataset):
         difficulties = np.array(objects["difficulties"], dtype=bool)
         if self.augment:
             rng = np.random.default_rng((self.seed, epoch, index))
-            augmentation = sample_augmentation(rng, image.size, boxes)
+            augmentation = sample_augmentation(rng, image.size, boxes, self.expand)
             image, boxes, kept = augment(image, boxes, augmentation, self.config)
             labels, difficulties = labels[kept], difficulties[kept]
         else:

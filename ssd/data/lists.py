@@ -45,7 +45,7 @@ def read_data_list(folder, split):
     folder, name = Path(folder), split.upper()
     if name.lower() not in SPLITS:
         raise ValueError(f"split is {split!r}, must be one of {', '.join(SPLITS)}")
-    images = _read(folder / f"{name}_images.json", list)
+    images = read_images(folder / f"{name}_images.json")
     objects = _read(folder / f"{name}_objects.json", list)
     label_map = _read(folder / "label_map.json", dict)
     if sorted(label_map.values(), key=str) != sorted(range(len(label_map)), key=str) or label_map.get("background"):
@@ -58,6 +58,14 @@ def read_data_list(folder, split):
     for k, entry in enumerate(objects):
         _check(entry, len(label_map), f"{folder / f'{name}_objects.json'}: entry {k}")
     return DataList(images, objects, tuple(sorted(label_map, key=label_map.get))[1:])
+
+
+def read_images(path):
+    """The paths in a `*_images.json`. Raises InputError where the file is missing or is none."""
+    images = _read(Path(path), list)
+    if not all(isinstance(image, str) for image in images):
+        raise InputError(f"{path}: must hold the paths of images")
+    return images
 
 
 def _check(entry, n_classes, where):

@@ -1,5 +1,8 @@
 """Runs a model over a data set."""
 
+import time
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -7,7 +10,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ssd.data import collate
-from ssd.inference import for_inference, predict
+from ssd.evaluation.matches import match_detections
+from ssd.evaluation.results import as_saved
+from ssd.inference import detections, for_inference, forward
 
 # The settings of the paper's evaluation.
 MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
@@ -15,35 +20,62 @@ MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
 
 @dataclass
 class DataSetDetections:
-    """Detections of a whole data set: lists with a tensor an image, in the pixels of the pictures, best first."""
+    """Detections of a whole data set: lists with a tensor an image, in the pixels of the pictures, best first.
+
+    seconds: time spent on "data" (waiting for it), "network" and "post-processing".
+    """
 
     boxes: list = field(default_factory=list)
     labels: list = field(default_factory=list)
     scores: list = field(default_factory=list)
+    seconds: Counter = field(default_factory=Counter)
+
+    @contextmanager
+    def timed(self, what, device):
+        """Add the time that the block takes, the device's work included, to `seconds`."""
+        start = time.perf_counter()
+        yield
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        self.seconds[what] += time.perf_counter() - start
 
 
 def detect_dataset(model, dataset, batch_size=8, workers=0, device="cpu", dtype=torch.float32):
-    """`DataSetDetections` of a `PascalVOCDataset` at the paper's evaluation settings. The model stays as it is."""
+    """`DataSetDetections` of a `PascalVOCDataset` at the paper's evaluation settings. The model stays as it is.
+
+    They are rounded as result files round them, so that their figures are those of the files.
+    """
+    device = torch.device(device)
     model = for_inference(model, device, dtype)
     loader = DataLoader(
-        dataset, batch_size, num_workers=workers, collate_fn=collate, pin_memory=torch.device(device).type == "cuda"
-    )
+        dataset, batch_size, num_workers=workers, collate_fn=collate, pin_memory=device.type == "cuda"
+    )  # fmt: skip
     found = DataSetDetections()
     sizes = [entry["size"] for entry in dataset.objects]
-    with tqdm(total=len(dataset), desc="evaluating", unit="image") as progress:
-        for images, *_ in loader:
-            start = len(found.boxes)
-            batch = predict(model, images, sizes[start : start + len(images)], MIN_SCORE, MAX_OVERLAP, TOP_K)
+    batches = iter(loader)
+    with tqdm(total=len(dataset), desc="evaluating", unit="image", dynamic_ncols=True) as progress:
+        for _ in range(len(loader)):
+            with found.timed("data", device):
+                images = next(batches)[0]
+            with found.timed("network", device):
+                predictions = forward(model, images)
+            with found.timed("post-processing", device):
+                start = len(found.boxes)
+                batch_sizes = sizes[start : start + len(images)]
+                batch = detections(model, *predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
             for whole, part in zip((found.boxes, found.labels, found.scores), batch, strict=True):
                 whole += part
             progress.update(len(images))
+    found.boxes, found.labels, found.scores = as_saved(found.boxes, found.labels, found.scores)
     return found
 
 
-def ground_truth(objects):
-    """The objects of a data list as `calculate_mAP` takes them: lists of boxes (n, 4) in pixels, labels (n,) and
-    difficulties (n,)."""
-    boxes = [torch.tensor(entry["boxes"], dtype=torch.float64).view(-1, 4) for entry in objects]
-    labels = [torch.tensor(entry["labels"], dtype=torch.int64) for entry in objects]
-    difficulties = [torch.tensor(entry["difficulties"], dtype=torch.bool) for entry in objects]
-    return boxes, labels, difficulties
+def match_dataset(found, dataset, iou_threshold=0.5):
+    """The `Matches` of detections (anything with boxes, labels and scores) with the objects of a `DataList`."""
+    boxes = [torch.tensor(entry["boxes"], dtype=torch.float64).view(-1, 4) for entry in dataset.objects]
+    labels = [torch.tensor(entry["labels"], dtype=torch.int64) for entry in dataset.objects]
+    difficulties = [torch.tensor(entry["difficulties"], dtype=torch.bool) for entry in dataset.objects]
+    label_map = {name: label for label, name in enumerate(dataset.class_names, start=1)}
+    return match_detections(
+        found.boxes, found.labels, found.scores, boxes, labels, difficulties, label_map, iou_threshold
+    )  # fmt: skip
