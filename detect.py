@@ -29,9 +29,7 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
 
 def parse(argv):
     p = parser("Find objects in pictures.")
-    p.add_argument(
-        "sources", nargs="+", metavar="SOURCE", help="pictures, folders of them, or the *_images.json of data lists"
-    )
+    p.add_argument("sources", nargs="+", metavar="SOURCE", help="picture, folder, or *_images.json of data lists")
     p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
     p.add_argument("--output", default="detections", help="folder for the annotated pictures and detections.json")
     p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")

@@ -32,9 +32,7 @@ def parse(argv):
     p.add_argument("--warmup", type=number(int, 0), help="iterations (default: a tenth of the run, at most 1000)")
     p.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: any")
     add_device_arguments(p)
-    p.add_argument(
-        "--no-expand", action="store_true", help="never zoom out: for short runs, which learn sooner without"
-    )
+    p.add_argument("--no-expand", action="store_true", help="never zoom out; short runs learn more without")
     p.add_argument("--seed", type=number(int, 0), default=0)
     p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")
     p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from FILE, or from the run's last.pth")
