@@ -194,7 +194,7 @@ def test_damaged_pictures(tmp_path):
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "empty.jpg").write_bytes(b"")
     for name, message in {
-        "truncated.jpg": "damaged picture", "text.jpg": "cannot be read", "empty.jpg": "cannot be read",
+        "truncated.jpg": "damaged picture", "text.jpg": "not a picture", "empty.jpg": "not a picture",
         "missing.jpg": "no such picture",
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=f"{name}: {message}"):

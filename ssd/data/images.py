@@ -15,7 +15,9 @@ def open_image(path):
         return Image.open(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such picture") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: not a picture, or of an unknown kind") from None
+    except (OSError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: cannot be read as a picture ({error})") from None
 
 

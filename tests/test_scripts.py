@@ -1,0 +1,256 @@
+"""The four scripts as a user runs them: what works, and that bad input gives one sentence and exit status 2."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import vgg16
+
+import create_data_lists
+import detect
+import eval as evaluation
+import train
+from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
+from tests.test_data import make_voc, voc_object
+
+ROOT = Path(__file__).parent.parent
+SHORT = ["--weights", "none", "--iterations", "1", "--batch-size", "1", "--workers", "0", "--device", "cpu"]
+
+
+def refused(capsys, script, args, *words):
+    """The script refuses these arguments with one line on stderr that has these words."""
+    assert script.main([str(arg) for arg in args]) == 2
+    error = capsys.readouterr().err
+    lines = [line for line in error.replace("\r", "\n").splitlines() if line.strip() and "%|" not in line]
+    message = [line for line in lines if line.startswith("error: ")]
+    assert len(message) == 1
+    assert lines[-1] == message[0]
+    assert "Traceback" not in error
+    for word in words:
+        assert str(word) in message[0]
+
+
+# -- what works
+
+
+def test_from_lists_to_detections(data_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["--data", str(data_folder), *SHORT]) == 0
+    run = tmp_path / "runs" / "1"
+    assert sorted(path.name for path in run.iterdir()) == ["best.pth", "last.pth"]
+    assert "mAP voc07" in capsys.readouterr().out
+
+    assert evaluation.main(["--data", str(data_folder), "--json", "figures.json", "--save-results", "results"]) == 0
+    from_model = capsys.readouterr().out
+    assert "mAP voc07" in from_model
+    figures = json.loads(Path("figures.json").read_text())
+    assert [c["name"] for c in figures["classes"]] == ["circle", "square", "star", "triangle"]
+    assert figures["images"] == 4
+
+    assert evaluation.main(["--data", str(data_folder), "--results", "results", "--json", "again.json"]) == 0
+    again = json.loads(Path("again.json").read_text())
+    assert {**again, "seconds": None} == {**figures, "seconds": None}
+
+    assert detect.main([str(data_folder / "TEST_images.json"), "--output", "out", "--min-score", "0.05"]) == 0
+    records = json.loads(Path("out/detections.json").read_text())
+    assert len(records) == 4
+    for record in records:
+        with Image.open(Path("out") / record["annotated"]) as annotated:
+            assert annotated.size == (record["width"], record["height"])
+        for found in record["detections"]:
+            assert found["name"] in ("circle", "square", "star", "triangle")
+            assert found["score"] > 0.05
+            assert 0 <= found["box"][0] <= found["box"][2] <= record["width"]
+
+    assert train.main(["--data", str(data_folder), *SHORT]) == 0
+    assert (tmp_path / "runs" / "2" / "best.pth").exists()  # the first run is left alone
+
+
+def test_training_from_a_file_of_weights(data_folder, tmp_path):
+    torch.manual_seed(0)
+    state = vgg16(weights=None).state_dict()
+    torch.save(state, tmp_path / "vgg16.pth")
+    args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--weights", tmp_path / "vgg16.pth", "--lr", 0]
+    assert train.main([str(arg) for arg in args]) == 0
+    model = load_checkpoint(tmp_path / "run" / "best.pth")
+    assert torch.equal(model.base.conv1_1.weight, state["features.0.weight"])
+    assert torch.equal(model.base.conv7.bias, state["classifier.3.bias"][::4])
+
+
+def test_training_goes_on(data_folder, tmp_path, capsys):
+    args = ["--data", str(data_folder), "--output", str(tmp_path / "run"), *SHORT]
+    assert train.main(args) == 0
+    assert train.main([*args, "--iterations", "2", "--resume"]) == 0
+    assert "| 2/2 [" in capsys.readouterr().err
+    refused(capsys, train, args, tmp_path / "run", "--resume")
+
+
+def test_folder_of_pictures_with_a_bad_one(checkpoint, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (30, 40)).save(pictures / "good.png")
+    Image.new("L", (30, 40)).save(pictures / "good.JPG", format="JPEG")
+    (pictures / "bad.png").write_text("no picture")
+    (pictures / "notes.txt").write_text("not meant as one")
+    refused(capsys, detect, [pictures, "--checkpoint", checkpoint, "--output", tmp_path / "out"], "bad.png")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["detections.json", "good.jpg", "good_2.jpg"]
+
+
+@pytest.mark.parametrize("script", ["create_data_lists.py", "train.py", "eval.py", "detect.py"])
+def test_help(script):
+    environment = {**os.environ, "COLUMNS": "100"}
+    shown = subprocess.run(
+        [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert shown.returncode == 0
+    assert "default: None" not in shown.stdout
+
+
+@pytest.mark.parametrize("script", [create_data_lists, train, evaluation, detect])
+def test_main_returns_the_status(script, capsys):
+    assert script.main(["--help"]) == 0
+    assert script.main(["--wrong"]) == 2
+
+
+def test_interrupted(data_folder, monkeypatch, tmp_path, capsys):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssd.training.trainer.Trainer.step", interrupt)
+    assert train.main(["--data", str(data_folder), "--output", str(tmp_path / "run"), *SHORT]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+# -- bad input: data lists
+
+
+def test_voc_folder_without_the_split_file(voc_folder, tmp_path, capsys):
+    args = ["--voc", voc_folder, "--train-split", "train", "--output", tmp_path]
+    refused(capsys, create_data_lists, args, "train.txt", "there: test, trainval")
+
+
+def test_no_voc_folder(tmp_path, capsys):
+    refused(capsys, create_data_lists, ["--voc", tmp_path / "nowhere", "--output", tmp_path], "nowhere", "trainval.txt")
+
+
+def test_unknown_class(tmp_path, capsys):
+    folder = make_voc(tmp_path / "VOC2007", {"trainval": ["a"], "test": ["b"]}, voc_object("unicorn", 1, 1, 9, 9))
+    refused(
+        capsys, create_data_lists, ["--voc07", folder, "--output", tmp_path / "x"], "unknown class unicorn", "a.jpg"
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def test_missing_image_and_annotation(tmp_path, capsys):
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a"], "test": ["b"]}, voc_object("dog", 1, 1, 9, 9))
+    args = ["--voc", folder, "--output", tmp_path / "x"]
+    (folder / "JPEGImages/b.jpg").rename(tmp_path / "b.jpg")
+    refused(capsys, create_data_lists, args, "b.jpg: no such picture")
+    (tmp_path / "b.jpg").rename(folder / "JPEGImages/b.jpg")
+    (folder / "Annotations/a.xml").write_text("<annotation>")
+    refused(capsys, create_data_lists, args, "a.xml: not XML")
+    (folder / "Annotations/a.xml").unlink()
+    refused(capsys, create_data_lists, args, "a.xml: no such annotation")
+
+
+def test_nothing_to_learn(tmp_path, capsys):
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a"], "test": ["b"]})
+    refused(capsys, create_data_lists, ["--voc", folder, "--output", tmp_path / "x"], "no image has an object")
+
+
+# -- bad input: training
+
+
+@pytest.mark.parametrize("script", [train, evaluation])
+def test_missing_data_lists(script, checkpoint, tmp_path, capsys):
+    args = ["--data", tmp_path] + (["--checkpoint", checkpoint] if script is evaluation else SHORT)
+    refused(capsys, script, args, "no such data list", "create_data_lists.py")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_missing_training_image(data_folder, tmp_path, capsys, workers):
+    shutil.copytree(data_folder, tmp_path / "lists")
+    images = json.loads((data_folder / "TRAIN_images.json").read_text())
+    lost = [image.replace("JPEGImages", "lost") for image in images]
+    (tmp_path / "lists/TRAIN_images.json").write_text(json.dumps(lost))
+    args = ["--data", tmp_path / "lists", "--output", tmp_path / "run", *SHORT, "--workers", workers]
+    refused(capsys, train, args, "lost", "no such picture")
+
+
+def test_no_network_for_weights(data_folder, tmp_path, capsys, monkeypatch):
+    def no_network(*args, **kwargs):
+        raise urllib.error.URLError("no network here")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--weights", "imagenet"]
+    refused(capsys, train, args, "no network here", "--weights FILE", "--weights none")
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_weights(data_folder, tmp_path, capsys):
+    args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--weights"]
+    refused(capsys, train, [*args, tmp_path / "missing.pth"], "missing.pth: no such file")
+    (tmp_path / "damaged.pth").write_bytes(b"PK\x03\x04")
+    refused(capsys, train, [*args, tmp_path / "damaged.pth"], "damaged.pth: damaged")
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    refused(capsys, train, [*args, tmp_path / "other.pth"], "other.pth: not the weights of torchvision's vgg16")
+    torch.save(torch.zeros(1), tmp_path / "tensor.pth")
+    refused(capsys, train, [*args, tmp_path / "tensor.pth"], "tensor.pth: not the weights")
+
+
+def test_bad_values(data_folder, capsys):
+    for args in (["--iterations", "0"], ["--lr", "-1"], ["--batch-size", "many"], ["--precision", "fp8"]):
+        assert train.main(["--data", str(data_folder), *args]) == 2
+        assert args[0] in capsys.readouterr().err
+
+
+def test_unknown_device(data_folder, tmp_path, capsys):
+    refused(capsys, train, ["--data", data_folder, *SHORT, "--device", "abacus"], "--device abacus", "--device cpu")
+
+
+# -- bad input: checkpoints
+
+
+@pytest.mark.parametrize("script", [evaluation, detect])
+def test_missing_and_damaged_checkpoints(script, data_folder, voc_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = ["--data", data_folder] if script is evaluation else [voc_folder / "JPEGImages"]
+    refused(capsys, script, args, "no checkpoint in runs/", "--checkpoint")
+    refused(capsys, script, [*args, "--checkpoint", "missing.pth"], "missing.pth: no such file")
+    Path("damaged.pth").write_bytes(b"PK\x03\x04 and so on")
+    refused(capsys, script, [*args, "--checkpoint", "damaged.pth"], "damaged.pth: damaged")
+
+
+def test_checkpoint_of_other_classes(data_folder, tmp_path, capsys):
+    save_checkpoint(tmp_path / "other.pth", SSD300(SSDConfig(class_names=("cat", "dog"))))
+    args = ["--data", data_folder, "--checkpoint", tmp_path / "other.pth"]
+    refused(capsys, evaluation, args, "other.pth detects cat, dog", "circle")
+
+
+def test_resume_without_a_run(data_folder, tmp_path, capsys):
+    refused(capsys, train, ["--data", data_folder, *SHORT, "--resume"], "--resume needs")
+    args = ["--data", data_folder, *SHORT, "--output", tmp_path, "--resume"]
+    refused(capsys, train, args, "last.pth: no such file")
+
+
+# -- bad input: pictures
+
+
+def test_bad_sources(checkpoint, tmp_path, capsys):
+    args = ["--checkpoint", checkpoint, "--output", tmp_path / "out"]
+    refused(capsys, detect, [tmp_path / "nothing.jpg", *args], "nothing.jpg: no such picture or folder")
+    (tmp_path / "empty").mkdir()
+    refused(capsys, detect, [tmp_path / "empty", *args], "no pictures in this folder")
+    (tmp_path / "list.json").write_text("[1]")
+    refused(capsys, detect, [tmp_path / "list.json", *args], "list.json: must hold the paths")
+    Image.new("RGB", (9, 9)).save(tmp_path / "empty" / "a.jpg")
+    args = ["--checkpoint", checkpoint, "--output", tmp_path / "empty"]
+    refused(capsys, detect, [tmp_path / "empty", *args], "annotated copies would replace them")
