@@ -71,6 +71,8 @@ def main(argv=None):
     train_set = PascalVOCDataset(
         args.data, "train", model and model.config, augment=True, expand=not args.no_expand, seed=args.seed
     )
+    if not len(train_set):
+        raise InputError(f"{args.data}: no image to train on")
     if model is None:
         model = create_model(args, replace(train_set.config, backbone=args.backbone))
     test_set = PascalVOCDataset(args.data, "test", model.config)
