@@ -15,9 +15,9 @@ from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset, match_dataset
 from ssd.evaluation.summary import format_summary, summarize
 from ssd.model import SSD300
-from ssd.pretrained import load_base_weights
 from ssd.training.schedule import default_warmup
 from ssd.training.trainer import Recipe, Trainer
+from ssd.training.weights import load_base_weights
 
 
 def parse(argv):
