@@ -129,7 +129,7 @@ def _flatten(n_images, **lists):
     for name, tensors in lists.items():
         if len(tensors) != n_images:
             raise InputError(f"{name} has {len(tensors)} images and true_boxes {n_images}; they must be the same.")
-    lengths = {name: np.fromiter(map(len, tensors), dtype=np.int64) for name, tensors in lists.items()}
+    lengths = {name: np.array([t.shape[0] for t in tensors], dtype=np.int64) for name, tensors in lists.items()}
     (first_name, first), *others = lengths.items()
     for name, length in others:
         if (first != length).any():

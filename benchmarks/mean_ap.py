@@ -1,0 +1,162 @@
+"""How long mAP at IoU 0.5 takes from tensors, against three libraries, on as many detections as VOC07's test set has.
+
+    python -m benchmarks.mean_ap
+
+Every contender gets the same lists of tensors and gives the same mAP: objects stand apart, so that COCO's matching
+rule finds the devkit's matches, and precision is averaged over VOC 2007's eleven recalls. The contenders take turns.
+"""
+
+import argparse
+import os
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from ssd.evaluation import calculate_mAP
+
+N_CLASSES = 20
+RECALLS = np.arange(0.0, 1.1, 0.1)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=4952)
+    parser.add_argument("--detections", type=int, default=200, help="an image")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args(argv)
+    case = random_detections(args.images, args.detections)
+    n_objects, n_detections = (sum(map(len, case[k])) for k in (4, 1))
+    print(f"{args.images} images, {N_CLASSES} classes, {n_objects} objects, {n_detections} detections")
+    print(f"{os.cpu_count()} CPUs, {torch.get_num_threads()} torch threads, {args.rounds} rounds")
+
+    contenders = [ours, hotcoco, faster_coco_eval, torchmetrics]
+    seconds, results = {run: [] for run in contenders}, {}
+    for _ in range(args.rounds):
+        for run in list(seconds):
+            start = perf_counter()
+            try:
+                results[run] = run(*case)
+            except ImportError as error:
+                print(f"{run.__name__}: left out ({error})")
+                del seconds[run]
+                continue
+            seconds[run].append(perf_counter() - start)
+    report(seconds, results)
+
+
+def report(seconds, results):
+    """Medians, their ratio to ours, and whether all agree."""
+    print(f"{'':<18}{'mAP':>12}{'median s':>10}{'fastest':>9}{'x ours':>8}")
+    for run, times in seconds.items():
+        ratio = median(times) / median(seconds[ours])
+        print(f"{run.__name__:<18}{results[run]:>12.8f}{median(times):>10.3f}{min(times):>9.3f}{ratio:>8.1f}")
+    worst = max(abs(result - results[ours]) for result in results.values())
+    if worst > 1e-6:
+        raise SystemExit(f"the results differ by up to {worst:g}")
+    print(f"all agree (largest difference {worst:.1g})")
+
+
+def random_detections(n_images, n_detections, seed=0):
+    """Six lists with one tensor per image: 1 to 4 objects in a quarter of the picture each, none of them difficult;
+    detections around them, mostly too far off or of another class, as a detector's low scores are."""
+    rng = np.random.default_rng(seed)
+    case = tuple([] for _ in range(6))
+    for _ in range(n_images):
+        n = rng.integers(1, 5)
+        corners = np.array([(0, 0), (250, 0), (0, 190), (250, 190)])[rng.permutation(4)[:n]]
+        low = corners + rng.uniform(0, 60, (n, 2))
+        true_boxes, true_labels = (
+            np.hstack([low, low + rng.uniform(30, 110, (n, 2))]),
+            rng.integers(1, N_CLASSES + 1, n),
+        )
+        of = rng.integers(0, n, n_detections)
+        boxes = true_boxes[of] + rng.normal(0, 12, (n_detections, 4))
+        boxes = np.hstack([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:]) + 1])
+        right = rng.random(n_detections) < 0.1
+        labels = np.where(right, true_labels[of], rng.integers(1, N_CLASSES + 1, n_detections))
+        scores = np.sort(rng.beta(np.where(right, 2, 0.5), 4))[::-1]
+        image = (boxes, labels, scores.copy(), true_boxes, true_labels, np.zeros(n, dtype=np.int64))
+        for values, new in zip(case, image, strict=True):
+            values.append(torch.from_numpy(new.astype(np.float32) if new.dtype == np.float64 else new))
+    return case
+
+
+def ours(*case):
+    label_map = {"background": 0} | {str(label): label for label in range(1, N_CLASSES + 1)}
+    return calculate_mAP(*case, label_map)[1]
+
+
+def hotcoco(det_boxes, det_labels, det_scores, true_boxes, true_labels, _):
+    from hotcoco import COCO, COCOeval
+
+    truth = COCO.from_arrays(
+        [{"id": k} for k in range(len(true_boxes))],
+        [{"id": label, "name": str(label)} for label in range(1, N_CLASSES + 1)],
+        image_ids(true_boxes),
+        torch.cat(true_labels).numpy(),
+        xywh(true_boxes),
+    )
+    evaluation = COCOeval(truth, truth.load_res(coco_rows(det_boxes, det_labels, det_scores)), "bbox")
+    parameters = evaluation.params
+    parameters.iou_thrs, parameters.rec_thrs = [0.5], RECALLS.tolist()
+    parameters.max_dets, parameters.area_rng, parameters.area_rng_lbl = [1000], [[0, 1e10]], ["all"]
+    evaluation.params = parameters
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return float(np.mean(evaluation.eval["precision"]))
+
+
+def faster_coco_eval(det_boxes, det_labels, det_scores, true_boxes, true_labels, _):
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    rows = zip(image_ids(true_boxes).tolist(), xywh(true_boxes).tolist(), torch.cat(true_labels).tolist(), strict=True)
+    annotations = [
+        {"id": k, "image_id": image, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        for k, (image, box, label) in enumerate(rows, start=1)
+    ]
+    categories = [{"id": label} for label in range(1, N_CLASSES + 1)]
+    images = [{"id": k} for k in range(len(true_boxes))]
+    truth = COCO({"images": images, "categories": categories, "annotations": annotations})
+    found = truth.loadRes(coco_rows(det_boxes, det_labels, det_scores))
+    evaluation = COCOeval_faster(truth, found, "bbox")
+    evaluation.params.iouThrs, evaluation.params.recThrs = np.array([0.5]), RECALLS
+    evaluation.params.maxDets = [1000]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return float(np.mean(evaluation.eval["precision"]))
+
+
+def torchmetrics(det_boxes, det_labels, det_scores, true_boxes, true_labels, _):
+    from torchmetrics.detection import MeanAveragePrecision
+
+    metric = MeanAveragePrecision(iou_thresholds=[0.5], rec_thresholds=RECALLS.tolist(), backend="faster_coco_eval")
+    metric.warn_on_many_detections = False
+    found = zip(det_boxes, det_labels, det_scores, strict=True)
+    true = zip(true_boxes, true_labels, strict=True)
+    metric.update(
+        [{"boxes": boxes, "labels": labels, "scores": scores} for boxes, labels, scores in found],
+        [{"boxes": boxes, "labels": labels} for boxes, labels in true],
+    )
+    return float(metric.compute()["map"])
+
+
+def coco_rows(det_boxes, det_labels, det_scores):
+    """(D, 7) float64: image, x_min, y_min, width, height, score, label."""
+    columns = (image_ids(det_boxes), xywh(det_boxes), torch.cat(det_scores).numpy(), torch.cat(det_labels).numpy())
+    return np.column_stack(columns)
+
+
+def image_ids(boxes):
+    return np.repeat(np.arange(len(boxes)), [len(tensor) for tensor in boxes])
+
+
+def xywh(boxes):
+    corners = torch.cat(boxes).double().numpy()
+    return np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
+
+
+if __name__ == "__main__":
+    main()
