@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ssd.errors import InputError
 from ssd.evaluation import average_precisions, best_f1, calculate_mAP, curves, match_detections
 from ssd.evaluation.overlaps import best_overlaps, paired_iou
+from ssd.evaluation.ranking import best_first
 from tests.detection_cases import LABEL_MAP, random_case
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -116,6 +117,13 @@ def test_equal_scores_keep_their_order():
     right, wrong = ([[0, 0, 10, 10]], [1], [0.5]), ([[0, 0, 10, 10]], [1], [0.5])
     assert calculate_mAP(*lists(right, wrong), *true, ONE_CLASS)[1] == 1
     assert calculate_mAP(*lists(wrong, right), *[values[::-1] for values in true], ONE_CLASS)[1] == 0.5
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, -1.0, np.inf]), max_size=30))
+def test_best_first_is_a_stable_sort(scores):
+    scores = np.array(scores, dtype=np.float64)
+    assert best_first(scores).tolist() == sorted(range(len(scores)), key=lambda k: -scores[k])
 
 
 def test_classes_without_objects_and_without_detections():

@@ -12,6 +12,7 @@ import numpy as np
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import average_precisions, mean_of_numbers
 from ssd.evaluation.overlaps import best_of_pairs, group_pairs, paired_iou
+from ssd.evaluation.ranking import best_first
 
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
 BACKGROUND_IOU = 0.1
@@ -90,7 +91,7 @@ def _best_for_each_target(matches, errors):
     """Indices of the best-scored detection meant for each object that was not found, whatever its kind of error."""
     dets = np.flatnonzero(errors.det_targets >= 0)
     dets = dets[matches.true_found[errors.det_targets[dets]] < 0]
-    dets = dets[np.argsort(-matches.det_scores[dets], kind="stable")]
+    dets = dets[best_first(matches.det_scores[dets])]
     return dets[np.unique(errors.det_targets[dets], return_index=True)[1]]
 
 

@@ -10,6 +10,7 @@ from ssd.evaluation.confusion import MIN_SCORE
 from ssd.evaluation.errors import KINDS, Errors
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.overlaps import paired_iou
+from ssd.evaluation.ranking import best_first
 from ssd.visualize import draw_boxes
 
 SIDE = 640  # pixels: the longer side of a picture in the gallery
@@ -30,7 +31,7 @@ class Case:
 def confident_false_positives(matches: Matches, errors: Errors, n=12) -> list[Case]:
     """The false positives of the highest scores, at most one of each picture."""
     false = np.flatnonzero(matches.false)
-    false = false[np.argsort(-matches.det_scores[false], kind="stable")]
+    false = false[best_first(matches.det_scores[false])]
     return [_false_positive(matches, errors, k) for k in _first_of_each(matches.det_images[false], false)[:n]]
 
 
@@ -54,7 +55,7 @@ def missed_objects(matches: Matches, n=12, min_score=MIN_SCORE) -> list[Case]:
 def best_detections(matches: Matches, n=12) -> list[Case]:
     """True positives of the highest product of score and IoU: the best of each class, then the second best, ..."""
     right = np.flatnonzero(matches.correct)
-    right = right[np.argsort(-matches.det_scores[right] * matches.det_ious[right], kind="stable")]
+    right = right[best_first(matches.det_scores[right] * matches.det_ious[right])]
     right = _first_of_each(matches.det_images[right], right)
     right = right[np.argsort(_rank_within(matches.det_classes[right]), kind="stable")]
     return [

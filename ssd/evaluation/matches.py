@@ -12,6 +12,7 @@ import torch
 
 from ssd.errors import InputError
 from ssd.evaluation.overlaps import best_overlaps
+from ssd.evaluation.ranking import best_first
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def judge(scores, ious, objects, difficult, iou_threshold):
     reaches = ious >= iou_threshold
     ignored = reaches & np.append(difficult, False)[objects]  # index -1 is the appended False
     candidates = np.flatnonzero(reaches & ~ignored)
-    candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
+    candidates = candidates[best_first(scores[candidates])]
     taken, first = np.unique(objects[candidates], return_index=True)  # the best-scored detection of each object
     found = np.full(len(difficult), -1)
     found[taken] = candidates[first]
@@ -125,7 +126,7 @@ def class_names(label_map) -> list[str]:
 
 
 def _flatten(n_images, **lists):
-    """Join lists of tensors: float64 arrays by the lists' names, and "images", the image of each row."""
+    """Join lists of tensors: arrays by the lists' names, and "images", the image of each row."""
     for name, tensors in lists.items():
         if len(tensors) != n_images:
             raise InputError(f"{name} has {len(tensors)} images and true_boxes {n_images}; they must be the same.")
@@ -137,13 +138,15 @@ def _flatten(n_images, **lists):
             raise InputError(
                 f"Image {i} has {first[i]} rows in {first_name} and {length[i]} in {name}; make them equal."
             )
-    joined = {name: _joined(tensors, columns=4 if "boxes" in name else None) for name, tensors in lists.items()}
+    joined = {name: _joined(name, tensors) for name, tensors in lists.items()}
     return joined | {"images": np.repeat(np.arange(n_images), first)}
 
 
-def _joined(tensors, columns):
+def _joined(name, tensors):
+    """float64 for boxes (n, 4) and scores (n,), int64 for labels and difficulties (n,)."""
     joined = torch.cat(list(tensors)) if len(tensors) else torch.zeros(0)
-    return joined.detach().cpu().double().numpy().reshape((-1, columns) if columns else -1)
+    dtype = torch.float64 if name.endswith(("boxes", "scores")) else torch.int64
+    return joined.detach().cpu().to(dtype).numpy().reshape((-1, 4) if name.endswith("boxes") else -1)
 
 
 def _check_scores(scores, images):
@@ -154,13 +157,13 @@ def _check_scores(scores, images):
 
 def _class_indices(labels, images, names, label_map, what):
     """Index into `names` of each label; `what` the labels belong to is for the message."""
-    table = np.array([label_map[name] for name in names], dtype=np.float64)
+    table = np.array([label_map[name] for name in names], dtype=np.int64)
     indices = np.searchsorted(table, labels)
-    unknown = np.flatnonzero(np.append(table, np.nan)[indices] != labels)
+    unknown = np.flatnonzero(np.append(table, np.iinfo(np.int64).min)[indices] != labels)
     if len(unknown):
         i = unknown[0]
         raise InputError(
-            f"Image {images[i]} has {what} of label {labels[i]:g}, which the label map of {len(names)} classes does "
+            f"Image {images[i]} has {what} of label {labels[i]}, which the label map of {len(names)} classes does "
             "not have; use the label map of the data set."
         )
     return indices

@@ -7,6 +7,7 @@ import numpy as np
 
 from ssd.errors import InputError
 from ssd.evaluation.matches import Matches, match_detections
+from ssd.evaluation.ranking import best_first
 
 RECALLS = np.arange(0.0, 1.1, 0.1)  # as in the devkit's Python ports: the fourth is 0.30000000000000004
 
@@ -111,7 +112,7 @@ def mean_of_numbers(values) -> float:
 
 def _curve(matches, dets, n_easy):
     """dets: indices of the detections of one class, in the order given."""
-    ranked = dets[np.argsort(-matches.det_scores[dets], kind="stable")]  # equal scores keep their order
+    ranked = dets[best_first(matches.det_scores[dets])]  # equal scores keep their order
     correct = np.cumsum(matches.correct[ranked])
     counted = np.cumsum(~matches.ignored[ranked])
     return Curve(
