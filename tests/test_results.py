@@ -113,11 +113,11 @@ def test_figures_of_the_files_are_the_figures_of_the_evaluation(seed, tmp_path):
 def test_other_detectors_files(tmp_path):
     """Numbers with more digits stay as they are, whatever their order in the file; classes may have no file."""
     (tmp_path / "comp4_det_test_dog.txt").write_text(
-        "a b 0.12345678901234 10.1 20.25 30.0 40\n000005 .5 1 1 2 2\n\na b 0.9 1e0 +1 300 200\n"
+        "a b 0.12345678901234 10.1 20.25 30.0 40\n000005 .5 1 1 2 2\n\na b 0.9 1e0 +1 300 2e39\n"
     )
     boxes, labels, scores = load_results(tmp_path, LABEL_MAP, IMAGES)
     assert [t.tolist() for t in scores] == [[0.5], [0.9, 0.12345678901234], []]
-    assert boxes[1].tolist() == [[0, 0, 300, 200], [10.1 - 1, 19.25, 30, 40]] and labels[1].tolist() == [2, 2]
+    assert boxes[1].tolist() == [[0, 0, 300, 2e39], [10.1 - 1, 19.25, 30, 40]] and labels[1].tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,7 @@ def test_other_detectors_files(tmp_path):
         ("000006 0.5 1 1 5 5", "line 2: the test list has no picture 000006"),
         ("000005 nan 1 1 5 5", "line 2: .* not all finite"),
         ("000005 0.5 1 1 inf 5", "line 2: .* not all finite"),
+        ("\x93\x00", "line 2: 1 columns instead of image, score"),
         ("000005 high 1 1 5 5", "line 2: .* not all numbers"),
         ("000005 0.5 50 1 5 5", "line 2: the box ends before it begins"),
         ("000005 0.5 1 50 5 5", "line 2: the box ends before it begins"),
@@ -135,7 +136,7 @@ def test_other_detectors_files(tmp_path):
 )
 def test_bad_rows_of_voc_files(tmp_path, row, message):
     file = tmp_path / "comp4_det_test_dog.txt"
-    file.write_text(f"000005 0.5 1 1 5 5\n{row}\n")
+    file.write_bytes(f"000005 0.5 1 1 5 5\n{row}\n".encode("latin-1"))
     with pytest.raises(InputError, match=rf"comp4_det_test_dog.txt, {message}"):
         load_results(tmp_path, LABEL_MAP, IMAGES)
 

@@ -134,7 +134,7 @@ def _read_voc(folder, label_map, image_paths):
         name = file.stem[len(VOC_PREFIX) :]
         if name not in class_names(label_map):
             raise InputError(f"{file}: the data set has no class {name}; remove the file or name the right data set.")
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _voc_row(line, label_map[name], ids, f"{file}, line {number}")
@@ -201,7 +201,8 @@ def _check_box(x_min, y_min, x_max, y_max, where):
 
 def _as_float32_was(numbers):
     """Numbers read from text; those that are the nine-digit form of a float32 number become that number again."""
-    nearest = numbers.astype(np.float32).astype(np.float64)
+    with np.errstate(over="ignore"):  # beyond float32 the nearest is infinite, and not taken
+        nearest = numbers.astype(np.float32).astype(np.float64)
     digit = 10.0 ** (np.floor(np.log10(np.abs(numbers), where=numbers != 0, out=np.zeros_like(numbers))) - 8)
     nine_digits = np.abs(numbers / digit - np.rint(numbers / digit)) < 1e-5
     return np.where(nine_digits & (np.abs(nearest - numbers) <= 0.5001 * digit), nearest, numbers)
