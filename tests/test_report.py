@@ -140,6 +140,17 @@ def test_choice_of_pictures_by_hand(by_hand):
     assert len(best_detections(by_hand, n=1)) == 1
 
 
+def test_captions_name_difficult_objects():
+    found = lists(([[0, 0, 10, 10], [50, 0, 60, 10]], [1, 1], [0.9, 0.8]))
+    true = lists(([[0, 0, 10, 9], [50, 0, 60, 4]], [2, 2], [1, 1]))
+    matches = match_detections(*found, *true, {"cat": 1, "dog": 2})
+    cases = confident_false_positives(matches, classify_errors(matches))
+    assert [case.caption for case in cases] == ["cat 0.90: background, IoU 0.90 with dog (difficult)"]
+    matches = match_detections(*([values[0][1:]] for values in found), *true, {"cat": 1, "dog": 2})
+    cases = confident_false_positives(matches, classify_errors(matches))
+    assert [case.caption for case in cases] == ["cat 0.80: background"]
+
+
 def test_objects_found_with_a_low_score_count_as_missed():
     found = lists(([[0, 0, 10, 10]], [1], [0.15]), ([[0, 0, 10, 10]], [1], [0.25]))
     true = lists(([[0, 0, 10, 10]], [1], [0]), ([[0, 0, 10, 10]], [1], [0]))

@@ -91,11 +91,15 @@ def draw_case(case: Case, matches: Matches, path, min_score=MIN_SCORE) -> Image.
 
 
 def _false_positive(matches, errors, k):
-    kind, target = KINDS[errors.det_kinds[k]], errors.det_targets[k]
-    caption = f"{_tag(matches, k)}: {kind}"
-    if target >= 0:
-        iou = paired_iou(matches.det_boxes[[k]], matches.true_boxes[[target]])[0]
-        caption += f", IoU {iou:.2f} with {matches.names[matches.true_classes[target]]}"
+    caption = f"{_tag(matches, k)}: {KINDS[errors.det_kinds[k]]}"
+    if errors.det_targets[k] >= 0:
+        objects, least = errors.det_targets[[k]], 0
+    else:  # difficult objects take no blame for an error, but who looks at the picture sees them
+        objects = np.flatnonzero(matches.true_difficult & (matches.true_images == matches.det_images[k]))
+        least = matches.iou_threshold
+    ious = paired_iou(np.repeat(matches.det_boxes[[k]], len(objects), axis=0), matches.true_boxes[objects])
+    if len(ious) and ious.max() >= least:
+        caption += f", IoU {ious.max():.2f} with {_name(matches, objects[ious.argmax()])}"
     return Case(matches.det_images[k], matches.det_boxes[k], _tag(matches, k), caption, MISTAKE)
 
 

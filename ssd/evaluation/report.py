@@ -19,7 +19,7 @@ EXPLAINED = {
     "localisation": "the class is right, the box is off (IoU from 0.1 to {t})",
     "both": "the box is off and the class another object's",
     "duplicate": "the object was found already, with a higher score",
-    "background": "there is no object (no IoU above 0.1)",
+    "background": "there is no object that counts (no IoU above 0.1)",
     "missed": "no detection comes near the object",
 }
 
