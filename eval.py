@@ -10,6 +10,7 @@ from ssd.data import PascalVOCDataset, read_data_list
 from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
+from ssd.evaluation.report import write_report
 from ssd.evaluation.results import load_results, save_results
 from ssd.evaluation.summary import format_summary, summarize
 
@@ -21,6 +22,7 @@ def parse(argv):
     p.add_argument("--results", metavar="PATH", help="score these instead: a folder of VOC files, or COCO results JSON")
     p.add_argument("--json", metavar="FILE", help="write every figure to this file")
     p.add_argument("--save-results", metavar="DIR", help="write the detections as VOC files and as COCO results JSON")
+    p.add_argument("--report", metavar="DIR", help="write report.html: tables, curves, errors and pictures")
     add_loading_arguments(p, batch_size=8)
     add_device_arguments(p, precision="fp32")
     args = p.parse_args(argv)
@@ -37,14 +39,19 @@ def main(argv=None):
     if args.results:
         found = DataSetDetections(*load_results(args.results, label_map, data.images))
     else:
-        found = run_model(args, args.checkpoint or newest_checkpoint())
-    summary = summarize(match_dataset(found, data)) | {"seconds": dict(found.seconds)}
+        checkpoint = args.checkpoint or newest_checkpoint()
+        found = run_model(args, checkpoint)
+    matches = match_dataset(found, data)
+    summary = summarize(matches) | {"seconds": dict(found.seconds)}
     print(format_summary(summary))
     print_speed(found.seconds, len(data.images))
 
     if args.save_results:
         save_results(args.save_results, found.boxes, found.labels, found.scores, label_map, data.images)
         print(f"detections: {args.save_results}")
+    if args.report:
+        details = [("detections of", args.results or checkpoint), ("test list", args.data)]
+        print(f"report: {write_report(args.report, matches, summary, data.images, 'Evaluation', details)}")
     if args.json:
         Path(args.json).write_text(json.dumps(summary, indent=1) + "\n")
         print(f"figures: {args.json}")

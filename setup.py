@@ -2,8 +2,19 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "plots": ["matplotlib"],
-    "eval": ["pycocotools"],
-    "dev": ["pytest", "hypothesis", "ruff", "matplotlib", "pycocotools", "torchmetrics"],
+    "eval": ["hotcoco"],
+    # what make test, make lint and python -m benchmarks need: the last four are what results are compared with
+    "dev": [
+        "pytest",
+        "hypothesis",
+        "ruff",
+        "matplotlib",
+        "hotcoco",
+        "pycocotools",
+        "torchmetrics",
+        "tidecv",
+        "faster-coco-eval",
+    ],
 }
 
 setup(
