@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from math import sqrt
 
+from ssd.errors import InputError
+
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -45,6 +47,13 @@ def _geometric_means(scales):
 
 def _fractions(pixels):
     return tuple(p / 300 for p in pixels)
+
+
+def create_label_map(class_names):
+    """Class name -> label: "background" is 0, the classes count from 1. Raises InputError on a class of that name."""
+    if "background" in class_names:
+        raise InputError('a class is called "background", the name of label 0; give it another in the annotations')
+    return {"background": 0} | {name: label for label, name in enumerate(class_names, start=1)}
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ class SSDConfig:
     @property
     def label_map(self):
         """Class name -> label, the background included."""
-        return {"background": 0} | {name: label for label, name in enumerate(self.class_names, start=1)}
+        return create_label_map(self.class_names)
 
     @property
     def priors_per_cell(self):

@@ -114,6 +114,15 @@ def test_discovered_classes(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("source", ["--voc", "--voc07"])
+def test_class_called_background(tmp_path, capsys, source):
+    names = {"trainval": ["a"], "test": ["b"]}
+    folder = make_voc(tmp_path / "voc", names, voc_object("background", 1, 1, 5, 5))
+    assert create_data_lists.main([source, str(folder), "--output", str(tmp_path / "lists")]) == 2
+    assert "background" in capsys.readouterr().err
+    assert not (tmp_path / "lists").exists()
+
+
 def test_voc07_and_voc12(tmp_path):
     voc07 = make_voc(tmp_path / "VOC2007", {"trainval": ["a"], "test": ["b"]}, voc_object("person", 1, 1, 5, 5))
     voc12 = make_voc(tmp_path / "VOC2012", {"trainval": ["c", "d"]}, voc_object("aeroplane", 1, 1, 5, 5))
@@ -135,6 +144,7 @@ def test_data_lists_round_trip(tmp_path):
     train = read_data_list(tmp_path, "TRAIN")
     assert train.objects == [ENTRY]
     assert train.class_names == ("b", "a")
+    assert train.label_map == {"background": 0, "b": 1, "a": 2}
     assert train.images[0].endswith("x.jpg")
     assert read_data_list(tmp_path, "test").images == []
 
@@ -150,6 +160,7 @@ def test_data_lists_round_trip(tmp_path):
     ("TRAIN_objects.json", json.dumps([{**ENTRY, "boxes": [[1, 2, 3]]}]), "boxes of four"),
     ("label_map.json", '{"background": 0, "a": 2}', "labels must be 0"),
     ("label_map.json", '{"background": 1, "a": 0}', "labels must be 0"),
+    ("label_map.json", '{"a": 0, "b": 1}', "labels must be 0"),
 ])  # fmt: skip
 def test_bad_data_lists(tmp_path, name, content, message):
     write_data_lists(tmp_path, ("a",), train=(["x.jpg"], [ENTRY]))
@@ -221,6 +232,11 @@ def test_preprocess():
 def test_samples(data_folder):
     dataset = PascalVOCDataset(data_folder, "TEST")
     assert len(dataset) == 4
+    assert (
+        dataset.label_map
+        == dataset.config.label_map
+        == {"background": 0, "circle": 1, "square": 2, "star": 3, "triangle": 4}
+    )
     for k in range(len(dataset)):
         image, boxes, labels, difficulties = dataset[k]
         width, height = dataset.objects[k]["size"]

@@ -25,7 +25,8 @@ class PascalVOCDataset(Dataset):
 
     def __init__(self, data_folder, split, config=None, augment=False, expand=True, seed=0):
         data = read_data_list(data_folder, split)
-        self.images, self.objects, self.class_names = data.images, data.objects, data.class_names
+        self.images, self.objects = data.images, data.objects
+        self.class_names, self.label_map = data.class_names, data.label_map
         self.config = config or SSDConfig(class_names=self.class_names)
         self.augment = augment
         self.expand = expand

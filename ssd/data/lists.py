@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssd.config import create_label_map
 from ssd.errors import InputError
 
 SPLITS = ("train", "test")
@@ -25,12 +26,16 @@ class DataList:
     objects: list[dict]
     class_names: tuple[str, ...]
 
+    @property
+    def label_map(self):
+        """Class name -> label, the background included."""
+        return create_label_map(self.class_names)
+
 
 def write_data_lists(folder, class_names, **splits):
     """Write `label_map.json` and the two files of each split. splits: name -> (images, objects) as in `DataList`."""
-    folder = Path(folder)
+    folder, label_map = Path(folder), create_label_map(class_names)
     folder.mkdir(parents=True, exist_ok=True)
-    label_map = {"background": 0} | {name: label for label, name in enumerate(class_names, start=1)}
     _write(folder / "label_map.json", label_map, indent=1)
     for split, (images, objects) in splits.items():
         _write(folder / f"{split.upper()}_images.json", [str(Path(image).absolute()) for image in images])
@@ -48,7 +53,7 @@ def read_data_list(folder, split):
     images = read_images(folder / f"{name}_images.json")
     objects = _read(folder / f"{name}_objects.json", list)
     label_map = _read(folder / "label_map.json", dict)
-    if sorted(label_map.values(), key=str) != sorted(range(len(label_map)), key=str) or label_map.get("background"):
+    if sorted(label_map.values(), key=str) != sorted(range(len(label_map)), key=str) or label_map.get("background", 1):
         raise InputError(f"{folder / 'label_map.json'}: labels must be 0 (background) to {len(label_map) - 1}")
     if len(images) != len(objects):
         raise InputError(

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from tqdm import tqdm
 
+from ssd.config import create_label_map
 from ssd.data.images import image_size
 from ssd.errors import InputError
 
@@ -110,12 +111,12 @@ def label_objects(images, objects, class_names):
 
     Raises InputError, naming names and a file, where an object is of none of the classes.
     """
-    label_map = {name: label for label, name in enumerate(class_names, start=1)}
+    label_map = create_label_map(class_names)
     unknown = {
         name: image
         for image, entry in zip(images, objects, strict=True)
         for name in entry["names"]
-        if name not in label_map
+        if name not in class_names
     }
     if unknown:
         name, image = next(iter(unknown.items()))
