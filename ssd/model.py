@@ -86,7 +86,7 @@ class SSD300(nn.Module):
 
     def l2_normalise(self, x):
         """Scale each cell's channels (N, 512, 38, 38) to the lengths learnt in `rescale_factors` (ParseNet)."""
-        exact = x.float()  # squares overflow float16
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))  # squares overflow float16
         length = (exact.square().sum(dim=1, keepdim=True) + 1e-10).sqrt()
         return (exact / length * self.rescale_factors).to(x.dtype)
 
