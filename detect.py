@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 from PIL import Image
@@ -19,12 +20,17 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
     """An annotated copy of a picture.
 
     original_image: PIL image. min_score: the score a detection must exceed. max_overlap: IoU of the same class above
-    which only the better one is kept. top_k: detections kept. suppress: class names to leave out.
+    which only the better one is kept. top_k: detections kept. suppress: names of classes (or one) to leave out.
     checkpoint: its path, or a `Detector`, which is not loaded anew for each picture; without one, the newest run's.
+    Raises InputError on a class that the detector does not know.
     """
     detector = checkpoint if isinstance(checkpoint, Detector) else None
     detector = detector or Detector.from_checkpoint(checkpoint or newest_checkpoint())
-    return detector(original_image, min_score, max_overlap, top_k).without(suppress or ()).draw(original_image)
+    suppress = {suppress} if isinstance(suppress, str) else set(suppress or ())
+    if unknown := suppress - set(detector.config.class_names):
+        known = ", ".join(detector.config.class_names)
+        raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
+    return detector(original_image, min_score, max_overlap, top_k).without(suppress).draw(original_image)
 
 
 def parse(argv):
@@ -46,12 +52,12 @@ def main(argv=None):
     args = parse(argv)
     pictures = find_pictures(args.sources)
     output = Path(args.output)
-    if output.resolve() in {picture.resolve().parent for picture in pictures}:
-        raise InputError(f"--output {output} is where the pictures are; annotated copies would replace them")
+    names = output_names(pictures)
+    check_output(output, names)
     detector = Detector.from_checkpoint(args.checkpoint or newest_checkpoint(), args.device, args.precision)
     output.mkdir(parents=True, exist_ok=True)
 
-    records, names, n_bad = [], output_names(pictures), 0
+    records, n_bad = [], 0
     with tqdm(total=len(pictures), desc="detecting", unit="image") as progress:
         for start in range(0, len(pictures), BATCH_SIZE):
             paths = pictures[start : start + BATCH_SIZE]
@@ -62,7 +68,7 @@ def main(argv=None):
                 detections.draw(image).save(output / names[path], quality=95)
                 records.append(record(path, names[path], image, detections))
             progress.update(len(paths))
-    (output / "detections.json").write_text(json.dumps(records, indent=1) + "\n")
+    (output / "detections.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
     n_found = sum(len(entry["detections"]) for entry in records)
     print(f"{n_found} objects in {len(records)} pictures; annotated pictures and detections.json: {output}")
@@ -71,7 +77,7 @@ def main(argv=None):
 
 def find_pictures(sources):
     """The paths of the pictures that the sources name, each once. Raises InputError where there are none."""
-    endings = Image.registered_extensions()
+    endings = picture_endings()
     pictures = []
     for source in map(Path, sources):
         if source.is_dir():
@@ -88,16 +94,39 @@ def find_pictures(sources):
     return list(dict.fromkeys(pictures))
 
 
+def picture_endings():
+    """The endings (".jpg") of the pictures that Pillow reads; it knows films and measurements by name as well."""
+    known = Image.registered_extensions().items()
+    return {end for end, kind in known if kind in Image.OPEN and Image.MIME.get(kind, "").startswith("image/")}
+
+
 def output_names(pictures):
-    """A JPEG name for each picture: its own, with a number where several have the same."""
-    names = {}
+    """A JPEG name for each picture: its own, with a number where several have the same but for capitals."""
+    names, taken, repeats = {}, set(), Counter()
     for picture in pictures:
-        name, k = f"{picture.stem}.jpg", 1
-        while name in names.values():
-            k += 1
-            name = f"{picture.stem}_{k}.jpg"
+        name, stem = f"{picture.stem}.jpg", picture.stem.casefold()
+        while name.casefold() in taken:
+            repeats[stem] += 1
+            name = f"{picture.stem}_{repeats[stem] + 1}.jpg"
         names[picture] = name
+        taken.add(name.casefold())
     return names
+
+
+def check_output(output, names):
+    """Raises InputError where an annotated copy would be written over a picture, or beside it. names: of the copies."""
+    originals = {file_id(path) for picture in names for path in (picture, picture.parent, picture.resolve().parent)}
+    written = {file_id(path) for path in (output, *(output / name for name in names.values()))}
+    if originals & written - {None}:
+        raise InputError(f"--output {output} is where the pictures are; annotated copies would replace them")
+
+
+def file_id(path):
+    """What a file or folder has alone, however it is linked to and spelt; None where there is none."""
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def load_or_report(path):

@@ -60,10 +60,10 @@ class VGGBase(NamedConvolutions):
         classifier lacks, keeps its initial values.
         Raises ValueError on a state dict of another network.
         """
-        own = self.state_dict()
+        own = _learnt(self.state_dict())
         copied = [name for name in own if not name.startswith(("conv6", "conv7", "bn6", "bn7"))]
         try:
-            features = [tensor for name, tensor in weights.items() if name.startswith("features.")]
+            features = [tensor for name, tensor in _learnt(weights).items() if name.startswith("features.")]
             loaded = dict(zip(copied, features, strict=True))
             loaded["conv6.weight"] = decimate(weights["classifier.0.weight"].view(4096, 512, 7, 7), (4, 1, 3, 3))
             loaded["conv6.bias"] = decimate(weights["classifier.0.bias"], (4,))
@@ -73,6 +73,11 @@ class VGGBase(NamedConvolutions):
         except (AttributeError, KeyError, ValueError, RuntimeError):
             network = "vgg16_bn" if "bn1_1.weight" in own else "vgg16"
             raise ValueError(f"not the weights of torchvision's {network}") from None
+
+
+def _learnt(state):
+    """A state dict less the counts of batches, which files of weights from before they existed lack."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
 
 def decimate(tensor, steps):

@@ -11,7 +11,7 @@ from ssd import SSDConfig
 from ssd.config import VOC_CLASSES
 from ssd.data import PascalVOCDataset, collate, load_image, preprocess, read_data_list, write_data_lists
 from ssd.data.images import image_size
-from ssd.data.voc import label_objects, parse_annotation, read_split
+from ssd.data.voc import label_objects, parse_annotation, read_split, read_voc
 from ssd.errors import InputError
 
 ANNOTATION = """
@@ -93,6 +93,24 @@ def test_split_file_with_a_second_column(tmp_path):
     assert read_split(tmp_path, "train") == ["a", "b"]
 
 
+def test_split_file_of_names_with_blanks(tmp_path):
+    make_voc(tmp_path, {})
+    text = "\ufeffa cat 1\nb 2\nüb er -1\nc\t0\nd\n"
+    (tmp_path / "ImageSets/Main/train.txt").write_text(text, encoding="utf-8")
+    assert read_split(tmp_path, "train") == ["a cat", "b 2", "üb er", "c", "d"]
+
+
+def test_unreadable_encodings(tmp_path):
+    make_voc(tmp_path, {"train": ["a"]})
+    for encoding in ("nonsense", "utf-32"):
+        (tmp_path / "Annotations/a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><annotation/>')
+        with pytest.raises(InputError, match=r"a\.xml: not XML"):
+            read_voc(tmp_path, "train")
+    (tmp_path / "ImageSets/Main/train.txt").write_bytes("ü".encode("latin-1"))
+    with pytest.raises(InputError, match=r"train\.txt: not UTF-8"):
+        read_split(tmp_path, "train")
+
+
 def test_unknown_class_is_named():
     entry = {"size": [1, 1], "boxes": [[0, 0, 1, 1]], "names": ["unicorn"], "difficulties": [0]}
     with pytest.raises(InputError, match="unknown class unicorn .*x.jpg.*cat, dog"):
@@ -147,6 +165,9 @@ def test_data_lists_round_trip(tmp_path):
     assert train.label_map == {"background": 0, "b": 1, "a": 2}
     assert train.images[0].endswith("x.jpg")
     assert read_data_list(tmp_path, "test").images == []
+    label_map = tmp_path / "label_map.json"
+    label_map.write_text('\ufeff{"background": 0, "é": 1, "a": 2}', encoding="utf-8")  # as some editors save it
+    assert read_data_list(tmp_path, "test").class_names == ("é", "a")
 
 
 @pytest.mark.parametrize("name, content, message", [
@@ -174,16 +195,22 @@ def test_bad_data_lists(tmp_path, name, content, message):
 # -- pictures
 
 
-def test_upright_pictures(tmp_path):
+@pytest.mark.parametrize("kind", ["png", "tiff", "jpeg"])
+@pytest.mark.parametrize(
+    "orientation, size, top",
+    [(1, (40, 20), (0, 0, 255)), (3, (40, 20), (255, 0, 0)), (6, (20, 40), (0, 0, 255)), (8, (20, 40), (255, 0, 0))],
+)
+def test_upright_pictures(tmp_path, kind, orientation, size, top):
     image = Image.new("RGB", (40, 20), "red")
     image.paste("blue", (0, 0, 20, 20))
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn clockwise by 90 degrees to view
-    image.save(tmp_path / "turned.png", exif=exif)
-    upright = load_image(tmp_path / "turned.png")
-    assert upright.size == image_size(tmp_path / "turned.png") == (20, 40)
-    assert upright.getpixel((10, 5)) == (0, 0, 255)
-    assert upright.getpixel((10, 35)) == (255, 0, 0)
+    exif[0x0112] = orientation  # to view: as it is, turned by 180 degrees, by 90 clockwise, by 90 the other way
+    path = tmp_path / f"turned.{kind}"
+    image.save(path, exif=exif)
+    upright = load_image(path)
+    assert upright.size == image_size(path) == size
+    np.testing.assert_allclose(upright.getpixel((5, 5)), top, atol=5)
+    np.testing.assert_allclose(upright.getpixel((size[0] - 5, size[1] - 5)), (255 - top[0], 0, 255 - top[2]), atol=5)
 
 
 @pytest.mark.parametrize("mode, colour, expected", [

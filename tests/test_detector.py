@@ -83,6 +83,11 @@ def test_detect_draws_and_suppresses(detector, checkpoint, pictures):
     assert annotated.tobytes() != pictures[0].tobytes()
     bare = detect.detect(pictures[0], min_score=0.1, suppress=names, checkpoint=detector)
     assert bare.tobytes() == pictures[0].tobytes()
+    name = names.pop()
+    others = detect.detect(pictures[0], min_score=0.1, suppress=name, checkpoint=detector)
+    assert others.tobytes() == detector(pictures[0], 0.1, 0.5).without({name}).draw(pictures[0]).tobytes()
+    with pytest.raises(InputError, match="unknown class unicorn; the classes are circle, square"):
+        detect.detect(pictures[0], suppress=["circle", "unicorn"], checkpoint=detector)
     from_path = detect.detect(pictures[0], min_score=1.0, checkpoint=checkpoint)
     assert from_path.tobytes() == pictures[0].tobytes()
 

@@ -127,14 +127,18 @@ def test_batch_norm_backbone_trains_on_one_image(images):
     assert not hasattr(model.aux_convs, "bn11_2")
 
 
-@pytest.mark.parametrize("classifier, batch_norm", [(vgg16, False), (vgg16_bn, True)])
+@pytest.mark.parametrize("classifier, batch_norm, with_counts", [
+    (vgg16, False, False), (vgg16_bn, True, False), (vgg16_bn, True, True),
+])  # fmt: skip
 @torch.no_grad()
-def test_pretrained_weights(classifier, batch_norm, images):
+def test_pretrained_weights(classifier, batch_norm, with_counts, images):
+    """with_counts: with the `num_batches_tracked` that torchvision's published file lacks."""
     torch.manual_seed(0)
     reference = classifier(weights=None).eval()
     randomise_batch_norm(reference)
     base = VGGBase(batch_norm).eval()
-    base.load_pretrained(reference.state_dict())
+    state = reference.state_dict()
+    base.load_pretrained({k: v for k, v in state.items() if with_counts or not k.endswith("num_batches_tracked")})
     # conv4_3 must be the classifier's own activation, on a size at which ceil mode does not matter
     x = images[:, :, :288, :288]
     n_layers = list(reference.features).index([m for m in reference.features if isinstance(m, torch.nn.MaxPool2d)][3])

@@ -254,3 +254,33 @@ def test_bad_sources(checkpoint, tmp_path, capsys):
     Image.new("RGB", (9, 9)).save(tmp_path / "empty" / "a.jpg")
     args = ["--checkpoint", checkpoint, "--output", tmp_path / "empty"]
     refused(capsys, detect, [tmp_path / "empty", *args], "annotated copies would replace them")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_pictures_are_never_written_over(checkpoint, tmp_path, capsys, link):
+    for folder in ("pictures", "elsewhere", "out"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "pictures/a.jpg")
+    before = (tmp_path / "pictures/a.jpg").read_bytes()
+    for linked in ("out/a.jpg", "elsewhere/a.jpg"):
+        link(tmp_path / "pictures/a.jpg", tmp_path / linked)
+    os.symlink(tmp_path / "pictures", tmp_path / "alias")
+    for source, output in (
+        ("pictures", "out"),
+        ("pictures", "alias"),
+        ("alias", "pictures"),
+        ("elsewhere", "elsewhere"),
+    ):
+        args = [tmp_path / source, "--checkpoint", checkpoint, "--output", tmp_path / output]
+        refused(capsys, detect, args, output, "would replace them")
+    assert (tmp_path / "pictures/a.jpg").read_bytes() == before
+
+
+def test_names_of_annotated_pictures():
+    paths = [Path(name) for name in ("x/a.png", "y/A.jpg", "z/a_2.png", "z/a.gif", "z/b.gif")]
+    assert list(detect.output_names(paths).values()) == ["a.jpg", "A_2.jpg", "a_2_2.jpg", "a_3.jpg", "b.jpg"]
+
+
+def test_endings_of_pictures():
+    assert {".jpg", ".jpeg", ".png", ".tiff", ".webp"} <= detect.picture_endings()
+    assert not {".pdf", ".mpg", ".h5"} & detect.picture_endings()

@@ -25,7 +25,8 @@ def image_size(path):
     """(width, height) of the upright picture, from the file's header alone."""
     with open_image(path) as image:
         width, height = image.size
-        return (height, width) if image.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
+        lies = image.getexif().get(ORIENTATION, 1) >= 5 and image.format != "TIFF"  # Pillow gives a TIFF's size upright
+        return (height, width) if lies else (width, height)
 
 
 def load_image(path):

@@ -89,7 +89,7 @@ def _check(entry, n_classes, where):
 
 def _read(path, kind):
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such data list; create_data_lists.py --output {path.parent} writes it") from None
     except ValueError as error:
@@ -100,4 +100,4 @@ def _read(path, kind):
 
 
 def _write(path, content, indent=None):
-    path.write_text(json.dumps(content, indent=indent) + "\n")
+    path.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """Reads data sets in the layout of Pascal VOC: ImageSets/Main, Annotations, JPEGImages."""
 
+import re
 from math import isfinite, nan
 from pathlib import Path
 from xml.etree import ElementTree
@@ -34,13 +35,19 @@ def read_voc(folder, split):
 
 
 def read_split(folder, split):
-    """The image names in ImageSets/Main/`split`.txt. Raises InputError where the file is missing or empty."""
+    """The image names in ImageSets/Main/`split`.txt, without the column that says whether a class is there (-1, 0, 1).
+
+    Raises InputError where the file is missing, empty or not UTF-8.
+    """
     path = Path(folder) / "ImageSets" / "Main" / f"{split}.txt"
     try:
-        names = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         available = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
         raise InputError(f"{path}: no such split file (there: {available})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error}); save it in that encoding") from None
+    names = [re.sub(r"\s+(-1|0|1)$", "", line.strip()) for line in lines if line.strip()]
     if not names:
         raise InputError(f"{path}: names no images")
     return names
@@ -102,7 +109,7 @@ def _read_xml(path):
         return ElementTree.parse(path).getroot()
     except FileNotFoundError:
         raise InputError(f"{path}: no such annotation") from None
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding it cannot read
         raise InputError(f"{path}: not XML ({error})") from None
 
 
