@@ -1,7 +1,7 @@
 # The two commands of the README. Each makes .venv, installs into it what it needs, and runs.
 PYTHON ?= python3
 DEMO := demo
-ITERATIONS := 260
+ITERATIONS := 300
 BIN := .venv/bin
 
 .PHONY: demo test lint clean
@@ -11,7 +11,7 @@ demo: .venv/installed-demo
 	$(BIN)/python -m ssd.data.synthetic "$(DEMO)/shapes"
 	$(BIN)/python create_data_lists.py --voc "$(DEMO)/shapes" --output "$(DEMO)/data"
 	$(BIN)/python train.py --data "$(DEMO)/data" --output "$(DEMO)/run" --iterations $(ITERATIONS) --batch-size 8 \
-		--weights none --backbone vgg16_bn --lr 3e-3 --clip-norm 100 --no-expand
+		--weights none --backbone vgg16_bn --lr 3e-3 --clip-norm 100 --augmentation flip
 	$(BIN)/python eval.py --data "$(DEMO)/data" --checkpoint "$(DEMO)/run/best.pth" --report "$(DEMO)/report"
 	$(BIN)/python detect.py "$(DEMO)/data/TEST_images.json" --checkpoint "$(DEMO)/run/best.pth" \
 		--output "$(DEMO)/detections"

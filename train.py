@@ -10,6 +10,7 @@ from ssd.checkpoint import load_checkpoint, load_training_state, save_checkpoint
 from ssd.cli import add_device_arguments, add_loading_arguments, command, number, parser
 from ssd.config import BACKBONES
 from ssd.data import PascalVOCDataset
+from ssd.data.augmentation import RECIPES
 from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset, match_dataset
@@ -26,14 +27,16 @@ def parse(argv):
     p.add_argument("--output", help="folder of the run (default: the next free runs/N)")
     p.add_argument("--weights", default="imagenet", help="imagenet (downloaded), none, or a file of VGG16's weights")
     p.add_argument("--backbone", choices=BACKBONES, default="vgg16", help="vgg16_bn trains without weights too")
-    p.add_argument("--iterations", type=number(int, 1), default=120_000)
+    p.add_argument("--iterations", type=number(int, 1), default=120_000, help="steps of the whole run")
     add_loading_arguments(p, batch_size=32)
     p.add_argument("--lr", type=number(float, 0), default=1e-3, help="rate, divided by 10 at 2/3 and 5/6 of the run")
     p.add_argument("--warmup", type=number(int, 0), help="iterations (default: a tenth of the run, at most 1000)")
     p.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: any")
     add_device_arguments(p)
-    p.add_argument("--no-expand", action="store_true", help="never zoom out; short runs learn more without")
-    p.add_argument("--seed", type=number(int, 0), default=0)
+    p.add_argument(
+        "--augmentation", choices=RECIPES, default="paper", help="no-expand never zooms out; flip is for runs of minutes"
+    )
+    p.add_argument("--seed", type=number(int, 0), default=0, help="of the random choices")
     p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")
     p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from FILE, or from the run's last.pth")
     return p.parse_args(argv)
@@ -69,7 +72,7 @@ def main(argv=None):
     resumed = resumed_checkpoint(args)
     model = load_checkpoint(resumed) if resumed else None
     train_set = PascalVOCDataset(
-        args.data, "train", model and model.config, augment=True, expand=not args.no_expand, seed=args.seed
+        args.data, "train", model and model.config, augment=True, recipe=args.augmentation, seed=args.seed
     )
     if not len(train_set):
         raise InputError(f"{args.data}: no image to train on")
@@ -80,8 +83,9 @@ def main(argv=None):
 
     warmup = default_warmup(args.iterations) if args.warmup is None else args.warmup
     recipe = Recipe(
-        args.iterations, args.batch_size, args.lr, warmup, args.clip_norm, args.workers, args.seed, args.save_every
-    )
+        iterations=args.iterations, batch_size=args.batch_size, lr=args.lr, warmup=warmup, clip_norm=args.clip_norm,
+        workers=args.workers, seed=args.seed, save_every=args.save_every,
+    )  # fmt: skip
     trainer = Trainer(model, train_set, recipe, device, dtype)
     if resumed:
         trainer.restore(load_training_state(resumed))

@@ -14,6 +14,7 @@ from torchvision.ops import box_iou
 
 from ssd.data.images import normalise
 
+RECIPES = ("paper", "no-expand", "flip")
 MAX_EXPANSION = 4
 MIN_OVERLAPS = (0, 0.1, 0.3, 0.5, 0.7, 0.9, None)  # None: no crop
 CROP_TRIALS = 50
@@ -39,17 +40,22 @@ class Augmentation:
     colours: Colours = Colours()
 
 
-def sample_augmentation(rng, size, boxes, expand=True):
+def sample_augmentation(rng, size, boxes, recipe="paper"):
     """Draw the augmentation of a picture.
 
-    rng: NumPy generator. size: (width, height). boxes: (n, 4) array, pixels, n may be 0. expand: whether it may zoom
-    out, which makes for better small objects but, says the paper, wants twice the iterations.
+    rng: NumPy generator. size: (width, height). boxes: (n, 4) array, pixels, n may be 0.
+    recipe: "paper"; "no-expand", never zooming out, which makes for better small objects but, says the paper, wants
+    twice the iterations; "flip", flips alone, for runs of minutes.
     """
+    flip = bool(rng.random() < 0.5)
+    if recipe == "flip":
+        return Augmentation((0.0, 0.0, *size), flip)
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe is {recipe!r}, must be one of {', '.join(RECIPES)}")
     colours = sample_colours(rng)
-    canvas = sample_expansion(rng, size) if expand else (0.0, 0.0, *size)
+    canvas = sample_expansion(rng, size) if recipe == "paper" else (0.0, 0.0, *size)
     targets = boxes if len(boxes) else np.array([[0, 0, *size]])  # without objects: the picture itself
-    window = sample_crop(rng, canvas, targets)
-    return Augmentation(window, bool(rng.random() < 0.5), colours)
+    return Augmentation(sample_crop(rng, canvas, targets), flip, colours)
 
 
 def sample_colours(rng):

@@ -8,6 +8,7 @@ from ssd.config import SSDConfig
 from ssd.data.augmentation import augment, sample_augmentation
 from ssd.data.images import load_image, preprocess
 from ssd.data.lists import read_data_list
+from ssd.errors import InputError
 
 
 class PascalVOCDataset(Dataset):
@@ -17,19 +18,25 @@ class PascalVOCDataset(Dataset):
     difficulties: (n,) bool. n may be 0.
 
     data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: for the input's size and
-    normalisation; without one, the default with the data set's classes.
+    normalisation, of a model for the same classes; without one, the default with the data set's classes.
     augment: draw a new augmentation for each (epoch, index), the same whenever that sample is asked for again.
-    expand: whether that may zoom out.
+    recipe: of the augmentation, see `sample_augmentation`.
     `dataset[epoch, index]` is a sample of that epoch, `dataset[index]` one of epoch 0.
+    Raises InputError on bad data lists, and where their classes are not the config's.
     """
 
-    def __init__(self, data_folder, split, config=None, augment=False, expand=True, seed=0):
+    def __init__(self, data_folder, split, config=None, augment=False, recipe="paper", seed=0):
         data = read_data_list(data_folder, split)
         self.images, self.objects = data.images, data.objects
         self.class_names, self.label_map = data.class_names, data.label_map
         self.config = config or SSDConfig(class_names=self.class_names)
+        if self.config.class_names != self.class_names:
+            raise InputError(
+                f"the model detects {', '.join(self.config.class_names)}, but the classes of {data_folder} are "
+                f"{', '.join(self.class_names)}; give the data lists that belong to it"
+            )
         self.augment = augment
-        self.expand = expand
+        self.recipe = recipe
         self.seed = seed
 
     def __len__(self):
@@ -43,7 +50,7 @@ class PascalVOCDataset(Dataset):
         difficulties = np.array(objects["difficulties"], dtype=bool)
         if self.augment:
             rng = np.random.default_rng((self.seed, epoch, index))
-            augmentation = sample_augmentation(rng, image.size, boxes, self.expand)
+            augmentation = sample_augmentation(rng, image.size, boxes, self.recipe)
             image, boxes, kept = augment(image, boxes, augmentation, self.config)
             labels, difficulties = labels[kept], difficulties[kept]
         else:

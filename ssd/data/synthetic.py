@@ -26,7 +26,7 @@ OBJECTS = (1, 2, 3, 4, 5, 6)  # objects drawn on a picture, or fewer where they 
 OBJECTS_SHARE = (0.2, 0.25, 0.2, 0.17, 0.12, 0.06)
 EMPTY_SHARE = 0.06  # of pictures without objects
 DIFFICULT_BELOW = 0.5  # visible share of an object's area
-LEAST_VISIBLE = 0.15  # no object is placed where this would not be left of itself and of all others
+LEAST_VISIBLE = 0.3  # no object is placed where this would not be left of itself and of all others
 PREFIX = "shapes_"  # of file names, by which a drawn data set is known
 COVERED = 64  # of 255: a pixel belongs to a shape that covers a quarter of it, so that sharp tips count
 FINE = 3  # shapes are drawn at this many times their size and reduced, for smooth edges
@@ -208,8 +208,8 @@ def _random_count(rng):
 
 
 def _random_diameter(rng, side):
-    """Most objects take 15 % to 60 % of the picture's side, few less or more."""
-    low, high = ((0.15, 0.6), (0.08, 0.15), (0.6, 0.8))[rng.choice(3, p=(0.88, 0.07, 0.05))]
+    """Most objects take 18 % to 60 % of the picture's side, few less or more."""
+    low, high = ((0.18, 0.6), (0.08, 0.18), (0.6, 0.8))[rng.choice(3, p=(0.9, 0.05, 0.05))]
     return round(side * np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
