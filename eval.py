@@ -10,8 +10,9 @@ from ssd.data import PascalVOCDataset, read_data_list
 from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
+from ssd.evaluation.plots import figure_class
 from ssd.evaluation.report import write_report
-from ssd.evaluation.results import load_results, save_results
+from ssd.evaluation.results import check_names, load_results, save_results, save_truth
 from ssd.evaluation.summary import format_summary, summarize
 
 
@@ -19,15 +20,21 @@ def parse(argv):
     p = parser("Evaluate a checkpoint on the test list by the rules of the VOC devkit.")
     p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
     p.add_argument("--data", default="data", help="folder of the data lists")
-    p.add_argument("--results", metavar="PATH", help="score these instead: a folder of VOC files, or COCO results JSON")
+    p.add_argument(
+        "--results",
+        metavar="PATH",
+        help="score these instead: a folder of VOC files comp4_det_test_<class>.txt, or COCO results JSON, where the "
+        "image id is the place in the test list, from 0, and the category id the label of label_map.json",
+    )
     p.add_argument("--json", metavar="FILE", help="write every figure to this file")
-    p.add_argument("--save-results", metavar="DIR", help="write the detections as VOC files and as COCO results JSON")
+    p.add_argument("--save-results", metavar="DIR", help="write the detections as VOC files and as COCO JSON")
     p.add_argument("--report", metavar="DIR", help="write report.html: tables, curves, errors and pictures")
     add_loading_arguments(p, batch_size=8)
     add_device_arguments(p, precision="fp32")
     args = p.parse_args(argv)
-    if args.results and args.checkpoint:
-        p.error("--results needs no --checkpoint")
+    for option in ("checkpoint", "save_results"):
+        if args.results and getattr(args, option):
+            p.error(f"--results holds the detections already; leave out --{option.replace('_', '-')}")
     return args
 
 
@@ -35,26 +42,37 @@ def parse(argv):
 def main(argv=None):
     args = parse(argv)
     data = read_data_list(args.data, "test")
-    label_map = {"background": 0} | {name: label for label, name in enumerate(data.class_names, start=1)}
+    check_outputs(args, data)
     if args.results:
-        found = DataSetDetections(*load_results(args.results, label_map, data.images))
+        found = DataSetDetections(*load_results(args.results, data.label_map, data.images))
     else:
         checkpoint = args.checkpoint or newest_checkpoint()
         found = run_model(args, checkpoint)
     matches = match_dataset(found, data)
-    summary = summarize(matches) | {"seconds": dict(found.seconds)}
+    summary = summarize(matches, found.seconds)
     print(format_summary(summary))
-    print_speed(found.seconds, len(data.images))
 
-    if args.save_results:
-        save_results(args.save_results, found.boxes, found.labels, found.scores, label_map, data.images)
-        print(f"detections: {args.save_results}")
-    if args.report:
-        details = [("detections of", args.results or checkpoint), ("test list", args.data)]
-        print(f"report: {write_report(args.report, matches, summary, data.images, 'Evaluation', details)}")
     if args.json:
         Path(args.json).write_text(json.dumps(summary, indent=1) + "\n")
         print(f"figures: {args.json}")
+    if args.save_results:
+        save_results(args.save_results, found.boxes, found.labels, found.scores, data.label_map, data.images)
+        save_truth(args.save_results, data.objects, data.label_map, data.images)
+        print(f"detections: {args.save_results}")
+    if args.report:
+        details = [("detections of", args.results or checkpoint), ("test list", args.data)]
+        print(f"report: {write_report(args.report, matches, summary, data.images, details)}")
+
+
+def check_outputs(args, data):
+    """Make the folders of the outputs, and refuse what cannot be written, before the evaluation."""
+    if args.report:
+        figure_class()
+    if args.save_results:
+        check_names(data.label_map, data.images)
+    for folder in (args.json and Path(args.json).parent, args.save_results, args.report):
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 def run_model(args, checkpoint):
@@ -69,13 +87,6 @@ def run_model(args, checkpoint):
         )
     dtype = choose_precision(args.precision, device)
     return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
-
-
-def print_speed(seconds, n_images):
-    """Images per second, in all and of each part."""
-    if seconds:
-        parts = ", ".join(f"{part} {n_images / value:.1f}" for part, value in seconds.items())
-        print(f"{'images per second':<20}{n_images / sum(seconds.values()):.1f} ({parts})")
 
 
 if __name__ == "__main__":

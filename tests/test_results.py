@@ -11,11 +11,13 @@ from ssd.errors import InputError
 from ssd.evaluation import as_saved, load_results, match_detections, save_results, summarize
 from ssd.evaluation.confusion import confusion_matrix
 from ssd.evaluation.errors import error_breakdown
+from ssd.evaluation.results import save_truth
 from tests.detection_cases import random_case
 
 LABEL_MAP = {"background": 0, "cat": 1, "dog": 2}
 IMAGES = ["pictures/000005.jpg", "pictures/a b.jpg", "pictures/empty.jpg"]
 BIRD = "comp4_det_test_bird.txt"
+GOOD = {"image_id": 0, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 0.5}
 
 
 def float32_case(seed):
@@ -113,19 +115,57 @@ def test_figures_of_the_files_are_the_figures_of_the_evaluation(seed, tmp_path):
 def test_other_detectors_files(tmp_path):
     """Numbers with more digits stay as they are, whatever their order in the file; classes may have no file."""
     (tmp_path / "comp4_det_test_dog.txt").write_text(
-        "a b 0.12345678901234 10.1 20.25 30.0 40\n000005 .5 1 1 2 2\n\na b 0.9 1e0 +1 300 2e39\n"
+        "a b 0.12345678901234 10.1 20.25 30.0 40\n000005 .5 1 1 2 2\n\na b 0.9 1e0 +1 300 2e38\n"
     )
     boxes, labels, scores = load_results(tmp_path, LABEL_MAP, IMAGES)
     assert [t.tolist() for t in scores] == [[0.5], [0.9, 0.12345678901234], []]
-    assert boxes[1].tolist() == [[0, 0, 300, 2e39], [10.1 - 1, 19.25, 30, 40]] and labels[1].tolist() == [2, 2]
+    assert boxes[1].tolist() == [[0, 0, 300, 2e38], [10.1 - 1, 19.25, 30, 40]] and labels[1].tolist() == [2, 2]
+
+
+def test_files_of_other_systems(tmp_path):
+    """A byte order mark, blanks around the columns, a test list with backslashes."""
+    (tmp_path / "comp4_det_test_dog.txt").write_bytes(b"\xef\xbb\xbf  000005 0.5 1 1 5 5 \r\n")
+    (tmp_path / "found.json").write_bytes(b"\xef\xbb\xbf" + json.dumps([GOOD | {"category_id": 2}]).encode())
+    for path in (tmp_path, tmp_path / "found.json"):
+        boxes, labels, _ = load_results(path, LABEL_MAP, [r"C:\pictures\000005.jpg"])
+        assert boxes[0].tolist() == [[0, 0, 5, 5]] and labels[0].tolist() == [2]
+
+
+def test_rounded_boxes_end_where_they_begin(tmp_path):
+    """Nine digits of the 1-based x_min can pass x_max by less than a rounding; IoU wants them in order."""
+    (tmp_path / "comp4_det_test_dog.txt").write_text("000005 0.5 1.10000001 1 0.1 5\n")
+    boxes, _, _ = load_results(tmp_path, LABEL_MAP, IMAGES)
+    assert boxes[0][0, 2] == boxes[0][0, 0]
+
+
+def test_other_tools_score_the_saved_files(tmp_path):
+    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    case = random_case(4, n_images=20)
+    images = [f"images/{k:06d}.jpg" for k in range(20)]
+    objects = [
+        {"size": [150, 120], "boxes": boxes.tolist(), "labels": labels.tolist(), "difficulties": difficult.tolist()}
+        for boxes, labels, difficult in zip(*case[3:6], strict=True)
+    ]
+    save_results(tmp_path, *case[:3], case[6], images)
+    save_truth(tmp_path, objects, case[6], images)
+    truth = coco.COCO(tmp_path / "coco_truth.json")
+    assert truth.loadImgs(5)[0] == {"id": 5, "file_name": "000005.jpg", "width": 150, "height": 120}
+    evaluation = cocoeval.COCOeval(truth, truth.loadRes(str(tmp_path / "coco_results.json")), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    expected = summarize(match_detections(*as_saved(*case[:3]), *case[3:]))["coco"]
+    assert expected["ap"] > 0 and evaluation.stats[:3].tolist() == pytest.approx(list(expected.values()), abs=1e-12)
 
 
 @pytest.mark.parametrize(
     "row, message",
     [
         ("000005 0.5 1 1 5", "line 2: 5 columns instead of image, score"),
-        ("000005 0.5 1 1 5 5 5", "line 2: 7 columns instead of image, score"),
         ("000006 0.5 1 1 5 5", "line 2: the test list has no picture 000006"),
+        ("no such picture 0.5 1 1 5 5", "line 2: the test list has no picture no such picture"),
+        ("000005 0.5 1 1 5 5 cat", "line 2: .* not all numbers"),
+        ("000005 0.5 1 1 4e38 5", "line 2: .* not all finite numbers of float32"),
         ("000005 nan 1 1 5 5", "line 2: .* not all finite"),
         ("000005 0.5 1 1 inf 5", "line 2: .* not all finite"),
         ("\x93\x00", "line 2: 1 columns instead of image, score"),
@@ -141,14 +181,16 @@ def test_bad_rows_of_voc_files(tmp_path, row, message):
         load_results(tmp_path, LABEL_MAP, IMAGES)
 
 
-GOOD = {"image_id": 0, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 0.5}
-
-
 @pytest.mark.parametrize(
     "change, message",
     [
         ({"image_id": 3}, "detection 2: the test list has no picture 3"),
         ({"image_id": "000005"}, "detection 2: the test list has no picture '000005'"),
+        ({"image_id": True}, "detection 2: the test list has no picture True"),
+        ({"image_id": 1.0}, "detection 2: the test list has no picture 1.0"),
+        ({"category_id": 1.0}, "detection 2: the label map has no label 1.0"),
+        ({"bbox": [0, 3e38, 1, 3e38]}, "detection 2: .* not all finite numbers of float32"),
+        ({"score": 10**400}, "detection 2: .* not all finite"),
         ({"category_id": 0}, "detection 2: the label map has no label 0"),
         ({"category_id": [1]}, r"detection 2: the label map has no label \[1\]"),
         ({"bbox": [0, 0, 5]}, "detection 2: needs .* bbox of four numbers"),
@@ -166,7 +208,12 @@ def test_bad_rows_of_coco_json(tmp_path, change, message):
 
 @pytest.mark.parametrize(
     "content, message",
-    [("{", "found.json: not JSON"), ("{}", "holds a dict instead of"), ("[[]]", "detection 1: needs image_id")],
+    [
+        ("{", "found.json: not JSON"),
+        ("[" * 100_000, "found.json: not JSON"),
+        ("{}", "holds a dict instead of"),
+        ("[[]]", "detection 1: needs image_id"),
+    ],
 )
 def test_bad_json(tmp_path, content, message):
     (tmp_path / "found.json").write_text(content)
@@ -185,5 +232,7 @@ def test_bad_folders_and_names(tmp_path):
     nothing = [torch.zeros(0, 4)], [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0)]
     with pytest.raises(InputError, match="'and/or' cannot be part of a file name"):
         save_results(tmp_path, *nothing, {"and/or": 1}, ["1.jpg"])
+    with pytest.raises(InputError, match="Cat and cat differ in their case only"):
+        save_results(tmp_path, *nothing, {"Cat": 1, "cat": 2}, ["1.jpg"])
     with pytest.raises(InputError, match="b/1.jpg and a/1.jpg have the same image id 1"):
         save_results(tmp_path, *[values * 2 for values in nothing], LABEL_MAP, ["a/1.jpg", "b/1.jpg"])

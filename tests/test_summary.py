@@ -52,7 +52,7 @@ def test_without_the_coco_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "hotcoco", None)
     summary = summarize(match_detections(*random_case(0)))
     assert summary["coco"] is None
-    assert "COCO AP             n/a (pip install -e .[eval])" in format_summary(summary)
+    assert 'COCO AP             n/a (pip install -e ".[eval]")' in format_summary(summary)
 
 
 @pytest.mark.parametrize("seed", range(4))

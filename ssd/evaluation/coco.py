@@ -4,11 +4,12 @@ import numpy as np
 
 from ssd.evaluation.matches import Matches
 
-INSTALL = "pip install -e .[eval]"
+INSTALL = 'pip install -e ".[eval]"'
 
 
 def coco_figures(matches: Matches) -> dict[str, float | None] | None:
-    """COCO AP (mean over the IoUs 0.50, 0.55, ..., 0.95), AP50 and AP75, with at most 100 detections an image.
+    """COCO AP (mean over the IoUs 0.50, 0.55, ..., 0.95), AP50 and AP75, of the 100 best detections of each class
+    in each image.
 
     Difficult objects are passed as COCO's crowds, which neither reward nor punish. A figure is None where no class
     has objects; the result is None where the library (hotcoco, extra `eval`) is not installed.

@@ -52,7 +52,8 @@ def detect_dataset(model, dataset, batch_size=8, workers=0, device="cpu", dtype=
     )  # fmt: skip
     found = DataSetDetections()
     sizes = [entry["size"] for entry in dataset.objects]
-    batches = iter(loader)
+    with found.timed("data", device):
+        batches = iter(loader)
     with tqdm(total=len(dataset), desc="evaluating", unit="image", dynamic_ncols=True) as progress:
         for _ in range(len(loader)):
             with found.timed("data", device):
@@ -70,12 +71,11 @@ def detect_dataset(model, dataset, batch_size=8, workers=0, device="cpu", dtype=
     return found
 
 
-def match_dataset(found, dataset, iou_threshold=0.5):
+def match_dataset(found, dataset):
     """The `Matches` of detections (anything with boxes, labels and scores) with the objects of a `DataList`."""
     boxes = [torch.tensor(entry["boxes"], dtype=torch.float64).view(-1, 4) for entry in dataset.objects]
     labels = [torch.tensor(entry["labels"], dtype=torch.int64) for entry in dataset.objects]
     difficulties = [torch.tensor(entry["difficulties"], dtype=torch.bool) for entry in dataset.objects]
-    label_map = {name: label for label, name in enumerate(dataset.class_names, start=1)}
     return match_detections(
-        found.boxes, found.labels, found.scores, boxes, labels, difficulties, label_map, iou_threshold
+        found.boxes, found.labels, found.scores, boxes, labels, difficulties, dataset.label_map
     )  # fmt: skip

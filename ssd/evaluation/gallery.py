@@ -26,6 +26,8 @@ class Case:
     tag: str
     caption: str
     colour: tuple[int, int, int]
+    detection: int = -1  # index of the detection or of the object that it is
+    truth: int = -1
 
 
 def confident_false_positives(matches: Matches, errors: Errors, n=12) -> list[Case]:
@@ -40,15 +42,15 @@ def missed_objects(matches: Matches, n=12, min_score=MIN_SCORE) -> list[Case]:
 
     Those never found come first, the largest before the others.
     """
-    scores = np.append(matches.det_scores, -1)[matches.true_found]
+    scores = np.append(matches.det_scores, -np.inf)[matches.true_found]
     missed = np.flatnonzero(~matches.true_difficult & (scores <= min_score))
     area = (matches.true_boxes[:, 2:] - matches.true_boxes[:, :2]).prod(axis=1)
     missed = missed[np.lexsort((-area[missed], scores[missed]))]
     cases = []
     for k in _first_of_each(matches.true_images[missed], missed)[:n]:
         name = matches.names[matches.true_classes[k]]
-        caption = "not found" if scores[k] < 0 else f"found with a score of {scores[k]:.2f} only"
-        cases.append(Case(matches.true_images[k], matches.true_boxes[k], name, f"{name}: {caption}", MISS))
+        caption = "not found" if matches.true_found[k] < 0 else f"found with a score of {scores[k]:.2f} only"
+        cases.append(Case(matches.true_images[k], matches.true_boxes[k], name, f"{name}: {caption}", MISS, truth=k))
     return cases
 
 
@@ -65,6 +67,7 @@ def best_detections(matches: Matches, n=12) -> list[Case]:
             _tag(matches, k),
             f"{_tag(matches, k)}, IoU {matches.det_ious[k]:.2f}",
             HIT,
+            detection=k,
         )
         for k in right[:n]
     ]
@@ -78,10 +81,11 @@ def draw_case(case: Case, matches: Matches, path, min_score=MIN_SCORE) -> Image.
     picture = load_image(path)
     scale = SIDE / max(picture.size)
     picture = picture.resize([max(1, round(scale * length)) for length in picture.size])
-    truth = np.flatnonzero((matches.true_images == case.image) & (matches.true_boxes != case.box).any(axis=1))
-    others = (matches.det_images == case.image) & (matches.det_scores > min_score)
-    others &= (matches.det_boxes != case.box).any(axis=1)
-    picture = draw_boxes(picture, scale * matches.det_boxes[others], colours=[OTHER] * others.sum(), width=2)
+    truth = np.flatnonzero(matches.true_images == case.image)
+    truth = truth[truth != case.truth]
+    others = np.flatnonzero((matches.det_images == case.image) & (matches.det_scores > min_score))
+    others = others[others != case.detection]
+    picture = draw_boxes(picture, scale * matches.det_boxes[others], colours=[OTHER] * len(others), width=2)
     tags = [_name(matches, k) for k in truth]
     picture = draw_boxes(
         picture, scale * matches.true_boxes[truth], tags, colours=[TRUTH] * len(truth), dashed=True, width=3
@@ -100,7 +104,7 @@ def _false_positive(matches, errors, k):
     ious = paired_iou(np.repeat(matches.det_boxes[[k]], len(objects), axis=0), matches.true_boxes[objects])
     if len(ious) and ious.max() >= least:
         caption += f", IoU {ious.max():.2f} with {_name(matches, objects[ious.argmax()])}"
-    return Case(matches.det_images[k], matches.det_boxes[k], _tag(matches, k), caption, MISTAKE)
+    return Case(matches.det_images[k], matches.det_boxes[k], _tag(matches, k), caption, MISTAKE, detection=k)
 
 
 def _tag(matches, k):

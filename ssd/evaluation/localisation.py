@@ -6,14 +6,15 @@ from ssd.evaluation.matches import Matches
 from ssd.evaluation.overlaps import paired_iou
 
 
-def top1_localisation(matches: Matches, iou_threshold=0.5) -> dict[str, float] | None:
-    """The best detection of each picture against its only object; None unless every picture has exactly one.
+def top1_localisation(matches: Matches) -> dict[str, float] | None:
+    """The best detection of each picture against its only object; None unless each has exactly one, not difficult.
 
     :return: "accuracy": share of pictures whose class is right; "mean_iou": mean IoU, whatever the class; "both":
-        share of pictures whose class is right at an IoU of at least the threshold. A picture without detections
+        share of pictures whose class is right at the IoU threshold of the matches. A picture without detections
         counts as wrong, with IoU 0. Of equal scores the class of the lowest label.
     """
-    if matches.n_images == 0 or (np.bincount(matches.true_images, minlength=matches.n_images) != 1).any():
+    one_each = (np.bincount(matches.true_images, minlength=matches.n_images) == 1).all()
+    if matches.n_images == 0 or not one_each or matches.true_difficult.any():
         return None
     best_first = np.lexsort((matches.det_classes, -matches.det_scores, matches.det_images))
     images, first = np.unique(matches.det_images[best_first], return_index=True)
@@ -24,5 +25,5 @@ def top1_localisation(matches: Matches, iou_threshold=0.5) -> dict[str, float] |
     return {
         "accuracy": float(right.sum() / matches.n_images),
         "mean_iou": float(ious.sum() / matches.n_images),
-        "both": float((right & (ious >= iou_threshold)).sum() / matches.n_images),
+        "both": float((right & (ious >= matches.iou_threshold)).sum() / matches.n_images),
     }

@@ -44,7 +44,6 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     head.tabIndex = 0;
-    head.setAttribute("role", "button");
     const sort = () => {
       const up = head.getAttribute("aria-sort") === "descending" ||
         (column === 0 && head.getAttribute("aria-sort") !== "ascending");
@@ -90,11 +89,11 @@ PAGE = Template(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
+<title>Evaluation</title>
 <style>{_STYLE}</style>
 </head>
 <body>
-<h1>$title</h1>
+<h1>Evaluation</h1>
 <nav><a href="#classes">Classes</a><a href="#curves">Precision and recall</a><a href="#errors">Errors</a>
 <a href="#confusion">Confusion</a><a href="#scores">Scores</a><a href="#gallery">Pictures</a></nav>
 <dl>$overview</dl>
@@ -104,7 +103,8 @@ PAGE = Template(
 <div class="wide">$classes</div>
 
 <h2 id="curves">Precision and recall</h2>
-<p>At IoU $iou. AP (voc07 in the titles) measures the shaded area; the dot is the point of the best F1.</p>
+<p>At IoU $iou. The shaded area is AP voc10; voc07 is the mean of its heights at the recalls 0, 0.1, ..., 1. The dot
+is the point of the best F1.</p>
 $precision_recall
 
 <h2 id="errors">Errors</h2>
@@ -129,6 +129,8 @@ $scores
 <h3>Confident false positives</h3>
 <div class="gallery">$confident</div>
 <h3>Missed objects</h3>
+<p>Not difficult, and found by no detection above $min_score. Those that none found at all come first, the largest
+before the others.</p>
 <div class="gallery">$missed</div>
 <h3>Best detections</h3>
 <div class="gallery">$best</div>

@@ -9,6 +9,8 @@ from ssd.evaluation.mean_ap import average_precision, best_f1, curves
 RIGHT, WRONG, QUIET = "#2166ac", "#d6604d", "#777777"  # told apart by the colour-blind too
 COLUMNS = 5  # panels in a row, at most
 MOST_COUNTS = 30  # classes up to which the cells of the confusion matrix hold numbers
+LONGEST_SIDE = 40  # inches of the confusion matrix
+LONGEST_NAME = 24  # characters of a class
 
 
 def precision_recall_figure(matches: Matches):
@@ -28,7 +30,8 @@ def precision_recall_figure(matches: Matches):
         if len(recall):
             at = np.searchsorted(-curve.scores, -best_f1(curve)[1], side="right") - 1
             panel.plot(curve.recall[at], curve.precision[at], "o", color="black", markersize=4)
-        panel.set_title(f"{name}   AP {average_precision(curve):.3f}")
+        aps = [f"{kind} {average_precision(curve, kind):.3f}" for kind in ("voc07", "voc10")]
+        panel.set_title(f"{_short(name)}\n{' / '.join(aps)}", parse_math=False)
     _label_edges(panels, len(classes), "recall", "precision")
     return figure
 
@@ -53,7 +56,7 @@ def scores_figure(matches: Matches):
             panel.hist(scores, bins, color=colour, histtype="stepfilled", alpha=0.55, label=label)
         panel.set_yscale("log")
         panel.set_ylim(bottom=0.7)
-        panel.set_title(name)
+        panel.set_title(_short(name), parse_math=False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False)
     _label_edges(panels, len(matches.names) + 1, "score", "detections")
     return figure
@@ -61,15 +64,16 @@ def scores_figure(matches: Matches):
 
 def confusion_figure(matrix, names):
     """The confusion matrix: colours are shares of a row, numbers are counts."""
-    labels = [*names, "background"]
-    side = 0.42 * len(labels)
+    labels = [*map(_short, names), "background"]
+    side = min(0.42 * len(labels), LONGEST_SIDE)
+    text = {"parse_math": False, "fontsize": min(10, 60 * side / len(labels))}  # points, of 72 an inch
     figure = _figure(3 + side, 1.5 + side)
     axes = figure.add_subplot()
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set(xlabel="detected as", ylabel="true class")
-    axes.set_xticks(range(len(labels)), labels, rotation=90)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(labels)), labels, rotation=90, **text)
+    axes.set_yticks(range(len(labels)), labels, **text)
     if len(labels) <= MOST_COUNTS:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if shares[row, column] > 0.55 else "black"
@@ -82,9 +86,10 @@ def errors_figure(breakdown):
     """AP lost to each kind of error, as bars."""
     figure = _figure(7, 2.6)
     axes = figure.add_subplot()
-    lost = np.nan_to_num([values["ap_lost"] for values in breakdown.values()])
+    figures = [values["ap_lost"] for values in breakdown.values()]
+    lost = np.nan_to_num(figures)
     bars = axes.barh(list(breakdown), lost, color=WRONG, alpha=0.8)
-    axes.bar_label(bars, [f" {value:.3f}" for value in lost])
+    axes.bar_label(bars, [" n/a" if np.isnan(value) else f" {value:.3f}" for value in figures])
     axes.invert_yaxis()
     axes.set_xlim(0, max(lost.max() * 1.15, 0.01))
     axes.set_xlabel("AP lost (mAP voc07 would be higher by this)")
@@ -92,12 +97,20 @@ def errors_figure(breakdown):
     return figure
 
 
-def _figure(width, height):
+def figure_class():
+    """matplotlib's Figure, the class itself: no window, no state shared with the caller's plots.
+
+    :raises InputError: matplotlib is missing
+    """
     try:
-        from matplotlib.figure import Figure  # the class itself: no window, no state shared with the caller's plots
+        from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("A report needs matplotlib: pip install -e .[plots]") from None
-    return Figure(figsize=(width, height), layout="constrained")
+        raise InputError('A report needs matplotlib: pip install -e ".[plots]"') from None
+    return Figure
+
+
+def _figure(width, height):
+    return figure_class()(figsize=(width, height), layout="constrained")
 
 
 def _panels(n):
@@ -125,8 +138,12 @@ def _label_edges(panels, n, x, y):
 
 
 def _say(panel, title, text):
-    panel.set_title(title, color=QUIET)
+    panel.set_title(_short(title), color=QUIET, parse_math=False)
     panel.text(0.5, 0.5, text, ha="center", va="center", color=QUIET, fontsize=8, transform=panel.transAxes)
+
+
+def _short(name):
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def _count(n):

@@ -11,5 +11,5 @@ def best_first(scores) -> np.ndarray:
     """
     order = np.argsort(-scores)
     ranked = scores[order]
-    runs = np.cumsum(np.append(False, ranked[1:] != ranked[:-1])[: len(scores)])
+    runs = np.cumsum(np.append(False, ranked[1:] != ranked[:-1])[: len(scores)], dtype=np.int64)
     return np.sort(runs * len(scores) + order) % max(len(scores), 1)

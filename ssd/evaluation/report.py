@@ -11,7 +11,7 @@ from ssd.evaluation.errors import classify_errors, error_breakdown
 from ssd.evaluation.gallery import best_detections, confident_false_positives, draw_case, missed_objects
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.page import PAGE
-from ssd.evaluation.summary import HEADINGS, summary_lines
+from ssd.evaluation.summary import COLUMNS, summary_lines
 
 PIXELS_PER_INCH = 86  # of a diagram on the page, where its text of 10 points is then as large as the page's small text
 EXPLAINED = {
@@ -24,13 +24,13 @@ EXPLAINED = {
 }
 
 
-def write_report(folder, matches: Matches, summary, image_paths, title="Evaluation", details=()) -> Path:
+def write_report(folder, matches: Matches, summary, image_paths, details=()) -> Path:
     """Write report.html and its pictures into a folder, which is made; the page holds copies of the pictures.
 
     :param matches: of `match_detections`
     :param summary: of `summarize(matches)`
     :param image_paths: the pictures, in the order of the lists that were matched
-    :param details: (name, text) pairs for the overview, such as the checkpoint or the speed
+    :param details: (name, text) pairs for the overview, such as the checkpoint
     :return: the page's path
     :raises InputError: matplotlib is missing, or a picture of the gallery is missing or damaged
     """
@@ -53,7 +53,6 @@ def write_report(folder, matches: Matches, summary, image_paths, title="Evaluati
     parts |= {name: _gallery(folder, name, pictures) for name, pictures in galleries.items()}
     page = PAGE.substitute(
         parts,
-        title=escape(title),
         overview=_overview(summary, details),
         classes=_class_table(summary),
         error_table=_error_table(breakdown, matches.iou_threshold),
@@ -74,9 +73,8 @@ def _overview(summary, details):
 
 
 def _class_table(summary):
-    keys = ("name", "objects", "difficult", "detections", "ap_voc07", "ap_voc10", "best_f1", "best_f1_score")
-    rows = [[figures[key] for key in keys] for figures in summary["classes"]]
-    return _table(HEADINGS, rows, "sortable")
+    rows = [[figures[key] for key in COLUMNS] for figures in summary["classes"]]
+    return _table(COLUMNS.values(), rows, "sortable")
 
 
 def _error_table(breakdown, threshold):

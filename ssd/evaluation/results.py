@@ -3,12 +3,12 @@
 VOC: `comp4_det_test_<class>.txt`, a line for each detection: image id, score, x_min, y_min, x_max, y_max, in 1-based
 inclusive pixels, nine significant digits. The image id is the picture's file name without folder and extension.
 COCO: a list of {"image_id", "category_id", "bbox": [x_min, y_min, width, height], "score"}. The image id is the
-picture's place in the test list, 0 for the first; the category id is the label.
+picture's place in the test list, 0 for the first; the category id is the label. `save_truth` writes the
+objects by the same ids, for other tools to score such a list with.
 """
 
 import json
-from math import isfinite
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from ssd.errors import InputError
 from ssd.evaluation.matches import class_names
 
 VOC_PREFIX = "comp4_det_test_"
-COCO_NAME = "coco_results.json"
+COCO_NAME, COCO_TRUTH_NAME = "coco_results.json", "coco_truth.json"
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def as_saved(det_boxes, det_labels, det_scores) -> tuple[list, list, list]:
@@ -49,10 +50,11 @@ def save_results(folder, det_boxes, det_labels, det_scores, label_map, image_pat
     :param det_boxes, det_labels, det_scores: lists with one tensor per image: (n, 4) pixels, (n,) and (n,)
     :param label_map: dict, class name -> label
     :param image_paths: the test list
-    :raises InputError: two pictures of the same name, or a class name that cannot be part of a file name
+    :raises InputError: see `check_names`
     """
+    check_names(label_map, image_paths)
     ids = list(_image_ids(image_paths))
-    paths = {label_map[name]: _voc_path(folder, name) for name in class_names(label_map)}
+    paths = {label_map[name]: Path(folder) / f"{VOC_PREFIX}{name}.txt" for name in class_names(label_map)}
     lines, entries = {label: [] for label in paths}, []
     detections = zip(*as_saved(det_boxes, det_labels, det_scores), strict=True)
     for index, image in enumerate(detections):
@@ -65,6 +67,50 @@ def save_results(folder, det_boxes, det_labels, det_scores, label_map, image_pat
     (Path(folder) / COCO_NAME).write_text("[" + ",\n".join(entries) + "]\n", encoding="utf-8")
 
 
+def save_truth(folder, objects, label_map, image_paths) -> None:
+    """Write the objects of a `DataList` as COCO's ground truth beside the results; difficult ones are crowds."""
+    rows = [
+        (image, label, box, difficult)
+        for image, entry in enumerate(objects)
+        for label, box, difficult in zip(entry["labels"], entry["boxes"], entry["difficulties"], strict=True)
+    ]
+    truth = {
+        "images": [
+            {"id": image, "file_name": PureWindowsPath(path).name, "width": size[0], "height": size[1]}
+            for image, (path, size) in enumerate(zip(image_paths, (entry["size"] for entry in objects), strict=True))
+        ],
+        "categories": [{"id": label_map[name], "name": name} for name in class_names(label_map)],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": label,
+                "bbox": [x_min, y_min, x_max - x_min, y_max - y_min],
+                "area": (x_max - x_min) * (y_max - y_min),
+                "iscrowd": int(difficult),
+            }
+            for number, (image, label, (x_min, y_min, x_max, y_max), difficult) in enumerate(rows, start=1)
+        ],
+    }
+    (Path(folder) / COCO_TRUTH_NAME).write_text(json.dumps(truth) + "\n", encoding="utf-8")
+
+
+def check_names(label_map, image_paths) -> None:
+    """What result files need of a data set; it can be told before there are detections.
+
+    :raises InputError: two pictures of the same name, a class name that cannot be part of a file name, or two that
+        differ in their case only, whose files are the same on Windows and macOS
+    """
+    _image_ids(image_paths)
+    names = {}
+    for name in class_names(label_map):
+        if set(name) & set('/\\:*?"<>|'):
+            raise InputError(f"The class name {name!r} cannot be part of a file name; rename the class.")
+        first = names.setdefault(name.casefold(), name)
+        if first != name:
+            raise InputError(f"The classes {first} and {name} differ in their case only; rename one.")
+
+
 def load_results(path, label_map, image_paths) -> tuple[list, list, list]:
     """Read detections from a folder of VOC files or from a COCO results JSON.
 
@@ -72,8 +118,8 @@ def load_results(path, label_map, image_paths) -> tuple[list, list, list]:
     float32 number, which become that number again.
 
     :return: det_boxes, det_labels, det_scores: lists with one tensor per image of the test list, best score first
-    :raises InputError: a row that names an unknown image or class, has a score or coordinate that is not finite,
-        x_max < x_min or y_max < y_min, or another number of columns; names the file and the row
+    :raises InputError: a row that names an unknown image or class, has a score or coordinate that is not finite in
+        float32, x_max < x_min or y_max < y_min, or another number of columns; names the file and the row
     """
     path = Path(path)
     if not path.exists():
@@ -85,6 +131,7 @@ def load_results(path, label_map, image_paths) -> tuple[list, list, list]:
     if path.is_dir():
         numbers = _as_float32_was(numbers)
         numbers[:, 1:3] -= 1
+    numbers[:, 3:] = np.maximum(numbers[:, 3:], numbers[:, 1:3])
     order = np.lexsort((labels, -numbers[:, 0], images))  # a stable sort: equal scores of a class keep their order
     per_image = np.bincount(images, minlength=len(image_paths)).tolist()
     columns = (numbers[:, 1:], labels, numbers[:, 0])
@@ -108,19 +155,14 @@ def _coco_entry(image, label, score, box):
     return f'{{"image_id": {image}, "category_id": {label}, "bbox": {bbox}, "score": {score}}}'
 
 
-def _voc_path(folder, name):
-    if set(name) & set('/\\:*?"<>|'):
-        raise InputError(f"The class name {name!r} cannot be part of a file name; rename the class.")
-    return Path(folder) / f"{VOC_PREFIX}{name}.txt"
-
-
 def _image_ids(image_paths):
     """Image id -> place in the test list."""
     ids = {}
     for index, path in enumerate(image_paths):
-        first = ids.setdefault(Path(path).stem, index)
+        image_id = PureWindowsPath(path).stem  # which takes / and \\ alike: the list may come from another system
+        first = ids.setdefault(image_id, index)
         if first != index:
-            raise InputError(f"{path} and {image_paths[first]} have the same image id {Path(path).stem}; rename one.")
+            raise InputError(f"{path} and {image_paths[first]} have the same image id {image_id}; rename one.")
     return ids
 
 
@@ -134,19 +176,20 @@ def _read_voc(folder, label_map, image_paths):
         name = file.stem[len(VOC_PREFIX) :]
         if name not in class_names(label_map):
             raise InputError(f"{file}: the data set has no class {name}; remove the file or name the right data set.")
-        with open(file, encoding="utf-8", errors="replace") as lines:
+        with open(file, encoding="utf-8-sig", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield _voc_row(line, label_map[name], ids, f"{file}, line {number}")
+                    yield _voc_row(line.strip(), label_map[name], ids, f"{file}, line {number}")
 
 
 def _voc_row(line, label, ids, where):
     image_id, *numbers = line.rsplit(maxsplit=5)  # an image id may hold spaces
-    if image_id not in ids or len(numbers) != 5:
-        if (n := len(line.split())) != 6:
-            raise InputError(f"{where}: {n} columns instead of image, score, x_min, y_min, x_max, y_max.")
-        raise InputError(f"{where}: the test list has no picture {image_id}.")
+    if len(numbers) != 5:
+        n = len(numbers) + 1
+        raise InputError(f"{where}: {n} columns instead of image, score, x_min, y_min, x_max, y_max.")
     numbers = _finite(numbers, where)
+    if image_id not in ids:
+        raise InputError(f"{where}: the test list has no picture {image_id}.")
     _, x_min, y_min, x_max, y_max = numbers
     _check_box(x_min - 1, y_min - 1, x_max, y_max, where)
     return ids[image_id], label, numbers
@@ -155,8 +198,8 @@ def _voc_row(line, label, ids, where):
 def _read_coco(path, label_map, image_paths):
     """Rows (image, label, [score, x_min, y_min, x_max, y_max]) of a COCO results JSON."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}).") from None
     if not isinstance(entries, list):
         raise InputError(f"{path}: holds a {type(entries).__name__} instead of COCO's list of detections.")
@@ -171,14 +214,14 @@ def _coco_row(entry, labels, n_images, where):
         x_min, y_min, width, height = bbox
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{where}: needs image_id, category_id, score and a bbox of four numbers.") from None
-    if image not in range(n_images):
+    if type(image) is not int or image not in range(n_images):
         raise InputError(f"{where}: the test list has no picture {image!r}; ids are its places, 0 to {n_images - 1}.")
-    if label not in labels:
+    if type(label) is not int or label not in labels:
         raise InputError(f"{where}: the label map has no label {label!r}.")
     score, x_min, y_min, width, height = _finite([score, x_min, y_min, width, height], where)
-    numbers = [score, x_min, y_min, x_min + width, y_min + height]
+    numbers = _finite([score, x_min, y_min, x_min + width, y_min + height], where)
     _check_box(*numbers[1:], where)
-    return int(image), int(label), numbers
+    return image, label, numbers
 
 
 def _finite(numbers, where):
@@ -186,8 +229,10 @@ def _finite(numbers, where):
         values = [float(number) for number in numbers]
     except (TypeError, ValueError):
         raise InputError(f"{where}: {numbers} are not all numbers.") from None
-    if not all(map(isfinite, values)):
-        raise InputError(f"{where}: {numbers} are not all finite.")
+    except OverflowError:  # an integer of hundreds of digits
+        values = [float("inf")]
+    if not all(abs(value) <= LARGEST for value in values):
+        raise InputError(f"{where}: {numbers} are not all finite numbers of float32.")
     return values
 
 

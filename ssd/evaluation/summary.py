@@ -9,14 +9,24 @@ from ssd.evaluation.localisation import top1_localisation
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import average_precision, best_f1, curves, mean_of_numbers
 
-HEADINGS = ("class", "objects", "difficult", "detections", "AP voc07", "AP voc10", "best F1", "at score")
+COLUMNS = {  # of the table of classes: key -> heading
+    "name": "class",
+    "objects": "objects",
+    "difficult": "difficult",
+    "detections": "detections",
+    "ap_voc07": "AP voc07",
+    "ap_voc10": "AP voc10",
+    "best_f1": "best F1",
+    "best_f1_score": "at score",
+}
 
 
-def summarize(matches: Matches) -> dict:
+def summarize(matches: Matches, seconds=()) -> dict:
     """Every figure of an evaluation as plain data, ready for `json.dump`; None stands for a figure that is undefined.
 
+    seconds: what the detections took, by part (`DataSetDetections.seconds`).
     Keys: "images", "iou_threshold", "map_voc07", "map_voc10"; "coco" (see `coco_figures`); "localisation" (see
-    `top1_localisation`); "classes", a list of dicts with "name", "objects" (those that count), "difficult",
+    `top1_localisation`); "seconds"; "classes", a list of dicts with "name", "objects" (those that count), "difficult",
     "detections", "ap_voc07", "ap_voc10", "best_f1" and "best_f1_score", the score threshold of the best F1.
     """
     difficult = np.bincount(matches.true_classes[matches.true_difficult], minlength=len(matches.names))
@@ -31,6 +41,7 @@ def summarize(matches: Matches) -> dict:
         "map_voc10": mean_of_numbers(aps["ap_voc10"]),
         "coco": coco_figures(matches),
         "localisation": top1_localisation(matches),
+        "seconds": dict(seconds),
         "classes": classes,
     }
     return _without_nan(summary)
@@ -38,11 +49,7 @@ def summarize(matches: Matches) -> dict:
 
 def format_summary(summary: dict) -> str:
     """The summary as text: a table of the classes and the means below it; "n/a" for what is undefined."""
-    rows = [HEADINGS] + [
-        (c["name"], c["objects"], c["difficult"], c["detections"])
-        + tuple(_figure(c[key]) for key in ("ap_voc07", "ap_voc10", "best_f1", "best_f1_score"))
-        for c in summary["classes"]
-    ]
+    rows = [list(COLUMNS.values())] + [[_figure(figures[key]) for key in COLUMNS] for figures in summary["classes"]]
     return "\n".join([*_table(rows), "", *(f"{name:<20}{value}" for name, value in summary_lines(summary))])
 
 
@@ -56,8 +63,14 @@ def summary_lines(summary: dict) -> list[tuple[str, str]]:
     if top1 := summary["localisation"]:
         lines.append(("top-1 class right", _figure(top1["accuracy"])))
         lines.append(("top-1 mean IoU", _figure(top1["mean_iou"])))
-        lines.append(("top-1 both right", f"{_figure(top1['both'])} (class, and IoU of at least 0.5)"))
-    return [*lines, ("images", str(summary["images"]))]
+        lines.append(
+            ("top-1 both right", f"{_figure(top1['both'])} (class, and IoU of at least {summary['iou_threshold']:g})")
+        )
+    lines.append(("images", str(summary["images"])))
+    if seconds := summary["seconds"]:
+        parts = ", ".join(f"{part} {summary['images'] / value:.1f}" for part, value in seconds.items())
+        lines.append(("images per second", f"{summary['images'] / sum(seconds.values()):.1f} ({parts})"))
+    return lines
 
 
 def _class_figures(name, curve, n_difficult):
@@ -83,12 +96,14 @@ def _without_nan(value):
 
 
 def _figure(value):
-    return "n/a" if value is None else f"{value:.4f}"
+    """A cell: figures with four decimals, counts and names as they are."""
+    if value is None:
+        return "n/a"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _table(rows):
     """Lines of text: the first column to the left, the others to the right."""
-    rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
