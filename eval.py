@@ -8,7 +8,6 @@ from ssd.checkpoint import load_checkpoint
 from ssd.cli import add_device_arguments, add_loading_arguments, command, newest_checkpoint, parser
 from ssd.data import PascalVOCDataset, read_data_list
 from ssd.device import choose_device, choose_precision
-from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
 from ssd.evaluation.plots import figure_class
 from ssd.evaluation.report import write_report
@@ -80,11 +79,6 @@ def run_model(args, checkpoint):
     device = choose_device(args.device)
     model = load_checkpoint(checkpoint)
     dataset = PascalVOCDataset(args.data, "test", model.config)
-    if dataset.class_names != model.config.class_names:
-        raise InputError(
-            f"{checkpoint} detects {', '.join(model.config.class_names)}, but the classes of {args.data} are "
-            f"{', '.join(dataset.class_names)}"
-        )
     dtype = choose_precision(args.precision, device)
     return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
 

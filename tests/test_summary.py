@@ -8,7 +8,9 @@ import torch
 from ssd.evaluation import average_precisions, format_summary, match_detections, summarize
 from ssd.evaluation.coco import coco_figures
 from ssd.evaluation.localisation import top1_localisation
+from ssd.evaluation.summary import summary_lines
 from tests.detection_cases import random_case
+from tests.test_mean_ap import EIGHT_DETECTIONS, FIVE_CATS
 
 
 def test_summary_of_a_case_with_every_kind_of_class():
@@ -33,12 +35,46 @@ def test_summary_of_a_case_with_every_kind_of_class():
     assert summary["images"] == 30
 
 
-def test_summary_as_text():
-    text = format_summary(summarize(match_detections(*random_case(3, n_images=30))))
-    rows = text.splitlines()
-    assert rows[0].split("  ")[0] == "class" and rows[3].startswith("dog ") and rows[3].split()[-4:] == ["n/a"] * 4
-    assert len({len(row) for row in rows[:5]}) == 1
-    assert "mAP voc07" in text and "COCO AP75" in text and "top-1" not in text
+def test_table_of_classes_by_hand():
+    """The cats of `test_eight_detections_by_hand`; AP voc07 is 4/11, voc10 3/8, the best F1 3/5 at 0.3."""
+    summary = summarize(match_detections(*EIGHT_DETECTIONS, *FIVE_CATS, {"background": 0, "cat": 1, "guinea pig": 2}))
+    assert format_summary(summary).split("\n\n")[0] == (
+        "class       objects  difficult  detections  AP voc07  AP voc10  best F1  at score\n"
+        "cat               4          1           8    0.3636    0.3750   0.6000    0.3000\n"
+        "guinea pig        0          0           0       n/a       n/a      n/a       n/a"
+    )
+
+
+def test_summary_lines_by_hand():
+    summary = {
+        "images": 120,
+        "iou_threshold": 0.5,
+        "map_voc07": 0.1,
+        "map_voc10": 0.2,
+        "coco": {"ap": 0.3, "ap50": 0.4, "ap75": None},
+        "localisation": {"accuracy": 0.5, "mean_iou": 0.6, "both": 0.7},
+        "seconds": {"data": 1.0, "network": 2.0, "post-processing": 3.0},
+        "classes": [],
+    }
+    lines = [
+        ("mAP voc07", "0.1000"),
+        ("mAP voc10", "0.2000"),
+        ("COCO AP", "0.3000"),
+        ("COCO AP50", "0.4000"),
+        ("COCO AP75", "n/a"),
+        ("top-1 class right", "0.5000"),
+        ("top-1 mean IoU", "0.6000"),
+        ("top-1 both right", "0.7000 (class, and IoU of at least 0.5)"),
+        ("images", "120"),
+        ("images per second", "20.0 (data 120.0, network 60.0, post-processing 40.0)"),
+    ]
+    assert summary_lines(summary) == lines
+    assert format_summary(summary).splitlines()[-len(lines) :] == [f"{name:<20}{text}" for name, text in lines]
+    assert summary_lines(summary | {"iou_threshold": 0.7})[:2] == [
+        ("mAP voc07 at IoU 0.7", "0.1000"),
+        ("mAP voc10 at IoU 0.7", "0.2000"),
+    ]
+    assert summary_lines(summary | {"localisation": None, "seconds": {}})[5:] == [("images", "120")]
 
 
 def test_summary_of_nothing():
@@ -56,10 +92,12 @@ def test_without_the_coco_library(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_coco_figures_equal_pycocotools(seed):
+@pytest.mark.parametrize("n_classes, n_detections", [(4, 30), (4, 150), (1, 150)])  # the 100 best of a class count
+def test_coco_figures_equal_pycocotools(seed, n_classes, n_detections):
     pytest.importorskip("hotcoco")
     pytest.importorskip("pycocotools")
-    matches = match_detections(*random_case(seed, n_images=20, n_detections=30))
+    case = random_case(seed, n_images=20, n_classes=n_classes, n_detections=n_detections)
+    matches = match_detections(*case)
     precision = _pycocotools_precision(matches)
     expected = [precision, precision[0], precision[5]]
     assert list(coco_figures(matches).values()) == pytest.approx([p[p > -1].mean() for p in expected], abs=1e-12)
@@ -136,3 +174,7 @@ def test_top1_localisation_by_hand():
 def test_top1_localisation_only_for_one_object_a_picture():
     case = random_case(0)
     assert top1_localisation(match_detections(*case)) is None
+    cat = [torch.tensor([[0.0, 0, 10, 10]])], [torch.tensor([1])]
+    for difficult, expected in ((0, {"accuracy": 1, "mean_iou": 1, "both": 1}), (1, None)):
+        matches = match_detections(*cat, [torch.tensor([0.5])], *cat, [torch.tensor([difficult])], {"cat": 1})
+        assert top1_localisation(matches) == expected
