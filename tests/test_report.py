@@ -1,4 +1,6 @@
+import re
 import sys
+import warnings
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,8 +13,10 @@ from ssd.evaluation import match_detections, summarize
 from ssd.evaluation.errors import classify_errors, error_breakdown
 from ssd.evaluation.gallery import best_detections, confident_false_positives, draw_case, missed_objects
 from tests.detection_cases import random_case
+from tests.test_mean_ap import EIGHT_DETECTIONS, FIVE_CATS
 
 pytest.importorskip("matplotlib")
+from ssd.evaluation import plots  # noqa: E402
 from ssd.evaluation.report import write_report  # noqa: E402
 
 
@@ -60,7 +64,8 @@ def report(folder, case, pictures, **options):
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == [] and path == folder / "report.html"
-    assert "http" not in text and "url(" not in text and "$" not in page.text
+    own = re.sub(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+", "", text)
+    assert "http" not in own and "url(" not in own and "$" not in page.text
     assert all(value.startswith(("data:image/", "#")) for value in page.loaded)
     return page, matches
 
@@ -75,8 +80,11 @@ def test_report(tmp_path, pictures):
     assert [row[0] for row in classes] == ["class", "bird", "cat", "dog", "sofa"]
     summary = summarize(matches)
     assert classes[1][4] == f"{summary['classes'][0]['ap_voc07']:.4f}" and classes[4][4:] == ["n/a"] * 4
-    counts = {row[0]: row[1] for row in errors[1:]}
-    assert counts == {kind: str(values["count"]) for kind, values in error_breakdown(matches).items()}
+    assert errors[0] == ["error", "count", "AP lost", "meaning"]
+    assert [row[:3] for row in errors[1:]] == [
+        [kind, str(values["count"]), f"{values['ap_lost']:.4f}"] for kind, values in error_breakdown(matches).items()
+    ]
+    assert errors[2][3] == "the class is right, the box is off (IoU from 0.1 to 0.5)"
     files = sorted(file.name for file in (tmp_path / "new" / "report").iterdir())
     drawn = [name for name in files if name.endswith(".jpg")]
     assert {"confusion.png", "errors.png", "precision_recall.png", "scores.png"} < set(files)
@@ -93,7 +101,8 @@ def test_report_of_nothing_replaces_an_older_one(tmp_path, pictures):
     assert page.text.count("None.") == 3 and not list(tmp_path.glob("*.jpg"))
     report(tmp_path, ([],) * 6 + (case[6],), [])
     report(tmp_path, (*none[:3], *case[3:]), pictures)  # objects, but no detections
-    report(tmp_path, (*case[:3], *none[3:], case[6]), pictures)  # detections, but no objects
+    page, _ = report(tmp_path, (*case[:3], *none[3:], case[6]), pictures)  # detections, but no objects
+    assert [row[2] for row in page.tables[1][1:]] == ["n/a"] * 6
 
 
 def test_missing_pictures_and_libraries(tmp_path, pictures, monkeypatch):
@@ -176,7 +185,108 @@ def test_drawn_cases(by_hand, tmp_path):
         rows, columns = np.nonzero((picture == colour).all(axis=2))
         return columns.min(), rows.min(), columns.max(), rows.max()
 
+    rows, columns = slice(192, 256), slice(192, 256)  # of the dog from 30 to 40, times 6.4; its lower edge is free
+    edge = (picture[rows, columns][-3:] == (60, 200, 80)).all(axis=2).any(axis=0)
+    assert edge.any() and not edge.all()  # dashed
+
     left, top, _, bottom = places(case.colour)  # its tag may reach further to the right
     assert (left, top, bottom) == (0, 0, 25)  # the detection's lower end is 4, times 6.4
     assert places((60, 200, 80))[2:] == (319, 255)  # the objects' right and lower ends: 50 and 40, times 6.4
     assert places((150, 190, 235))[2:] == (575, 575)  # the other detections end at 90
+
+
+# -- diagrams, as matplotlib holds them
+
+CAT_AND_COW = {"background": 0, "cat": 1, "$cow_1$" + "w" * 40: 2}
+SHORT_COW = "$cow_1$" + "w" * 16 + "…"
+
+
+@pytest.fixture
+def eight():
+    """The cats of `test_eight_detections_by_hand`, and a class without objects, whose name is long and no formula."""
+    return match_detections(*EIGHT_DETECTIONS, *FIVE_CATS, CAT_AND_COW)
+
+
+def drawn(figure):
+    """A figure can be drawn, with room beside its labels; the panels that are seen."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.draw_without_rendering()
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def test_precision_recall_figure_by_hand(eight):
+    cats, cows = drawn(plots.precision_recall_figure(eight))
+    assert cats.get_title() == "cat\nvoc07 0.364 / voc10 0.375" and cows.get_title() == SHORT_COW
+    assert [text.get_text() for text in cows.texts] == ["no objects"]
+    assert cats.get_xlabel() == cows.get_xlabel() == "recall"
+    assert (cats.get_ylabel(), cows.get_ylabel()) == ("precision", "")
+    curve, dot = cats.get_lines()
+    assert curve.get_xydata().tolist() == [[1 / 4, 1 / 2], [2 / 4, 2 / 4], [3 / 4, 3 / 6]]
+    assert dot.get_xydata().tolist() == [[3 / 4, 3 / 6]]
+    (area,) = cats.collections
+    x, y = area.get_paths()[0].vertices.T
+    assert abs((np.diff(x) * (y[1:] + y[:-1]) / 2).sum()) == pytest.approx(0.375)  # AP voc10
+
+
+def test_scores_figure_by_hand(eight):
+    figure = plots.scores_figure(eight)
+    everything, cats, cows = drawn(figure)
+    assert [panel.get_title() for panel in (everything, cats, cows)] == ["all classes", "cat", SHORT_COW]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["false positives", "true positives"]
+    for panel in (everything, cats):
+        wrong, right = (histogram(patch) for patch in panel.patches)
+        assert wrong == {0.4: 1, 0.8: 1, 0.92: 1}  # bins of 0.04; the ignored 0.7 and 0.6 are neither
+        assert right == {0.28: 1, 0.48: 1, 0.88: 1}
+    assert [text.get_text() for text in cows.texts] == ["no detections"]
+
+
+def histogram(patch):
+    """Left end of each bin that is not empty -> height, of a `stepfilled` histogram."""
+    x, y = patch.get_xy().T
+    steps = [(a, round(float(h))) for a, b, h in zip(x, x[1:], y[1:], strict=False) if b > a and h >= 1]
+    return {round(float(a), 6): h for a, h in steps}
+
+
+def test_confusion_figure_by_hand():
+    figure = plots.confusion_figure(np.array([[3, 1, 0], [0, 0, 0], [12345, 0, 0]]), list(CAT_AND_COW)[1:])
+    axes, bar = drawn(figure)
+    labels = ["cat", SHORT_COW, "background"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == labels
+    assert [label.get_text() for label in axes.get_yticklabels()] == labels
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("detected as", "true class")
+    assert axes.images[0].get_array().tolist() == [[0.75, 0.25, 0], [0, 0, 0], [1, 0, 0]]
+    cells = {text.get_position(): text.get_text() for text in axes.texts}
+    assert cells == {(0, 0): "3", (1, 0): "1", (0, 2): "12k"}  # (column, row)
+    assert bar.get_ylabel() == "share of the row"
+
+
+def test_confusion_figure_of_many_classes_stays_small():
+    figure = plots.confusion_figure(np.zeros((501, 501), dtype=int), [f"class {k}" for k in range(500)])
+    assert max(figure.get_size_inches()) < 45
+
+
+def test_errors_figure_by_hand():
+    lost = {"classification": 0.2, "background": 0.05, "missed": float("nan")}
+    (axes,) = drawn(plots.errors_figure({kind: {"count": 1, "ap_lost": value} for kind, value in lost.items()}))
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(lost)
+    assert [bar.get_width() for bar in axes.patches] == [0.2, 0.05, 0]
+    assert [text.get_text() for text in axes.texts] == [" 0.200", " 0.050", " n/a"]
+    assert axes.yaxis_inverted() and axes.get_xlim()[0] == 0 and axes.get_xlim()[1] > 0.2
+
+
+def test_a_detection_does_not_hide_an_object_of_the_same_box(tmp_path):
+    """The case's own box is told by its index: the object of the same box is drawn below it."""
+    box = [[10.0, 10, 90, 90]]
+    matches = match_detections(*lists((box * 2, [1, 2], [0.9, 0.8])), *lists((box, [1], [0])), {"cat": 1, "dog": 2})
+    Image.new("RGB", (100, 100)).save(tmp_path / "0.png")
+    calls = []
+
+    def recorded(picture, boxes, *args, **options):
+        calls.append(len(boxes))
+        return picture
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssd.evaluation.gallery.draw_boxes", recorded)
+        draw_case(best_detections(matches)[0], matches, tmp_path / "0.png")
+    assert calls == [1, 1, 1]  # the dog, the object, the cat

@@ -67,7 +67,8 @@ def confusion_figure(matrix, names):
     labels = [*map(_short, names), "background"]
     side = min(0.42 * len(labels), LONGEST_SIDE)
     text = {"parse_math": False, "fontsize": min(10, 60 * side / len(labels))}  # points, of 72 an inch
-    figure = _figure(3 + side, 1.5 + side)
+    margin = 0.7 + 0.08 * max(map(len, labels))  # for the names
+    figure = _figure(1.5 + margin + side, margin + side)
     axes = figure.add_subplot()
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
