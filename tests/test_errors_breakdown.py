@@ -268,8 +268,13 @@ def naive_iou(a, b):
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), min_score=st.sampled_from([0, 0.25, 0.6]))
-def test_confusion_matrix_detection_by_detection(seed, min_score):
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    min_score=st.sampled_from([0, 0.25, 0.6]),
+    threshold=st.sampled_from([0.3, 0.5, 0.8]),
+)
+def test_confusion_matrix_detection_by_detection(seed, min_score, threshold):
     case = random_case(seed)
-    expected = naive_confusion(case, min_score, 0.5)
-    assert confusion_matrix(match_detections(*case), min_score).tolist() == expected.tolist()
+    expected = naive_confusion(case, min_score, threshold)
+    matches = match_detections(*case, iou_threshold=threshold)
+    assert confusion_matrix(matches, min_score).tolist() == expected.tolist()

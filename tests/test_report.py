@@ -161,10 +161,12 @@ def test_captions_name_difficult_objects():
 
 
 def test_objects_found_with_a_low_score_count_as_missed():
-    found = lists(([[0, 0, 10, 10]], [1], [0.15]), ([[0, 0, 10, 10]], [1], [0.25]))
-    true = lists(([[0, 0, 10, 10]], [1], [0]), ([[0, 0, 10, 10]], [1], [0]))
+    box = [[0, 0, 10, 10]]
+    found = lists(*((box, [1], [score]) for score in (0.15, 0.25, -3.0)), ([[50, 50, 60, 60]], [1], [0.9]))
+    true = lists(*[(box, [1], [0])] * 4)
     cases = missed_objects(match_detections(*found, *true, {"cat": 1}))
-    assert [case.caption for case in cases] == ["cat: found with a score of 0.15 only"]
+    low = [f"cat: found with a score of {score} only" for score in ("-3.00", "0.15")]
+    assert [case.caption for case in cases] == ["cat: not found", *low]
 
 
 def test_best_detections_take_turns_between_classes():

@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -168,6 +169,7 @@ def test_top1_localisation_by_hand():
     scores = [torch.tensor([0.5, 0.9]), torch.tensor([0.9]), torch.tensor([0.7, 0.7]), torch.zeros(0)]
     matches = one_object_each(boxes, labels, scores)
     assert top1_localisation(matches) == pytest.approx({"accuracy": 0.5, "mean_iou": 1.9 / 4, "both": 0.25})
+    assert top1_localisation(replace(matches, iou_threshold=0.6))["both"] == 0
     assert "top-1 mean IoU      0.4750" in format_summary(summarize(matches))
 
 
