@@ -6,6 +6,8 @@ IoU is `torchvision.ops.box_iou`.
 
 import torch
 
+from ssd.config import VARIANCES
+
 
 def xy_to_cxcy(xy):
     """Corner boxes (..., 4) -> centre-size boxes (..., 4)."""
@@ -19,7 +21,7 @@ def cxcy_to_xy(cxcy):
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
-def encode(xy, priors_cxcy, variances=(0.1, 0.2)):
+def encode(xy, priors_cxcy, variances=VARIANCES):
     """Offsets that move each prior onto its box (paper, equation 2, divided by the release's variances).
 
         g_c = (c - c_prior) / (size_prior * variances[0])
@@ -34,7 +36,7 @@ def encode(xy, priors_cxcy, variances=(0.1, 0.2)):
     return torch.cat([centre, size], dim=-1)
 
 
-def decode(offsets, priors_cxcy, variances=(0.1, 0.2)):
+def decode(offsets, priors_cxcy, variances=VARIANCES):
     """Corner boxes (..., 4) that offsets (..., 4) make of the priors (..., 4). The inverse of `encode`."""
     centre = priors_cxcy[..., :2] + offsets[..., :2] * variances[0] * priors_cxcy[..., 2:]
     size = priors_cxcy[..., 2:] * (offsets[..., 2:] * variances[1]).exp()

@@ -14,6 +14,7 @@ from ssd.errors import InputError
 from ssd.model import SSD300
 
 FORMAT, VERSION = "ssd300", 1
+REMEDY = "give the path of a .pth file that train.py wrote"
 
 
 def save_checkpoint(path, model, training=None):
@@ -48,9 +49,10 @@ def load_checkpoint(path, device="cpu"):
     content = _read(path)
     try:
         model = SSD300(SSDConfig.from_dict(content["config"]))
+        _check_tensors(model.state_dict(), content["model"])
         model.load_state_dict(content["model"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: a checkpoint whose contents do not fit ({_first_line(error)})") from None
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: a checkpoint whose contents do not fit ({_first_line(error)}); {REMEDY}") from None
     return model.to(device).eval()
 
 
@@ -62,20 +64,33 @@ def load_training_state(path):
     return training
 
 
-def read_file(path):
-    """What a `.pth` file holds: tensors and plain containers, anything else is refused. Raises InputError."""
+def _check_tensors(own, saved):
+    """Raises ValueError, naming the first tensor that one of two state dicts lacks or has in another shape."""
+    for name in own | saved:
+        own_shape, shape = (tuple(state[name].shape) if name in state else "missing" for state in (own, saved))
+        if shape != own_shape:
+            raise ValueError(f"tensor {name} is {shape}, in the network of its config {own_shape}")
+
+
+def read_file(path, remedy):
+    """What a `.pth` file holds: tensors and plain containers, anything else is refused.
+
+    Raises InputError; remedy: the end of its sentence, what to do.
+    """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: a folder, not a file; {remedy}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file of weights") from None
+        raise InputError(f"{path}: no such file; {remedy}") from None
     except Exception as error:  # the unpickler raises almost anything on a file that is no pickle
-        raise InputError(f"{path}: damaged, or no file of weights ({_first_line(error)})") from None
+        raise InputError(f"{path}: damaged, or no file of weights ({_first_line(error)}); {remedy}") from None
 
 
 def _read(path):
-    content = read_file(path)
+    content = read_file(path, REMEDY)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: not a checkpoint of this project")
+        raise InputError(f"{path}: not a checkpoint of this project; {REMEDY}")
     if content.get("version") != VERSION:
         raise InputError(f"{path}: checkpoint version {content.get('version')}, this program reads {VERSION}")
     return content

@@ -1,9 +1,11 @@
 """What the scripts share: exit statuses and argument types."""
 
+import contextlib
 import functools
 import os
 import sys
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
+from math import inf, isfinite
 from pathlib import Path
 
 from ssd.device import PRECISIONS
@@ -19,6 +21,8 @@ def command(main):
 
     @functools.wraps(main)
     def wrapper(argv=None):
+        with contextlib.suppress(AttributeError):  # a stream that was put in place of stdout may lack it
+            sys.stdout.reconfigure(errors="replace")  # a class name that the terminal cannot show must not end a run
         try:
             return main(argv) or 0
         except (InputError, OSError) as error:
@@ -36,18 +40,23 @@ def command(main):
 
 class _HelpFormatter(ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action):
-        told = action.default in (None, False) or "(default" in (action.help or "")
+        told = action.default is None or action.default is False or "(default" in action.help
         return action.help if told else super()._get_help_string(action)
 
 
+class _Parser(ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"error: {message} (--help lists the arguments)\n")
+
+
 def parser(description):
-    """An `ArgumentParser` whose help shows every default."""
-    return ArgumentParser(description=description, formatter_class=_HelpFormatter)
+    """An `ArgumentParser` whose help shows every default, and whose errors are one line."""
+    return _Parser(description=description, formatter_class=_HelpFormatter)
 
 
 def add_device_arguments(p, precision="auto"):
     """The arguments that `choose_device` and `choose_precision` take."""
-    p.add_argument("--device", help="cuda, cuda:1, cpu, ... (default: the GPU where there is one)")
+    p.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)")
     p.add_argument(
         "--precision", choices=PRECISIONS, default=precision, help="auto is bf16 where the hardware is fast at it"
     )
@@ -72,15 +81,17 @@ def newest_checkpoint():
 def number(kind, low, high=None):
     """An argparse type: a number of `kind` (int or float) from `low` to `high`, ends included."""
 
-    bounds = f"{low}" if high is None else f"{low} to {high}"
+    bounds = f"at least {low}" if high is None else f"from {low} to {high}"
 
     def parse(text):
         try:
             value = kind(text)
-        except ValueError:
-            raise ArgumentTypeError(f"{text!r} is not a number") from None
-        if not low <= value <= (float("inf") if high is None else high):
-            raise ArgumentTypeError(f"{text} is not {'at least' if high is None else 'from'} {bounds}")
+            if not isfinite(value):
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise ArgumentTypeError(f"{text!r} is not a {'whole ' if kind is int else ''}number") from None
+        if not low <= value <= (inf if high is None else high):
+            raise ArgumentTypeError(f"{text} is not {bounds}")
         return value
 
     return parse

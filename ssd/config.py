@@ -10,6 +10,7 @@ VOC_CLASSES = (
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 
+VARIANCES = (0.1, 0.2)  # divisors of the centre and the size offsets in the authors' release
 BACKBONES = ("vgg16", "vgg16_bn")
 CLIPS = ("all", "size", "none")
 
@@ -80,7 +81,7 @@ class SSDConfig:
         SCALES, (*_geometric_means(SCALES), LAST_EXTRA), ORDER
     )
     clip: str = "all"
-    variances: tuple[float, float] = (0.1, 0.2)
+    variances: tuple[float, float] = VARIANCES
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 

@@ -11,11 +11,16 @@ PRECISIONS = ("auto", *DTYPES)
 
 
 def choose_device(name=None):
-    """The named device; without a name the GPU where there is one. Raises InputError on one that is not there."""
+    """The named device, cpu or cuda; without a name cuda where there is one. Raises InputError where it is not there.
+
+    Others (Apple's mps) are refused: they have no float64, in which overlapping detections are compared.
+    """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("only cpu and cuda are supported")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -44,7 +49,7 @@ def _cpu_has(feature):
 
 
 def autocast(device, dtype):
-    """Run the block's matrix products in `dtype`; in float32 that is the ordinary arithmetic."""
+    """Run the block's matrix products in `dtype`; float32 means PyTorch's ordinary arithmetic (cuDNN may use TF32)."""
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(torch.device(device).type, dtype)

@@ -6,6 +6,7 @@ from torch import nn
 from torchvision.ops import box_iou
 
 from ssd.boxes import cxcy_to_xy, encode
+from ssd.config import VARIANCES
 from ssd.matching import match
 
 
@@ -19,7 +20,7 @@ class MultiBoxLoss(nn.Module):
     priors_cxcy: (n_priors, 4) centre-size fractions. threshold: IoU from which a prior is positive.
     """
 
-    def __init__(self, priors_cxcy, threshold=0.5, neg_pos_ratio=3, alpha=1.0, variances=(0.1, 0.2)):
+    def __init__(self, priors_cxcy, threshold=0.5, neg_pos_ratio=3, alpha=1.0, variances=VARIANCES):
         super().__init__()
         self.register_buffer("priors_cxcy", priors_cxcy, persistent=False)
         self.threshold = threshold

@@ -11,8 +11,9 @@ def match(overlaps, threshold=0.5):
     that is at least `threshold`. Equal overlaps go to the lower index.
 
     overlaps: (N, n_objects, n_priors) IoU. Rows that only pad an image to the batch's `n_objects` hold -1.
-    Returns (N, n_priors) int64: the object's index, -1 for the background. An object that overlaps no prior at all
-    (a box without area) is not matched. `n_objects` may be 0.
+    Returns (N, n_priors) int64: the object's index, -1 for the background. An object is not matched where
+    it overlaps no prior (a box without area), or where every prior that it overlaps went to others. `n_objects` may
+    be 0.
     """
     n_images, n_objects, n_priors = overlaps.shape
     if n_objects == 0:

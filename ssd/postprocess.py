@@ -3,11 +3,10 @@
 from torchvision.ops import batched_nms
 
 from ssd.boxes import decode
+from ssd.config import VARIANCES
 
 
-def detect_objects(
-    locs, scores, priors_cxcy, min_score, max_overlap, top_k, *, max_per_class=400, variances=(0.1, 0.2)
-):
+def detect_objects(locs, scores, priors_cxcy, min_score, max_overlap, top_k, *, max_per_class=400, variances=VARIANCES):
     """Decode, threshold and prune a batch's predictions. What an image gives does not depend on its batch.
 
     In this order: softmax score > min_score; the `max_per_class` best of each class; boxes clamped to the image;

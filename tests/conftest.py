@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 import create_data_lists
 from ssd import SSD300, SSDConfig, save_checkpoint
 from ssd.data.synthetic import main as draw_dataset
 
+settings.register_profile("ssd", deadline=None)  # a slow machine is no failure
+settings.load_profile("ssd")
 torch.set_num_threads(min(torch.get_num_threads(), 4))
 
 

@@ -69,11 +69,15 @@ def test_bad_files(model, tmp_path):
     torch.save(content | {"version": 99}, tmp_path / "newer.pth")
     torch.save(content | {"config": content["config"] | {"colour": 1}}, tmp_path / "config.pth")
     torch.save(content | {"config": content["config"] | {"backbone": "vgg16"}}, tmp_path / "misfit.pth")
+    lacking = {name: tensor for name, tensor in content["model"].items() if name != "base.conv7.bias"}
+    torch.save(content | {"model": lacking}, tmp_path / "lacking.pth")
+    torch.save(content | {"model": [1]}, tmp_path / "no_model.pth")
     torch.save(Payload(str(tmp_path / "created")), tmp_path / "payload.pth")
     for name, message in {
         "missing": "no such file", "truncated": "damaged", "empty": "damaged", "text": "damaged",
         "other": "not a checkpoint of this project", "newer": "version 99", "config": "do not fit.*colour",
-        "misfit": "do not fit", "payload": "damaged, or no file of weights",
+        "lacking": "conv7.bias is missing", "no_model": "do not fit",
+        "misfit": "do not fit.*tensor base.bn1_1.weight", "payload": "damaged, or no file of weights",
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=rf"{name}\.pth: .*{message}") as error:
             load_checkpoint(tmp_path / f"{name}.pth")

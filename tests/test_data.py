@@ -10,6 +10,7 @@ import create_data_lists
 from ssd import SSDConfig
 from ssd.config import VOC_CLASSES
 from ssd.data import PascalVOCDataset, collate, load_image, preprocess, read_data_list, write_data_lists
+from ssd.data.augmentation import Augmentation, sample_augmentation
 from ssd.data.images import image_size
 from ssd.data.voc import label_objects, parse_annotation, read_split, read_voc
 from ssd.errors import InputError
@@ -293,6 +294,26 @@ def test_augmented_samples_depend_on_seed_epoch_and_index_alone(data_folder):
     assert not torch.equal(dataset[0, 1][0], dataset[1, 1][0])
     other = PascalVOCDataset(data_folder, "train", augment=True, seed=4)
     assert not torch.equal(dataset[0, 1][0], other[0, 1][0])
+
+
+def test_the_recipe_of_the_augmentation_is_followed(data_folder, monkeypatch):
+    windows = []
+
+    def recorded(rng, size, *rest):
+        windows.append((size, sample_augmentation(rng, size, *rest).window))
+        return Augmentation(windows[-1][1])
+
+    monkeypatch.setattr("ssd.data.dataset.sample_augmentation", recorded)
+
+    def leaves_the_picture(recipe):
+        dataset = PascalVOCDataset(data_folder, "train", augment=True, recipe=recipe)
+        windows.clear()
+        samples = [dataset[epoch, 0] for epoch in range(20)]
+        assert len(samples) == len(windows)
+        return any(w[0] < 0 or w[1] < 0 or w[2] > size[0] or w[3] > size[1] for size, w in windows)
+
+    assert leaves_the_picture("paper")
+    assert not leaves_the_picture("no-expand")
 
 
 def test_image_without_objects(tmp_path):

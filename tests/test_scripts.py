@@ -18,6 +18,7 @@ import detect
 import eval as evaluation
 import train
 from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
+from ssd.training.trainer import Recipe
 from tests.test_data import make_voc, voc_object
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +93,19 @@ def test_training_goes_on(data_folder, tmp_path, capsys):
     refused(capsys, train, args, tmp_path / "run", "--resume")
 
 
+def test_options_of_detection(checkpoint, voc_folder, tmp_path):
+    picture = min((voc_folder / "JPEGImages").iterdir())
+    args = [str(picture), "--checkpoint", str(checkpoint), "--output", str(tmp_path), "--min-score", "0.05"]
+
+    def found(*options):
+        assert detect.main([*args, *options]) == 0
+        return json.loads((tmp_path / "detections.json").read_text())[0]["detections"]
+
+    assert len(found()) == 200
+    assert found("--top-k", "3") == found()[:3]
+    assert found("--max-overlap", "0.9") != found()
+
+
 def test_folder_of_pictures_with_a_bad_one(checkpoint, tmp_path, capsys):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -111,12 +125,16 @@ def test_help(script):
     )
     assert shown.returncode == 0
     assert "default: None" not in shown.stdout
+    if script == "train.py":
+        described = " ".join(shown.stdout.split())
+        for text in ("of the whole run (default: 120000)", "0: any (default: 0.0)", "random choices (default: 0)"):
+            assert text in described
 
 
 @pytest.mark.parametrize("script", [create_data_lists, train, evaluation, detect])
 def test_main_returns_the_status(script, capsys):
     assert script.main(["--help"]) == 0
-    assert script.main(["--wrong"]) == 2
+    refused(capsys, script, ["--wrong"], "--help")
 
 
 def test_interrupted(data_folder, monkeypatch, tmp_path, capsys):
@@ -138,6 +156,15 @@ def test_voc_folder_without_the_split_file(voc_folder, tmp_path, capsys):
 
 def test_no_voc_folder(tmp_path, capsys):
     refused(capsys, create_data_lists, ["--voc", tmp_path / "nowhere", "--output", tmp_path], "nowhere", "trainval.txt")
+
+
+def test_class_names_that_the_terminal_cannot_show(tmp_path):
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a"], "test": ["b"]}, voc_object("犬", 1, 1, 9, 9))
+    command = [sys.executable, ROOT / "create_data_lists.py", "--voc", folder, "--output", tmp_path / "lists"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
+    assert done.returncode == 0
+    assert b"1 classes: ?" in done.stdout
 
 
 def test_unknown_class(tmp_path, capsys):
@@ -195,6 +222,14 @@ def test_no_network_for_weights(data_folder, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no pickle"])
+def test_damaged_download(data_folder, tmp_path, capsys, monkeypatch, content):
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda url, path, hash_prefix: path.write_bytes(content))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--weights", "imagenet"]
+    refused(capsys, train, args, "hub/checkpoints/vgg16-397923af.pth: damaged", "delete it")
+
+
 def test_bad_weights(data_folder, tmp_path, capsys):
     args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--weights"]
     refused(capsys, train, [*args, tmp_path / "missing.pth"], "missing.pth: no such file")
@@ -207,13 +242,67 @@ def test_bad_weights(data_folder, tmp_path, capsys):
 
 
 def test_bad_values(data_folder, capsys):
-    for args in (["--iterations", "0"], ["--lr", "-1"], ["--batch-size", "many"], ["--precision", "fp8"]):
-        assert train.main(["--data", str(data_folder), *args]) == 2
-        assert args[0] in capsys.readouterr().err
+    for option, value, message in (
+        ("--iterations", "0", "0 is not at least 1"), ("--iterations", "1.5", "'1.5' is not a whole number"),
+        ("--lr", "-1", "-1 is not at least 0"), ("--lr", "inf", "'inf' is not a number"),
+        ("--lr", "nan", "'nan' is not a number"),
+        ("--batch-size", "many", "'many' is not"), ("--precision", "fp8", "fp8"),
+    ):  # fmt: skip
+        refused(capsys, train, ["--data", data_folder, option, value], option, message)
 
 
 def test_unknown_device(data_folder, tmp_path, capsys):
-    refused(capsys, train, ["--data", data_folder, *SHORT, "--device", "abacus"], "--device abacus", "--device cpu")
+    for device in ("abacus", "meta", "mps"):
+        args = ["--data", data_folder, *SHORT, "--device", device]
+        refused(capsys, train, args, f"--device {device}", "--device cpu")
+
+
+def trainer_arguments(monkeypatch, *args):
+    """What train.py gives to its `Trainer`, which is not run."""
+
+    class Reached(Exception):
+        pass
+
+    def trainer(*arguments):
+        raise Reached(*arguments)
+
+    monkeypatch.setattr(train, "Trainer", trainer)
+    with pytest.raises(Reached) as reached:
+        train.main([str(arg) for arg in args])
+    return reached.value.args
+
+
+def test_every_option_reaches_the_trainer(data_folder, tmp_path, monkeypatch):
+    args = ["--data", data_folder, "--output", tmp_path, *SHORT, "--batch-size", 3, "--iterations", 50, "--seed", 9]
+    args += [
+        "--lr",
+        0.5,
+        "--warmup",
+        7,
+        "--clip-norm",
+        2.5,
+        "--workers",
+        1,
+        "--save-every",
+        11,
+        "--augmentation",
+        "flip",
+    ]
+    model, dataset, recipe, device, dtype = trainer_arguments(monkeypatch, *args, "--precision", "fp16")
+    assert recipe == Recipe(
+        iterations=50, batch_size=3, lr=0.5, warmup=7, clip_norm=2.5, workers=1, seed=9, save_every=11
+    )
+    assert (dataset.augment, dataset.recipe, dataset.seed) == (True, "flip", 9)
+    assert (device.type, dtype) == ("cpu", torch.float16)
+    torch.manual_seed(9)
+    assert torch.equal(model.base.conv1_1.weight, SSD300(model.config).base.conv1_1.weight)
+
+
+def test_augmentation_and_warmup_unless_told_otherwise(data_folder, tmp_path, monkeypatch):
+    args = ["--data", data_folder, "--output", tmp_path, *SHORT, "--iterations", 50]
+    _, dataset, recipe, _, _ = trainer_arguments(monkeypatch, *args)
+    assert (dataset.augment, dataset.recipe) == (True, "paper")
+    assert recipe.warmup == 5
 
 
 # -- bad input: checkpoints
@@ -225,6 +314,7 @@ def test_missing_and_damaged_checkpoints(script, data_folder, voc_folder, tmp_pa
     args = ["--data", data_folder] if script is evaluation else [voc_folder / "JPEGImages"]
     refused(capsys, script, args, "no checkpoint in runs/", "--checkpoint")
     refused(capsys, script, [*args, "--checkpoint", "missing.pth"], "missing.pth: no such file")
+    refused(capsys, script, [*args, "--checkpoint", tmp_path], "a folder, not a file", "train.py")
     Path("damaged.pth").write_bytes(b"PK\x03\x04 and so on")
     refused(capsys, script, [*args, "--checkpoint", "damaged.pth"], "damaged.pth: damaged")
 
@@ -232,7 +322,10 @@ def test_missing_and_damaged_checkpoints(script, data_folder, voc_folder, tmp_pa
 def test_checkpoint_of_other_classes(data_folder, tmp_path, capsys):
     save_checkpoint(tmp_path / "other.pth", SSD300(SSDConfig(class_names=("cat", "dog"))))
     args = ["--data", data_folder, "--checkpoint", tmp_path / "other.pth"]
-    refused(capsys, evaluation, args, "other.pth detects cat, dog", "circle")
+    message = "detects cat, dog, but the classes", data_folder, "circle, square"
+    refused(capsys, evaluation, args, *message)
+    args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--resume", tmp_path / "other.pth"]
+    refused(capsys, train, args, *message)
 
 
 def test_resume_without_a_run(data_folder, tmp_path, capsys):

@@ -22,11 +22,12 @@ def open_image(path):
 
 
 def image_size(path):
-    """(width, height) of the upright picture, from the file's header alone."""
+    """(width, height) of the upright picture, from the file's header alone where that will do."""
     with open_image(path) as image:
+        if image.format == "TIFF":  # whether Pillow has turned this size already depends on its version
+            return load_image(path).size
         width, height = image.size
-        lies = image.getexif().get(ORIENTATION, 1) >= 5 and image.format != "TIFF"  # Pillow gives a TIFF's size upright
-        return (height, width) if lies else (width, height)
+        return (height, width) if image.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
 
 
 def load_image(path):
