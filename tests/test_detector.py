@@ -23,13 +23,14 @@ def detector(checkpoint):
     return Detector.from_checkpoint(checkpoint, device="cpu", precision="fp32")
 
 
-def test_same_path_as_the_model(detector, checkpoint, pictures):
+@pytest.mark.parametrize("max_overlap, top_k", [(0.45, 200), (0.1, 200), (0.9, 200), (0.45, 3)])
+def test_same_path_as_the_model(detector, checkpoint, pictures, max_overlap, top_k):
     model = load_checkpoint(checkpoint)
     with torch.no_grad():
         predictions = model(preprocess(pictures[0], model.config)[None])
-    boxes, labels, scores = model.detect_objects(*predictions, 0.1, 0.45, 200)
-    found = detector(pictures[0], min_score=0.1)
-    assert len(found) == len(boxes[0]) > 0
+    boxes, labels, scores = model.detect_objects(*predictions, 0.1, max_overlap, top_k)
+    found = detector(pictures[0], 0.1, max_overlap, top_k)
+    assert 0 < len(found) == len(boxes[0]) <= top_k
     torch.testing.assert_close(found.boxes, boxes[0] * torch.tensor([640, 480, 640, 480]), rtol=1e-3, atol=0.05)
     assert torch.equal(found.labels, labels[0])
     assert found.names == [model.config.class_names[label - 1] for label in labels[0].tolist()]

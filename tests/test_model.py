@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torchvision.models import vgg16, vgg16_bn
@@ -83,6 +85,36 @@ def test_predictions_are_in_the_order_of_the_priors():
     assert locs[0, prior].tolist() == [0, 1024, 0, 0]
     priors = model.priors_cxcy[prior]
     torch.testing.assert_close(priors[:2], torch.tensor([7.5 / 19, 4.5 / 19]))
+
+
+def test_initialisation():
+    torch.manual_seed(0)
+    for name, module in SSD300(SSDConfig(class_names=TWO_CLASSES)).named_modules():
+        if not isinstance(module, torch.nn.Conv2d):
+            continue
+        n_out, n_in, *kernel = module.weight.shape
+        fan_in, fan_out = n_in * math.prod(kernel), n_out * math.prod(kernel)
+        if name.startswith("base."):
+            assert module.weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.1), name  # He
+        else:
+            bound = math.sqrt(6 / (fan_in + fan_out))  # Xavier
+            assert 0.99 * bound < module.weight.abs().max().item() <= bound * 1.001, name
+        assert (module.bias == 0).all()
+
+
+def test_float64_is_computed_in_float64():
+    model = SSD300(SSDConfig(class_names=TWO_CLASSES)).double()
+    x = torch.randn(1, 512, 38, 38, dtype=torch.float64)
+    expected = 20 * x / (x.square().sum(dim=1, keepdim=True) + 1e-10).sqrt()
+    torch.testing.assert_close(model.l2_normalise(x), expected, rtol=1e-12, atol=0)
+    assert {output.dtype for output in model(torch.zeros(1, 3, 300, 300, dtype=torch.float64))} == {torch.float64}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_inference_in_another_type(model, dtype):
+    copy = for_inference(model, "cpu", dtype)
+    assert {parameter.dtype for parameter in copy.parameters()} == {dtype}
+    assert copy.priors_cxcy.dtype == model.rescale_factors.dtype == torch.float32
 
 
 def test_l2_normalisation(model):
