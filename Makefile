@@ -14,7 +14,7 @@ demo: .venv/installed-demo
 		--weights none --backbone vgg16_bn --lr 3e-3 --clip-norm 100 --augmentation flip
 	$(BIN)/python eval.py --data "$(DEMO)/data" --checkpoint "$(DEMO)/run/best.pth" --report "$(DEMO)/report"
 	$(BIN)/python detect.py "$(DEMO)/data/TEST_images.json" --checkpoint "$(DEMO)/run/best.pth" \
-		--output "$(DEMO)/detections"
+		--min-score 0.45 --output "$(DEMO)/detections"
 	@echo "Look at the pictures in $(DEMO)/detections and at $(DEMO)/report/report.html"
 
 test: .venv/installed-dev
