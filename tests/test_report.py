@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ssd.errors import InputError
-from ssd.evaluation import match_detections, summarize
+from ssd.evaluation import average_precisions, match_detections, summarize
 from ssd.evaluation.errors import classify_errors, error_breakdown
 from ssd.evaluation.gallery import best_detections, confident_false_positives, draw_case, missed_objects
 from tests.detection_cases import random_case
@@ -199,8 +199,8 @@ def test_drawn_cases(by_hand, tmp_path):
 
 # -- diagrams, as matplotlib holds them
 
-CAT_AND_COW = {"background": 0, "cat": 1, "$cow_1$" + "w" * 40: 2}
-SHORT_COW = "$cow_1$" + "w" * 16 + "…"
+CAT_AND_COW = {"background": 0, "cat": 1, "$\\cow$" + "w" * 40: 2}  # no formula that matplotlib could read
+SHORT_COW = "$\\cow$" + "w" * 17 + "…"
 
 
 @pytest.fixture
@@ -214,7 +214,9 @@ def drawn(figure):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.draw_without_rendering()
-    return [axes for axes in figure.axes if axes.get_visible()]
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert not any(axes.title.get_parse_math() for axes in panels if axes.get_title())
+    return panels
 
 
 def test_precision_recall_figure_by_hand(eight):
@@ -226,9 +228,20 @@ def test_precision_recall_figure_by_hand(eight):
     curve, dot = cats.get_lines()
     assert curve.get_xydata().tolist() == [[1 / 4, 1 / 2], [2 / 4, 2 / 4], [3 / 4, 3 / 6]]
     assert dot.get_xydata().tolist() == [[3 / 4, 3 / 6]]
-    (area,) = cats.collections
+    assert shaded(cats) == pytest.approx(0.375)
+
+
+def test_the_shaded_area_is_ap_voc10():
+    matches = match_detections(*random_case(5))
+    expected = average_precisions(matches, "voc10")
+    for panel, name in zip(drawn(plots.precision_recall_figure(matches)), ("bird", "cat"), strict=False):
+        assert panel.get_title().startswith(name) and shaded(panel) == pytest.approx(expected[name])
+
+
+def shaded(panel):
+    (area,) = panel.collections
     x, y = area.get_paths()[0].vertices.T
-    assert abs((np.diff(x) * (y[1:] + y[:-1]) / 2).sum()) == pytest.approx(0.375)  # AP voc10
+    return abs((np.diff(x) * (y[1:] + y[:-1]) / 2).sum())
 
 
 def test_scores_figure_by_hand(eight):
