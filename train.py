@@ -34,7 +34,7 @@ def parse(argv):
     p.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: any")
     add_device_arguments(p)
     p.add_argument(
-        "--augmentation", choices=RECIPES, default="paper", help="no-expand never zooms out; flip is for runs of minutes"
+        "--augmentation", choices=RECIPES, default="paper", help="no-expand: never zoom out; flip: for runs of minutes"
     )
     p.add_argument("--seed", type=number(int, 0), default=0, help="of the random choices")
     p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")
