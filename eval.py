@@ -42,24 +42,25 @@ def main(argv=None):
     args = parse(argv)
     data = read_data_list(args.data, "test")
     check_outputs(args, data)
+    source = args.results or args.checkpoint or newest_checkpoint()
     if args.results:
-        found = DataSetDetections(*load_results(args.results, data.label_map, data.images))
+        found = DataSetDetections(*load_results(source, data.label_map, data.images))
     else:
-        checkpoint = args.checkpoint or newest_checkpoint()
-        found = run_model(args, checkpoint)
+        found = run_model(args, source)
     matches = match_dataset(found, data)
     summary = summarize(matches, found.seconds)
     print(format_summary(summary))
 
+    details = {"detections_of": str(source), "test_list": str(args.data)}
     if args.json:
-        Path(args.json).write_text(json.dumps(summary, indent=1) + "\n")
+        Path(args.json).write_text(json.dumps(details | summary, indent=1) + "\n")
         print(f"figures: {args.json}")
     if args.save_results:
         save_results(args.save_results, found.boxes, found.labels, found.scores, data.label_map, data.images)
         save_truth(args.save_results, data.objects, data.label_map, data.images)
         print(f"detections: {args.save_results}")
     if args.report:
-        details = [("detections of", args.results or checkpoint), ("test list", args.data)]
+        details = [(name.replace("_", " "), text) for name, text in details.items()]
         print(f"report: {write_report(args.report, matches, summary, data.images, details)}")
 
 

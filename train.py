@@ -94,8 +94,8 @@ def main(argv=None):
     trainer.run(folder / "last.pth")
 
     save_checkpoint(folder / "best.pth", model)
-    found = detect_dataset(model, test_set, args.batch_size, args.workers, device, dtype)
-    print(format_summary(summarize(match_dataset(found, test_set))))
+    found = detect_dataset(model, test_set, args.batch_size, args.workers, device)
+    print(format_summary(summarize(match_dataset(found, test_set), found.seconds)))
     print(f"trained model: {folder / 'best.pth'}")
 
 

@@ -89,11 +89,13 @@ def test_every_output_and_the_files_scored_again(data_folder, checkpoint, tmp_pa
     assert sorted(path.name for path in saved.iterdir()) == ["coco_results.json", "coco_truth.json", *names]
 
     expected = json.loads(figures.read_text())
-    assert set(expected.pop("seconds")) == {"data", "network", "post-processing"}
+    assert set(expected.pop("images_per_second")) == {"all", "data", "network", "post-processing"}
+    assert expected.pop("detections_of") == str(checkpoint)
+    assert expected["test_list"] == str(data_folder)
     for results in (saved, saved / "coco_results.json"):
         assert evaluate("--data", data_folder, "--results", results, "--json", again) == 0
         assert "images per second" not in capsys.readouterr().out
-        assert json.loads(again.read_text()) == expected | {"seconds": {}}
+        assert json.loads(again.read_text()) == expected | {"detections_of": str(results), "images_per_second": {}}
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_summary_lines_by_hand():
         "map_voc10": 0.2,
         "coco": {"ap": 0.3, "ap50": 0.4, "ap75": None},
         "localisation": {"accuracy": 0.5, "mean_iou": 0.6, "both": 0.7},
-        "seconds": {"data": 1.0, "network": 2.0, "post-processing": 3.0},
+        "images_per_second": {"all": 20.0, "data": 120.0, "network": 60.0, "post-processing": 40.0},
         "classes": [],
     }
     lines = [
@@ -75,7 +75,7 @@ def test_summary_lines_by_hand():
         ("mAP voc07 at IoU 0.7", "0.1000"),
         ("mAP voc10 at IoU 0.7", "0.2000"),
     ]
-    assert summary_lines(summary | {"localisation": None, "seconds": {}})[5:] == [("images", "120")]
+    assert summary_lines(summary | {"localisation": None, "images_per_second": {}})[5:] == [("images", "120")]
 
 
 def test_summary_of_nothing():

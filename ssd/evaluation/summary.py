@@ -26,8 +26,9 @@ def summarize(matches: Matches, seconds=()) -> dict:
 
     seconds: what the detections took, by part (`DataSetDetections.seconds`).
     Keys: "images", "iou_threshold", "map_voc07", "map_voc10"; "coco" (see `coco_figures`); "localisation" (see
-    `top1_localisation`); "seconds"; "classes", a list of dicts with "name", "objects" (those that count), "difficult",
-    "detections", "ap_voc07", "ap_voc10", "best_f1" and "best_f1_score", the score threshold of the best F1.
+    `top1_localisation`); "images_per_second", of "all" and by part; "classes", a list of dicts with "name", "objects"
+    (those that count), "difficult", "detections", "ap_voc07", "ap_voc10", "best_f1" and "best_f1_score", the score
+    threshold of the best F1.
     """
     difficult = np.bincount(matches.true_classes[matches.true_difficult], minlength=len(matches.names))
     classes = [
@@ -41,7 +42,7 @@ def summarize(matches: Matches, seconds=()) -> dict:
         "map_voc10": mean_of_numbers(aps["ap_voc10"]),
         "coco": coco_figures(matches),
         "localisation": top1_localisation(matches),
-        "seconds": dict(seconds),
+        "images_per_second": _speeds(matches.n_images, dict(seconds)),
         "classes": classes,
     }
     return _without_nan(summary)
@@ -67,10 +68,17 @@ def summary_lines(summary: dict) -> list[tuple[str, str]]:
             ("top-1 both right", f"{_figure(top1['both'])} (class, and IoU of at least {summary['iou_threshold']:g})")
         )
     lines.append(("images", str(summary["images"])))
-    if seconds := summary["seconds"]:
-        parts = ", ".join(f"{part} {summary['images'] / value:.1f}" for part, value in seconds.items())
-        lines.append(("images per second", f"{summary['images'] / sum(seconds.values()):.1f} ({parts})"))
+    if speeds := summary["images_per_second"]:
+        parts = ", ".join(f"{part} {speed:.1f}" for part, speed in speeds.items() if part != "all")
+        lines.append(("images per second", f"{speeds['all']:.1f} ({parts})"))
     return lines
+
+
+def _speeds(n_images, seconds):
+    if not n_images or not seconds:
+        return {}
+    seconds = {"all": sum(seconds.values()), **seconds}
+    return {part: n_images / value for part, value in seconds.items()}
 
 
 def _class_figures(name, curve, n_difficult):
