@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
 from math import inf, isfinite
 from pathlib import Path
@@ -23,6 +24,7 @@ def command(main):
     def wrapper(argv=None):
         with contextlib.suppress(AttributeError):  # a stream that was put in place of stdout may lack it
             sys.stdout.reconfigure(errors="replace")  # a class name that the terminal cannot show must not end a run
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # of oddities in a picture, which they do not name
         try:
             return main(argv) or 0
         except (InputError, OSError) as error:
@@ -68,6 +70,14 @@ def add_loading_arguments(p, batch_size):
     p.add_argument(
         "--workers", type=number(int, 0), default=min(8, (os.cpu_count() or 2) // 2), help="processes that load images"
     )
+
+
+def add_picture_arguments(p):
+    """`args.limit_pixels`, which `load_image` and `PascalVOCDataset` take."""
+    p.add_argument(
+        "--no-pixel-limit", dest="limit_pixels", action="store_false",
+        help="read pictures of more than 178,956,970 pixels too (default: refused, a tiny file may claim any number)",
+    )  # fmt: skip
 
 
 def newest_checkpoint():

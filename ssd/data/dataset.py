@@ -20,12 +20,13 @@ class PascalVOCDataset(Dataset):
     data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: for the input's size and
     normalisation, of a model for the same classes; without one, the default with the data set's classes.
     augment: draw a new augmentation for each (epoch, index), the same whenever that sample is asked for again.
-    recipe: of the augmentation, see `sample_augmentation`.
+    recipe: of the augmentation, see `sample_augmentation`. limit_pixels: see `load_image`.
     `dataset[epoch, index]` is a sample of that epoch, `dataset[index]` one of epoch 0.
-    Raises InputError on bad data lists, and where their classes are not the config's.
+    Raises InputError on bad data lists, and where their classes are not the config's; a sample raises it where its
+    picture is missing, damaged, or of another size than in the data lists.
     """
 
-    def __init__(self, data_folder, split, config=None, augment=False, recipe="paper", seed=0):
+    def __init__(self, data_folder, split, config=None, augment=False, recipe="paper", seed=0, limit_pixels=True):
         data = read_data_list(data_folder, split)
         self.images, self.objects = data.images, data.objects
         self.class_names, self.label_map = data.class_names, data.label_map
@@ -38,13 +39,14 @@ class PascalVOCDataset(Dataset):
         self.augment = augment
         self.recipe = recipe
         self.seed = seed
+        self.limit_pixels = limit_pixels
 
     def __len__(self):
         return len(self.images)
 
     def __getitem__(self, key):
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        image, objects = load_image(self.images[index]), self.objects[index]
+        image, objects = self._load(index), self.objects[index]
         boxes = np.array(objects["boxes"], dtype=np.float64).reshape(-1, 4)
         labels = np.array(objects["labels"], dtype=np.int64)
         difficulties = np.array(objects["difficulties"], dtype=bool)
@@ -62,6 +64,16 @@ class PascalVOCDataset(Dataset):
             torch.from_numpy(labels),
             torch.from_numpy(difficulties),
         )
+
+    def _load(self, index):
+        path, size = self.images[index], tuple(self.objects[index]["size"])
+        image = load_image(path, self.limit_pixels)
+        if image.size != size:  # its boxes would be elsewhere, or beyond it
+            raise InputError(
+                f"{path}: upright it has {image.width} x {image.height} pixels, in the data lists "
+                f"{size[0]} x {size[1]}; write them anew with create_data_lists.py"
+            )
+        return image
 
 
 def collate(samples):

@@ -1,52 +1,144 @@
 """From a picture's file to the network's input."""
 
+import os
+import threading
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ssd.errors import InputError
 
-ORIENTATION = 0x0112  # EXIF tag; values from 5 lie on their side
+ORIENTATION = 0x0112  # EXIF tag
+UPRIGHT = {  # its values (1 is upright), and how such a picture is set right
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIZE_IN_HEADER = ("BMP", "JPEG", "MPO", "PNG", "WEBP")  # others may turn out otherwise when decoded
+_pillow_limit = threading.Lock()
 
 
-def open_image(path):
-    """Open a picture without decoding it. Raises InputError, naming the file, where there is none."""
-    try:
-        return Image.open(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such picture") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not a picture, or of an unknown kind") from None
-    except (OSError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as a picture ({error})") from None
+def load_image(path, limit_pixels=True):
+    """The picture as people see it: upright, RGB, the first frame of an animated one.
+
+    limit_pixels: refuse more than Pillow's limit, 178,956,970 pixels, of which a tiny file may claim any number.
+    Raises InputError, naming the file, where it is missing, no picture, damaged or too large.
+    """
+    with open_image(path, limit_pixels) as image:
+        return to_rgb(image)
 
 
-def image_size(path):
-    """(width, height) of the upright picture, from the file's header alone where that will do."""
-    with open_image(path) as image:
-        if image.format == "TIFF":  # whether Pillow has turned this size already depends on its version
-            return load_image(path).size
+def image_size(path, limit_pixels=True):
+    """(width, height) of the upright picture, from the file's header alone where that will do.
+
+    Raises InputError as `load_image` does.
+    """
+    with open_image(path, limit_pixels) as image:
+        if image.format not in SIZE_IN_HEADER:
+            return to_rgb(image).size
         width, height = image.size
-        return (height, width) if image.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
+        return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
-def load_image(path):
-    """The picture as people see it: upright, RGB. Raises InputError, naming the file, if it is missing or damaged."""
-    with open_image(path) as image:
+@contextmanager
+def open_image(path, limit_pixels=True):
+    """A picture, opened and not yet decoded, for a `with` block, in which any error becomes an InputError."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise InputError(f"{path}: {_no_file(path)}")
+    try:
+        with nullcontext() if limit_pixels else _without_pillow_limit(), Image.open(path) as image:
+            if image.format == "EPS":  # Pillow would have Ghostscript run it
+                raise InputError(f"{path}: a PostScript program, which is not run; convert it to PNG")
+            yield image
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's readers raise almost anything on a damaged file
+        raise InputError(f"{path}: {_reason(path, error)}") from None
+
+
+def _no_file(path):
+    if os.path.isdir(path):
+        return "a folder, not a picture"
+    if os.path.exists(path):
+        return "a pipe or device, not a picture"
+    return "a link that leads to no picture" if os.path.islink(path) else "no such picture"
+
+
+def _reason(path, error):
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture, or of an unknown kind" if os.path.getsize(path) else "not a picture, the file is empty"
+    if isinstance(error, Image.DecompressionBombError):
+        said = str(error).partition(" pixels, could")[0]
+        return f"perhaps a decompression bomb ({said}); --no-pixel-limit reads it all the same"
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot be read ({error.strerror})"
+    lines = str(error).splitlines() or [type(error).__name__]
+    return f"damaged picture ({lines[0]})"
+
+
+@contextmanager
+def _without_pillow_limit():
+    """Pillow's limit is a global of its own, which it reads while it decodes as well; no other call of ours lifts it
+    meanwhile."""
+    with _pillow_limit:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return to_rgb(image)
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on truncated and damaged files
-            raise InputError(f"{path}: damaged picture ({error})") from None
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def to_rgb(image):
-    """An upright RGB copy of a PIL image; transparent parts become white."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    """A PIL image as people see it: upright, RGB, transparent parts white. One that is so already is returned as it is.
+
+    The 65,536 levels of 16-bit pictures become 256. Numbers of which no file format says what is white (32-bit
+    integers and floats) are stretched: the smallest finite one becomes black, the largest white, NaN black.
+    """
+    image.load()  # before the orientation is read: a TIFF is turned by now, a PNG may tell it after its pixels
+    orientation = _orientation(image)
+    if image.mode == "RGB" and orientation == 1 and not image.has_transparency_data:
+        return image
+    image = _eight_bits(image)
+    if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    image.info = {}  # the orientation among it, which holds no longer
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _orientation(image):
+    """The EXIF orientation, 1 to 8; 1 where it is missing or cannot be read."""
+    try:
+        value = image.getexif().get(ORIENTATION)
+    except Exception:  # like damaged pictures; these pixels are fine
+        return 1
+    return value if value in UPRIGHT else 1
+
+
+def _eight_bits(image):
+    """A grey picture of more than 8 bits as one of 8, any other as it is."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):  # by Pillow's version
+        levels = (np.asarray(image).astype(np.int64) + 128) // 257  # 65535 is white
+    elif image.mode in ("I", "F"):
+        levels = _stretch(np.asarray(image).astype(np.float64))
+    else:
+        return image
+    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+
+
+def _stretch(values):
+    """The finite values (any shape) linearly to 0-255; +infinity 255, -infinity and NaN 0."""
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0, 0)
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+    return ((values - low) * (255 / (high - low)) if high > low else values * 0).round()
 
 
 def normalise(image, config):
