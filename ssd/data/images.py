@@ -43,14 +43,13 @@ def image_size(path, limit_pixels=True):
         if image.format not in SIZE_IN_HEADER:
             return to_rgb(image).size
         width, height = image.size
-        return (height, width) if _orientation(image) >= 5 else (width, height)
+        return (height, width) if exif_orientation(image) >= 5 else (width, height)
 
 
 @contextmanager
 def open_image(path, limit_pixels=True):
     """A picture, opened and not yet decoded, for a `with` block, in which any error becomes an InputError."""
-    if not os.path.isfile(path):  # a pipe would be waited for
-        raise InputError(f"{path}: {_no_file(path)}")
+    check_file(path)
     try:
         with nullcontext() if limit_pixels else _without_pillow_limit(), Image.open(path) as image:
             if image.format == "EPS":  # Pillow would have Ghostscript run it
@@ -59,20 +58,27 @@ def open_image(path, limit_pixels=True):
     except InputError:
         raise
     except Exception as error:  # Pillow's readers raise almost anything on a damaged file
-        raise InputError(f"{path}: {_reason(path, error)}") from None
+        raise InputError(f"{path}: {_reason(error)}") from None
 
 
-def _no_file(path):
-    if os.path.isdir(path):
-        return "a folder, not a picture"
-    if os.path.exists(path):
-        return "a pipe or device, not a picture"
-    return "a link that leads to no picture" if os.path.islink(path) else "no such picture"
+def check_file(path, kind="picture"):
+    """Raises InputError where there is nothing to read as a picture (or another kind): a pipe would be waited for."""
+    if os.path.isfile(path):
+        if not os.path.getsize(path):
+            raise InputError(f"{path}: not a {kind}, the file is empty")
+    elif os.path.isdir(path):
+        raise InputError(f"{path}: a folder, not a {kind}")
+    elif os.path.exists(path):
+        raise InputError(f"{path}: a pipe or device, not a {kind}")
+    elif os.path.islink(path):
+        raise InputError(f"{path}: a link that leads to no {kind}")
+    else:
+        raise InputError(f"{path}: no such {kind}")
 
 
-def _reason(path, error):
+def _reason(error):
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture, or of an unknown kind" if os.path.getsize(path) else "not a picture, the file is empty"
+        return "not a picture, or of an unknown kind"
     if isinstance(error, Image.DecompressionBombError):
         said = str(error).partition(" pixels, could")[0]
         return f"perhaps a decompression bomb ({said}); --no-pixel-limit reads it all the same"
@@ -101,7 +107,7 @@ def to_rgb(image):
     integers and floats) are stretched: the smallest finite one becomes black, the largest white, NaN black.
     """
     image.load()  # before the orientation is read: a TIFF is turned by now, a PNG may tell it after its pixels
-    orientation = _orientation(image)
+    orientation = exif_orientation(image)
     if image.mode == "RGB" and orientation == 1 and not image.has_transparency_data:
         return image
     image = _eight_bits(image)
@@ -113,8 +119,8 @@ def to_rgb(image):
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
-def _orientation(image):
-    """The EXIF orientation, 1 to 8; 1 where it is missing or cannot be read."""
+def exif_orientation(image):
+    """The EXIF orientation of an opened picture, 1 (upright) to 8; 1 where it is missing or cannot be read."""
     try:
         value = image.getexif().get(ORIENTATION)
     except Exception:  # like damaged pictures; these pixels are fine

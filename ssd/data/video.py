@@ -1,0 +1,128 @@
+"""Videos: their frames as pictures, and pictures as frames of a video. Needs PyAV, the extra `video`."""
+
+from contextlib import contextmanager
+from fractions import Fraction
+from os.path import abspath
+
+import numpy as np
+from PIL import Image
+
+from ssd.data.images import check_file
+from ssd.errors import InputError
+
+TURNS = {90: Image.Transpose.ROTATE_90, -90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180}
+FASTEST = 1000  # frames a second; a higher rate is an error of the file
+USUAL = 25  # frames a second, for a file that does not tell
+BITS_PER_PIXEL = 0.3  # for an encoder that has no constant quality
+
+
+def import_av():
+    """PyAV. Raises InputError where it is not installed."""
+    try:
+        import av
+    except ImportError:
+        raise InputError('videos need PyAV: pip install -e ".[video]"') from None
+    return av
+
+
+@contextmanager
+def open_video(path):
+    """A `VideoReader` of the first video stream in whatever PyAV opens, for a `with` block.
+
+    A file that names others, as playlists do, cannot have them fetched from a network.
+    Raises InputError, naming the file, where it is missing or no video.
+    """
+    av = import_av()
+    check_file(path, "video")
+    try:
+        container = av.open(abspath(path), options={"protocol_whitelist": "file"})
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path}: not a video, or a damaged one ({error.strerror})") from None
+    with container:
+        if not container.streams.video:
+            raise InputError(f"{path}: has sound, but no pictures")
+        yield VideoReader(container)
+
+
+class VideoReader:
+    """The frames of a video, from `open_video`.
+
+    rate: frames a second, a Fraction. n_frames: how many, about; None where the file does not tell.
+    n_damaged: how many packets could not be decoded so far.
+    """
+
+    def __init__(self, container):
+        self.container, self.stream = container, container.streams.video[0]
+        self.stream.thread_type = "AUTO"
+        rate = self.stream.average_rate or self.stream.guessed_rate or 0
+        self.rate = Fraction(rate if 0 < rate <= FASTEST else USUAL).limit_denominator(1001)
+        seconds = (container.duration or 0) / 1_000_000
+        self.n_frames = self.stream.frames or round(seconds * self.rate) or None
+        self.n_damaged = 0
+
+    def frames(self):
+        """Generator of (seconds, PIL RGB image, upright); what is damaged is passed over."""
+        seconds = -1 / self.rate
+        for frame in self._decoded():
+            seconds = float(seconds + 1 / self.rate if frame.time is None else frame.time)
+            image = frame.to_image()
+            yield seconds, image.transpose(TURNS[frame.rotation]) if frame.rotation in TURNS else image
+
+    def _decoded(self):
+        damaged = import_av().error.FFmpegError
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                frames = packet.decode()
+            except damaged:
+                self.n_damaged += 1  # a generator that has raised is at its end
+                continue
+            yield from frames
+
+
+class VideoWriter:
+    """Writes pictures as an MP4 file without sound, for a `with` block.
+
+    rate: frames a second, a Fraction. The first picture gives the size of all; without one there is no file.
+    """
+
+    def __init__(self, path, rate):
+        self.av, self.path, self.rate = import_av(), path, rate
+        self.container = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.container:
+            self.container.mux(self.stream.encode())  # what the encoder has kept back
+            self.container.close()
+
+    def write(self, image):
+        """Append a PIL image. Raises InputError where the encoder does not take its size."""
+        if not self.container:
+            self._start(image.size)
+        if image.size != self.size:
+            image = image.resize(self.size)
+        beyond = [(0, image.height % 2), (0, image.width % 2), (0, 0)]
+        pixels = np.pad(np.asarray(image.convert("RGB")), beyond)
+        frame = self.av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        self.container.mux(self.stream.encode(frame))
+
+    def _start(self, size):
+        codec = "libx264" if "libx264" in self.av.codecs_available else "mpeg4"
+        container = self.av.open(abspath(self.path), "w", format="mp4")
+        stream = container.add_stream(codec, rate=self.rate)
+        stream.width, stream.height = (length + length % 2 for length in size)  # colours are kept for 2 x 2 pixels
+        stream.pix_fmt = "yuv420p"  # which every player shows
+        if codec == "mpeg4":
+            stream.bit_rate = int(stream.width * stream.height * self.rate * BITS_PER_PIXEL)
+        try:
+            stream.codec_context.open()
+        except self.av.error.FFmpegError as error:
+            container.close()
+            raise InputError(f"{self.path}: no video of {size[0]} x {size[1]} pixels ({error.strerror})") from None
+        self.container, self.stream, self.size = container, stream, size
