@@ -5,7 +5,8 @@ import sys
 from ssd.cli import command, parser
 from ssd.config import VOC_CLASSES
 from ssd.data import write_data_lists
-from ssd.data.voc import label_objects, read_voc
+from ssd.data.annotations import label_objects
+from ssd.data.voc import read_voc
 from ssd.errors import InputError
 
 
