@@ -1,19 +1,18 @@
-"""Finds objects in pictures: annotated copies and a JSON file. `detect` does it for one PIL image."""
+"""Finds objects in pictures and videos: annotated copies, and what was found. `detect` does it for one PIL image."""
 
-import json
 import sys
-from collections import Counter
+import time
+from argparse import ArgumentTypeError
+from functools import partial
 from pathlib import Path
 
-from PIL import Image
-from tqdm import tqdm
-
-from ssd.cli import add_device_arguments, command, newest_checkpoint, number, parser
-from ssd.data import load_image, read_images
+from ssd.annotator import Annotator
+from ssd.cli import add_device_arguments, add_picture_arguments, command, newest_checkpoint, number, parser
+from ssd.data.sources import find_sources
+from ssd.data.video import import_av
 from ssd.detector import Detector
 from ssd.errors import InputError
-
-BATCH_SIZE = 8
+from ssd.outputs import FORMATS, check_formats, check_output, output_names, save_records
 
 
 def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=None, checkpoint=None):
@@ -34,119 +33,63 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
 
 
 def parse(argv):
-    p = parser("Find objects in pictures.")
-    p.add_argument("sources", nargs="+", metavar="SOURCE", help="picture, folder, or *_images.json of data lists")
+    p = parser("Find objects in pictures and videos.")
+    p.add_argument(
+        "sources", nargs="+", metavar="SOURCE",
+        help="picture, folder of pictures, pattern such as 'photos/*.jpg', video, list of paths (.txt, one a line), or "
+        "*_images.json of data lists",
+    )  # fmt: skip
     p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
-    p.add_argument("--output", default="detections", help="folder for the annotated pictures and detections.json")
+    p.add_argument("--output", default="detections", help="folder for the annotated copies and the detections")
+    p.add_argument(
+        "--save", type=formats, metavar="FORMATS", default="json",
+        help=f"formats of the detections, parted by commas: {', '.join(FORMATS)}",
+    )  # fmt: skip
+    p.add_argument("--recursive", action="store_true", help="look for pictures in the folders of a folder too")
     p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
     p.add_argument(
         "--max-overlap", type=number(float, 0, 1), default=0.45, help="IoU above which the better one is kept"
     )
     p.add_argument("--top-k", type=number(int, 1), default=200, help="most detections in a picture")
+    p.add_argument("--batch-size", type=number(int, 1), default=8, help="pictures at a time")
+    add_picture_arguments(p)
     add_device_arguments(p)
     return p.parse_args(argv)
+
+
+def formats(text):
+    """An argparse type: some of FORMATS, parted by commas."""
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in FORMATS]:
+        raise ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(FORMATS)}")
+    return names
 
 
 @command
 def main(argv=None):
     args = parse(argv)
-    pictures = find_pictures(args.sources)
     output = Path(args.output)
-    names = output_names(pictures)
+    pictures, videos = find_sources(args.sources, args.recursive, leave_out=output)
+    names = output_names(pictures, videos)
     check_output(output, names)
+    check_formats(args.save, pictures, videos)
+    if videos:
+        import_av()
     detector = Detector.from_checkpoint(args.checkpoint or newest_checkpoint(), args.device, args.precision)
+    find = partial(detector, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
     output.mkdir(parents=True, exist_ok=True)
 
-    records, n_bad = [], 0
-    with tqdm(total=len(pictures), desc="detecting", unit="image") as progress:
-        for start in range(0, len(pictures), BATCH_SIZE):
-            paths = pictures[start : start + BATCH_SIZE]
-            images = {path: image for path in paths if (image := load_or_report(path))}
-            n_bad += len(paths) - len(images)
-            found = detector(list(images.values()), args.min_score, args.max_overlap, args.top_k)
-            for (path, image), detections in zip(images.items(), found, strict=True):
-                detections.draw(image).save(output / names[path], quality=95)
-                records.append(record(path, names[path], image, detections))
-            progress.update(len(paths))
-    (output / "detections.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-
-    n_found = sum(len(entry["detections"]) for entry in records)
-    print(f"{n_found} objects in {len(records)} pictures; annotated pictures and detections.json: {output}")
-    return 2 if n_bad else 0
-
-
-def find_pictures(sources):
-    """The paths of the pictures that the sources name, each once. Raises InputError where there are none."""
-    endings = picture_endings()
-    pictures = []
-    for source in map(Path, sources):
-        if source.is_dir():
-            inside = sorted(path for path in source.iterdir() if path.suffix.lower() in endings and path.is_file())
-            if not inside:
-                raise InputError(f"{source}: no pictures in this folder")
-            pictures += inside
-        elif source.suffix == ".json":
-            pictures += map(Path, read_images(source))
-        elif source.exists():
-            pictures.append(source)
-        else:
-            raise InputError(f"{source}: no such picture or folder")
-    return list(dict.fromkeys(pictures))
-
-
-def picture_endings():
-    """The endings (".jpg") of the pictures that Pillow reads; it knows films and measurements by name as well."""
-    known = Image.registered_extensions().items()
-    return {end for end, kind in known if kind in Image.OPEN and Image.MIME.get(kind, "").startswith("image/")}
-
-
-def output_names(pictures):
-    """A JPEG name for each picture: its own, with a number where several have the same but for capitals."""
-    names, taken, repeats = {}, set(), Counter()
-    for picture in pictures:
-        name, stem = f"{picture.stem}.jpg", picture.stem.casefold()
-        while name.casefold() in taken:
-            repeats[stem] += 1
-            name = f"{picture.stem}_{repeats[stem] + 1}.jpg"
-        names[picture] = name
-        taken.add(name.casefold())
-    return names
-
-
-def check_output(output, names):
-    """Raises InputError where an annotated copy would be written over a picture, or beside it. names: of the copies."""
-    originals = {file_id(path) for picture in names for path in (picture, picture.parent, picture.resolve().parent)}
-    written = {file_id(path) for path in (output, *(output / name for name in names.values()))}
-    if originals & written - {None}:
-        raise InputError(f"--output {output} is where the pictures are; annotated copies would replace them")
-
-
-def file_id(path):
-    """What a file or folder has alone, however it is linked to and spelt; None where there is none."""
-    if not path.exists():
-        return None
-    status = path.stat()
-    return status.st_dev, status.st_ino
-
-
-def load_or_report(path):
-    """The picture, or None and a line on stderr: one bad picture must not stop the others."""
+    annotator, start = Annotator(find, output, names, args.batch_size, args.limit_pixels), time.perf_counter()
     try:
-        return load_image(path)
-    except InputError as error:
-        tqdm.write(f"error: {error}", file=sys.stderr)
-        return None
-
-
-def record(path, annotated, image, detections):
-    """What detections.json says of a picture; boxes are x_min, y_min, x_max, y_max in its pixels."""
-    return {
-        "image": str(path),
-        "annotated": annotated,
-        "width": image.width,
-        "height": image.height,
-        "detections": detections.to_list(),
-    }
+        if pictures:
+            annotator.pictures(pictures)
+        for video in videos:
+            annotator.video(video)
+    finally:  # what was found until an interruption is kept
+        notes = save_records(output, annotator.records, args.save, detector.config.class_names)
+    print(*notes, annotator.summary(time.perf_counter() - start), sep="\n")
+    print(f"annotated copies, {', '.join(FORMATS[name] for name in args.save)}: {output}")
+    return 2 if annotator.n_bad else 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "plots": ["matplotlib"],
     "eval": ["hotcoco"],
+    "video": ["av>=14"],
     # what make test, make lint and python -m benchmarks need: the last four are what results are compared with
     "dev": [
         "pytest",
@@ -10,6 +11,7 @@ EXTRAS = {
         "ruff",
         "matplotlib",
         "hotcoco",
+        "av>=14",
         "pycocotools",
         "torchmetrics",
         "tidecv",

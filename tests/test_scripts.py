@@ -368,13 +368,3 @@ def test_pictures_are_never_written_over(checkpoint, tmp_path, capsys, link):
         args = [tmp_path / source, "--checkpoint", checkpoint, "--output", tmp_path / output]
         refused(capsys, detect, args, output, "would replace them")
     assert (tmp_path / "pictures/a.jpg").read_bytes() == before
-
-
-def test_names_of_annotated_pictures():
-    paths = [Path(name) for name in ("x/a.png", "y/A.jpg", "z/a_2.png", "z/a.gif", "z/b.gif")]
-    assert list(detect.output_names(paths).values()) == ["a.jpg", "A_2.jpg", "a_2_2.jpg", "a_3.jpg", "b.jpg"]
-
-
-def test_endings_of_pictures():
-    assert {".jpg", ".jpeg", ".png", ".tiff", ".webp"} <= detect.picture_endings()
-    assert not {".pdf", ".mpg", ".h5"} & detect.picture_endings()

@@ -13,6 +13,7 @@ from ssd.errors import InputError
 TURNS = {90: Image.Transpose.ROTATE_90, -90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180}
 FASTEST = 1000  # frames a second; a higher rate is an error of the file
 USUAL = 25  # frames a second, for a file that does not tell
+CUT = 1  # second that may be missing at the end, where the sound is longer
 BITS_PER_PIXEL = 0.3  # for an encoder that has no constant quality
 
 
@@ -48,7 +49,6 @@ class VideoReader:
     """The frames of a video, from `open_video`.
 
     rate: frames a second, a Fraction. n_frames: how many, about; None where the file does not tell.
-    n_damaged: how many packets could not be decoded so far.
     """
 
     def __init__(self, container):
@@ -56,17 +56,28 @@ class VideoReader:
         self.stream.thread_type = "AUTO"
         rate = self.stream.average_rate or self.stream.guessed_rate or 0
         self.rate = Fraction(rate if 0 < rate <= FASTEST else USUAL).limit_denominator(1001)
-        seconds = (container.duration or 0) / 1_000_000
-        self.n_frames = self.stream.frames or round(seconds * self.rate) or None
-        self.n_damaged = 0
+        self.seconds = (container.duration or 0) / 1_000_000
+        self.n_frames = self.stream.frames or round(self.seconds * self.rate) or None
+        self.n_decoded = self.n_damaged = 0
+        self.last = -1 / self.rate  # the time of the last frame
 
     def frames(self):
-        """Generator of (seconds, PIL RGB image, upright); what is damaged is passed over."""
-        seconds = -1 / self.rate
+        """Generator of (seconds, PIL RGB image, upright); what is damaged is passed over, and told by `damage`."""
         for frame in self._decoded():
-            seconds = float(seconds + 1 / self.rate if frame.time is None else frame.time)
+            self.n_decoded += 1
+            self.last = float(self.last + 1 / self.rate if frame.time is None else frame.time)
             image = frame.to_image()
-            yield seconds, image.transpose(TURNS[frame.rotation]) if frame.rotation in TURNS else image
+            yield self.last, image.transpose(TURNS[frame.rotation]) if frame.rotation in TURNS else image
+
+    def damage(self):
+        """What `frames` has missed, in words, or None where it came to the end of a whole video."""
+        if not self.n_decoded:
+            return "no frame can be decoded"
+        if self.n_damaged:
+            return f"damaged in {self.n_damaged} places, {self.n_decoded} frames could be decoded"
+        if self.n_decoded < self.stream.frames and self.last + CUT < self.seconds:  # some files count hidden frames
+            return f"ends after {self.last:.1f} of its {self.seconds:.1f} seconds"
+        return None
 
     def _decoded(self):
         damaged = import_av().error.FFmpegError
