@@ -119,7 +119,7 @@ class VideoWriter:
         if image.size != self.size:
             image = image.resize(self.size)
         beyond = [(0, image.height % 2), (0, image.width % 2), (0, 0)]
-        pixels = np.pad(np.asarray(image.convert("RGB")), beyond)
+        pixels = np.pad(np.asarray(image.convert("RGB")), beyond, mode="edge")
         frame = self.av.VideoFrame.from_ndarray(pixels, format="rgb24")
         self.container.mux(self.stream.encode(frame))
 
