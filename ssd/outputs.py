@@ -55,7 +55,8 @@ def check_output(output, names):
 
 
 def _original_and_folders(path):
-    return path, path.parent, Path(os.path.realpath(path)).parent
+    real = os.path.realpath(path) if os.path.lexists(path) else path
+    return path, path.parent, Path(real).parent
 
 
 def _file_id(path):

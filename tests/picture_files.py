@@ -102,7 +102,7 @@ ODD = {
     ),
     "grey with one transparent level.png": (
         encoded("PNG", Image.fromarray(LEVELS), transparency=int(LEVELS[0, 0])),
-        grey(np.where(LEVELS == LEVELS[0, 0], 255, LEVELS)),
+        grey(np.where(LEVELS[0, 0] == LEVELS, 255, LEVELS)),
     ),
     "alpha.png": (
         encoded("PNG", Image.fromarray(np.dstack([PIXELS, ALPHA]))),
@@ -114,7 +114,7 @@ ODD = {
     ),
     "one transparent colour.png": (
         encoded("PNG", transparency=tuple(PIXELS[0, 0].tolist())),
-        np.where((PIXELS == PIXELS[0, 0]).all(axis=2, keepdims=True), 255, PIXELS),
+        np.where((PIXELS[0, 0] == PIXELS).all(axis=2, keepdims=True), 255, PIXELS),
     ),
     "palette.png": (encoded("PNG", INDEXED), PALETTE[INDICES]),
     "palette.bmp": (encoded("BMP", INDEXED), PALETTE[INDICES]),
@@ -130,7 +130,10 @@ ODD = {
         encoded("TIFF", Image.fromarray(np.dstack([255 - PIXELS, 0 * LEVELS]), "CMYK")),
         PIXELS,
     ),
-    "inks.jpg": (encoded("JPEG", Image.new("CMYK", (30, 20), (255, 0, 0, 0))), (np.full_like(PIXELS, (0, 255, 255)), 3)),
+    "inks.jpg": (
+        encoded("JPEG", Image.new("CMYK", (30, 20), (255, 0, 0, 0))),
+        (np.full_like(PIXELS, (0, 255, 255)), 3),
+    ),
     "16 bits.png": (encoded("PNG", Image.fromarray(LEVELS_16)), grey(FROM_16)),
     "16 bits.tif": (encoded("TIFF", Image.fromarray(LEVELS_16)), grey(FROM_16)),
     "16 bits, big end first.tif": (encoded("TIFF", BIG_ENDIAN_16), grey(FROM_16)),
@@ -143,7 +146,10 @@ ODD = {
         encoded("PNG", Image.fromarray(LEVELS.astype(np.uint16))),
         grey(np.rint(LEVELS / 257)),
     ),
-    "32 bits.tif": (encoded("TIFF", Image.fromarray(INTEGERS)), grey(np.rint(np.linspace(0, 255, 600)).reshape(20, 30))),
+    "32 bits.tif": (
+        encoded("TIFF", Image.fromarray(INTEGERS)),
+        grey(np.rint(np.linspace(0, 255, 600)).reshape(20, 30)),
+    ),
     "float.tif": (encoded("TIFF", Image.fromarray(FLOATS)), grey(FROM_FLOATS)),
     "float of NaN.tif": (encoded("TIFF", Image.fromarray(FLOATS * np.float32("nan"))), grey(0 * LEVELS)),
     "float of one level.tif": (encoded("TIFF", Image.fromarray(0 * FLOATS[1:] + 7)), grey(0 * LEVELS[1:])),
@@ -154,7 +160,7 @@ ODD = {
     "animated.webp": (encoded("WEBP", save_all=True, append_images=FRAMES[1:], lossless=True), PIXELS),
     "animated.png": (encoded("PNG", save_all=True, append_images=FRAMES[1:]), PIXELS),
     "pages.tiff": (encoded("TIFF", save_all=True, append_images=FRAMES[1:]), PIXELS),
-    "two views.mpo": (encoded("MPO", save_all=True, append_images=FRAMES[1:], quality=100, subsampling=0), (PIXELS, 6)),
+    "two views.jpg": (encoded("MPO", save_all=True, append_images=FRAMES[1:], quality=100, subsampling=0), (PIXELS, 6)),
     "pixel.png": (png(1, 1, 8, 2, b"\0\x01\x02\x03"), np.array([[[1, 2, 3]]])),
     "wide.png": (encoded("PNG", Image.fromarray(np.tile(LONG, (10, 1)))), grey(np.tile(LONG, (10, 1)))),
     "high.png": (encoded("PNG", Image.fromarray(np.tile(LONG[:, None], 10))), grey(np.tile(LONG[:, None], 10))),
@@ -173,7 +179,10 @@ ODD = {
     "EXIF that is none.png": (encoded("PNG", exif=b"\xff" * 40), PIXELS),
     "comment in pieces.gif": (encoded("GIF", INDEXED, comment=b"\xff\xfe" * 99), PALETTE[INDICES]),
     **{
-        f"orientation {number}.{kind.lower()}": (encoded(kind, Image.fromarray(turned(number)), exif=exif(number)), PIXELS)
+        f"orientation {number}.{kind.lower()}": (
+            encoded(kind, Image.fromarray(turned(number)), exif=exif(number)),
+            PIXELS,
+        )
         for number in range(2, 9)
         for kind in ("PNG", "TIFF")
     },
@@ -213,7 +222,10 @@ DAMAGED = {
     "wrong stream.tif": (LZW[:50] + b"\xff" * 500 + LZW[550:], "damaged picture"),
     "directory beyond the end.tif": (b"II*\0\xff\xff\xff\x7f", "not a picture, or of an unknown kind"),
     "bomb.png": (png(200_000, 200_000), "perhaps a decompression bomb (Image size (40000000000 pixels) exceeds limit"),
-    "bomb.gif": (b"GIF89a" + b"\xff" * 4 + bytes(3) + b"," + bytes(4) + b"\xff" * 4 + b"\0\x08\0;", "perhaps a decompression bomb (Image size (4294836225 pixels)"),
+    "bomb.gif": (
+        b"GIF89a" + b"\xff" * 4 + bytes(3) + b"," + bytes(4) + b"\xff" * 4 + b"\0\x08\0;",
+        "perhaps a decompression bomb (Image size (4294836225 pixels)",
+    ),
     "bomb.bmp": (
         b"BM" + struct.pack("<IIIIiiHHIIiiII", 99, 0, 54, 40, 99999, 99999, 1, 24, 0, 0, 0, 0, 0, 0),
         "perhaps a decompression bomb (Image size (9999800001 pixels)",

@@ -15,8 +15,8 @@ import create_data_lists
 import detect
 import eval as evaluation
 import train
-from ssd import Detector
-from ssd.data import write_data_lists
+from ssd import Detections, Detector
+from ssd.data import PascalVOCDataset, preprocess, write_data_lists
 from tests.picture_files import DAMAGED, JPEG, ODD, PICTURE, not_files, write_files
 from tests.test_data import make_voc, voc_object
 from tests.test_scripts import SHORT, refused
@@ -35,18 +35,20 @@ def run(tmp_path, checkpoint, *args):
 # -- odd ones
 
 
+NOTHING = Detections(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0), [])
+
+
 @pytest.fixture(scope="module")
 def seen(checkpoint, tmp_path_factory):
-    """Name of the file -> the picture as the detector has it, from one run of detect.py over all odd pictures."""
+    """Name of the file -> the picture as the detector gets it, from one run of detect.py over all odd pictures."""
     folder = tmp_path_factory.mktemp("odd")
     images = []
 
     def recorded(self, batch, *args, **kwargs):
         images.extend(batch)
-        return detect_objects(self, batch, *args, **kwargs)
+        return [NOTHING] * len(batch)
 
-    with pytest.MonkeyPatch.context() as patched:
-        detect_objects = Detector.__call__
+    with pytest.MonkeyPatch.context() as patched:  # the network would take a minute
         patched.setattr(Detector, "__call__", recorded)
         status, records = run(folder, checkpoint, write_files(folder / "odd", ODD))
     assert status == 0
@@ -65,9 +67,22 @@ def test_odd_picture_is_detected_in(seen, name):
     np.testing.assert_allclose(np.asarray(seen[name], dtype=np.float64), expected, rtol=0, atol=tolerance)
 
 
-def test_evaluation_has_the_same_pixels_as_detection(seen, tmp_path, checkpoint, monkeypatch):
-    from ssd.data import PascalVOCDataset, preprocess
+def test_network_takes_the_oddest(checkpoint, tmp_path):
+    names = ["high.png", "longer than a JPEG can be.png", "pixel.png"]
+    folder = write_files(tmp_path / "odd", {name: ODD[name] for name in names})
+    status, records = run(tmp_path, checkpoint, folder, "--min-score", 0.1, "--top-k", 5)
+    assert status == 0
+    assert [entry["annotated"] for entry in records] == ["high.jpg", "longer than a JPEG can be.png", "pixel.jpg"]
+    assert [(entry["width"], entry["height"]) for entry in records] == [(10, 20000), (70000, 2), (1, 1)]
+    for entry in records:
+        assert len(entry["detections"]) == 5
+        for found in entry["detections"]:
+            x_min, y_min, x_max, y_max = found["box"]
+            assert 0 <= x_min <= x_max <= entry["width"]
+            assert 0 <= y_min <= y_max <= entry["height"]
 
+
+def test_evaluation_has_the_same_pixels_as_detection(seen, tmp_path):
     names = ["16 bits.tif", "float.tif", "orientation 6.png", "alpha.png", "animated.gif", "wide.png"]
     folder = write_files(tmp_path / "odd", {name: ODD[name] for name in names})
     entries = [{"size": seen[name].size, "boxes": [], "labels": [], "difficulties": []} for name in names]
@@ -181,8 +196,7 @@ def lists(data_folder, tmp_path):
     return replace
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name, workers", [("empty", 0), ("cut", 0), ("cut", 1), ("bomb", 0)])
 def test_evaluation_names_a_bad_picture(lists, checkpoint, capsys, name, workers):
     content, sentence = BAD[name]
     args = ["--data", lists("TEST", content), "--checkpoint", checkpoint, "--workers", workers, "--device", "cpu"]
@@ -199,9 +213,7 @@ def test_data_lists_name_a_bad_picture(tmp_path, capsys):
         folder = make_voc(tmp_path / name, {"trainval": ["a"], "test": ["b"]}, voc_object("dog", 1, 1, 9, 9))
         (folder / "JPEGImages/a.jpg").write_bytes(content)
         if name != "cut":  # the lists are made from headers
-            refused(
-                capsys, create_data_lists, ["--voc", folder, "--output", tmp_path / "lists"], f"a.jpg: {sentence}"
-            )
+            refused(capsys, create_data_lists, ["--voc", folder, "--output", tmp_path / "lists"], f"a.jpg: {sentence}")
     assert not (tmp_path / "lists").exists()
 
 
@@ -222,7 +234,7 @@ class Payload:
 def hostile(request, checkpoint, tmp_path):
     path, ran = tmp_path / "hostile.pth", Payload(tmp_path / "it ran")
     if request.param == "a pickle":
-        path.write_bytes(pickle.dumps(ran))
+        path.write_bytes(pickle.dumps(ran, protocol=2))
     elif request.param == "torch.save":
         torch.save(ran, path)
     else:

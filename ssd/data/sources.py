@@ -19,8 +19,9 @@ VIDEO_ENDINGS = frozenset((
 def find_sources(sources, recursive=False, leave_out=None):
     """The pictures and the videos that sources name: two lists of paths, each path once.
 
-    A source is a picture, a video (by its ending), a folder (its pictures, with `recursive` those of its folders too),
-    a list (.txt with a path a line, or a `*_images.json` of data lists), or a pattern with * ? [ ] or **.
+    A source is a picture, a video (by its ending), a folder (its pictures but hidden ones, with `recursive` those of
+    its folders too), a list (.txt with a path a line, or a `*_images.json` of data lists), or a pattern with * ? [ ]
+    or **.
     leave_out: a folder whose pictures no folder or pattern gives.
     Raises InputError where a source names nothing.
     """
@@ -53,7 +54,8 @@ def _in_folder(folder, recursive, leave_out):
     endings = picture_endings()
     if recursive:
         return _outside(leave_out, find_files(folder, endings))
-    return sorted(path for path in folder.iterdir() if _ending(path) in endings and not path.is_dir())
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [path for path in inside if _ending(path) in endings and not path.is_dir()]
 
 
 def _matching(pattern, leave_out):

@@ -10,7 +10,12 @@ from PIL import Image
 from ssd.data.images import check_file
 from ssd.errors import InputError
 
-TURNS = {90: Image.Transpose.ROTATE_90, -90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180}
+TURNS = {  # degrees counterclockwise
+    90: Image.Transpose.ROTATE_90,
+    180: Image.Transpose.ROTATE_180,
+    -180: Image.Transpose.ROTATE_180,
+    -90: Image.Transpose.ROTATE_270,
+}
 FASTEST = 1000  # frames a second; a higher rate is an error of the file
 USUAL = 25  # frames a second, for a file that does not tell
 CUT = 1  # second that may be missing at the end, where the sound is longer
