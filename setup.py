@@ -3,7 +3,8 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "plots": ["matplotlib"],
     "eval": ["hotcoco"],
-    # what make test, make lint and python -m benchmarks need: the last four are what results are compared with
+    "yolo": ["pyyaml"],
+    # what make test, make lint and python -m benchmarks need: some are what results are compared with
     "dev": [
         "pytest",
         "hypothesis",
@@ -14,6 +15,7 @@ EXTRAS = {
         "torchmetrics",
         "tidecv",
         "faster-coco-eval",
+        "pyyaml",
     ],
 }
 

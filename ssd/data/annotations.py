@@ -162,17 +162,15 @@ def label_objects(images, objects, class_names):
     Raises InputError, naming names and a file, where an object is of none of the classes.
     """
     label_map = create_label_map(class_names)
-    unknown = {
-        name: image
-        for image, entry in zip(images, objects, strict=True)
-        for name in entry["names"]
-        if name not in class_names
-    }
+    unknown = {}
+    for image, entry in zip(images, objects, strict=True):
+        for name in set(entry["names"]).difference(class_names):
+            unknown.setdefault(name, image)
     if unknown:
         name, image = next(iter(unknown.items()))
         raise InputError(
             f"unknown class {', '.join(sorted(unknown))} ({name} in the annotation of {image}); "
-            f"the classes are {', '.join(class_names)}"
+            f"the classes are {', '.join(class_names)}; --ignore-unknown drops objects of others"
         )
     return [_renamed(entry, "names", "labels", label_map) for entry in objects]
 

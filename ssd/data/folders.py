@@ -56,7 +56,7 @@ class PictureFinder:
             self._by_stem[picture.stem].append(picture)
 
     def nearest(self, annotation, *names):
-        """The picture that has the stem of one of some file names, tried in order, or None.
+        """The picture that has the stem of one of some file names, tried in order, or None; endings may differ.
 
         Of several, the one that shares most folders with the annotation's path, counted from the root, then those
         counted from the file; then the one of the very name.

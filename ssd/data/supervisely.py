@@ -56,7 +56,8 @@ def _annotated(record):
     points, tags = record.get("points"), record.get("tags")
     exterior = points.get("exterior") if isinstance(points, dict) else None
     told = f"{short(record.get('geometryType'))} {short(exterior)}"
-    difficult = any(isinstance(tag, dict) and tag.get("name") == DIFFICULT for tag in tags or ())
+    tags = tags if isinstance(tags, list) else []
+    difficult = any(isinstance(tag, dict) and tag.get("name") == DIFFICULT for tag in tags)
     return Annotated(record.get("classTitle"), _pixels_box(exterior), difficult, told)
 
 

@@ -80,7 +80,7 @@ def _found(folder, images_folder):
     finder = PictureFinder(images_folder or folder)
     pairs, notes = [], []
     for annotation in annotations:
-        image = finder.nearest(annotation, annotation.name, _filename(annotation))
+        image = finder.nearest(annotation, annotation.name) or finder.nearest(annotation, _filename(annotation))
         if image:
             pairs.append((annotation, image))
         else:
@@ -152,7 +152,10 @@ def _read_xml(path):
     parser = ElementTree.XMLParser(target=_Builder())
     try:
         parser.feed(text)
-        return parser.close()
+        root = parser.close()
+        if root.tag != "annotation":
+            raise InputError(f"no annotation of VOC's format, whose first element is <annotation>, not <{root.tag}>")
+        return root
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding it cannot read
