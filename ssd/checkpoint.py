@@ -4,13 +4,13 @@
  "training": what a run needs to go on, or None}
 """
 
-import os
 from pathlib import Path
 
 import torch
 
 from ssd.config import SSDConfig
 from ssd.errors import InputError
+from ssd.files import replacing
 from ssd.model import SSD300
 
 FORMAT, VERSION = "ssd300", 1
@@ -22,8 +22,6 @@ def save_checkpoint(path, model, training=None):
 
     model: an `SSD300`. training: state of a training run, plain containers and tensors (see `load_training_state`).
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -31,14 +29,8 @@ def save_checkpoint(path, model, training=None):
         "model": model.state_dict(),
         "training": training,
     }
-    try:
-        with open(temporary, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(path, device="cpu"):
