@@ -3,6 +3,7 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "plots": ["matplotlib"],
     "eval": ["hotcoco"],
+    "log": ["tensorboard", "wandb"],
     # what make test, make lint and python -m benchmarks need: the last four are what results are compared with
     "dev": [
         "pytest",
@@ -10,6 +11,8 @@ EXTRAS = {
         "ruff",
         "matplotlib",
         "hotcoco",
+        "tensorboard",
+        "wandb",
         "pycocotools",
         "torchmetrics",
         "tidecv",
