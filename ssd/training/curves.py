@@ -61,11 +61,12 @@ def results_figure(results):
 def smooth(values, window):
     """The mean of the `window` (an odd number) values around each, fewer at the ends. NaN counts as missing."""
     known = np.isfinite(values)
-    kernel = np.ones(window)
-    sums = np.convolve(np.where(known, values, 0), kernel, "full")
-    counts = np.convolve(known, kernel, "full")
-    middle = slice(window // 2, window // 2 + len(values))
-    return np.where(known, sums[middle] / counts[middle].clip(min=1), np.nan)
+    sums = np.append(0, np.cumsum(np.where(known, values, 0)))
+    counts = np.append(0, np.cumsum(known))
+    places, half = np.arange(len(values)), window // 2
+    starts, stops = (places - half).clip(min=0), (places + half + 1).clip(max=len(values))
+    means = (sums[stops] - sums[starts]) / (counts[stops] - counts[starts]).clip(min=1)
+    return np.where(known, means, np.nan)
 
 
 def thin_out(x, y, most=MOST_POINTS):

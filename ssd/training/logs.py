@@ -3,7 +3,6 @@
 import io
 import os
 import secrets
-from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ssd.training.record import COLUMNS, RESULTS_NAME, read_results
 LOGS = ("auto", "tensorboard", "wandb", "none")
 PROJECT = "ssd300"  # of Weights & Biases, unless WANDB_PROJECT names another
 ID_NAME = "wandb_id.txt"
+OFFLINE = ("offline", "dryrun", "disabled")  # of WANDB_MODE
 
 
 def loggers(folder, choice, iteration, arguments, class_names):
@@ -27,12 +27,15 @@ def loggers(folder, choice, iteration, arguments, class_names):
     `panels(iteration, items)`, see `ssd.training.panels.draw_panel`; and `close()`.
     Raises InputError where what is wanted is not installed or does not start.
     """
-    if choice == "auto":
-        choice = "tensorboard" if find_spec("tensorboard") else "none"
     if choice == "none":
         return []
-    if choice == "tensorboard":
-        return [TensorBoard(folder, iteration, arguments, class_names)]
+    if choice in ("auto", "tensorboard"):
+        try:
+            return [TensorBoard(folder, iteration, arguments, class_names)]
+        except InputError:
+            if choice == "tensorboard":
+                raise
+            return []
     if choice == "wandb":
         return [WeightsAndBiases(folder, iteration, arguments, class_names)]
     raise ValueError(f"choice is {choice!r}, must be one of {', '.join(LOGS)}")
@@ -84,15 +87,11 @@ class WeightsAndBiases:
     """
 
     def __init__(self, folder, iteration, arguments, class_names):
-        try:
-            import wandb
-        except ImportError:
-            raise InputError('--log wandb needs wandb: pip install -e ".[log]"') from None
-        self._wandb = wandb
+        folder = Path(folder)
+        self._run, self._image = _start_run(folder, arguments)
         self._class_names = class_names
-        self._run = self._start(Path(folder), arguments)
-        self._known = self._run.step  # the iterations below are on the server
-        for row in _rows_until(Path(folder) / RESULTS_NAME, iteration):
+        self._known = self._run.step  # the server has the iterations below
+        for row in _rows_until(folder / RESULTS_NAME, iteration):
             self.scalars(int(row["iteration"]), row)
 
     def scalars(self, iteration, row):
@@ -116,7 +115,7 @@ class WeightsAndBiases:
         truth = _boxes(true_boxes, true_labels, scale, self._class_names)
         predictions = _boxes(found.boxes, found.labels, scale, self._class_names, found.scores)
         names = dict(enumerate(self._class_names, start=1))
-        return self._wandb.Image(
+        return self._image(
             picture,
             caption=Path(path).name,
             file_type="jpg",
@@ -126,19 +125,29 @@ class WeightsAndBiases:
             },
         )
 
-    def _start(self, folder, arguments):
-        try:
-            online = self._wandb.setup().settings.mode == "online"
-            return self._wandb.init(
-                dir=folder, project=None if "WANDB_PROJECT" in os.environ else PROJECT, name=folder.resolve().name,
-                id=_saved_id(folder / ID_NAME), resume="allow" if online else None, config=arguments,
-                allow_val_change=True,
-            )  # fmt: skip
-        except self._wandb.Error as error:
-            raise InputError(
-                f"Weights & Biases does not start ({str(error).splitlines()[0]}); wandb login mends it, "
-                "or WANDB_MODE=offline"
-            ) from None
+
+def _start_run(folder, arguments):
+    """A run of Weights & Biases, and its class of pictures."""
+    try:
+        from wandb import Error, Image, init, setup  # by name: any folder called wandb can be imported
+    except ImportError:
+        raise InputError('--log wandb needs wandb: pip install -e ".[log]"') from None
+    try:
+        run = init(
+            dir=folder,
+            name=folder.resolve().name,
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            id=_saved_id(folder / ID_NAME),
+            resume=None if setup().settings.mode in OFFLINE else "allow",
+            config=arguments,
+            allow_val_change=True,
+        )
+    except Error as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InputError(
+            f"Weights & Biases does not start ({reason}); wandb login and a network mend it, or WANDB_MODE=offline"
+        ) from None
+    return run, Image
 
 
 def _boxes(boxes, labels, scale, class_names, scores=None):

@@ -68,7 +68,11 @@ def draw_validation(items, class_names, iteration):
     page.paste(sheet, (0, HEADER))
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
     x = 8
-    for text, colour in ((f"iteration {iteration:,}", None), ("ground truth", TRUTH), (f"found (> {MIN_SCORE:g})", FOUND)):
+    for text, colour in (
+        (f"iteration {iteration:,}", None),
+        ("ground truth", TRUTH),
+        (f"found (> {MIN_SCORE:g})", FOUND),
+    ):
         if colour:
             draw.rectangle((x, HEADER // 2 - 2, x + 24, HEADER // 2 + 1), fill=colour)
             x += 32
