@@ -48,6 +48,12 @@ def load_checkpoint(path, device="cpu"):
     return model.to(device).eval()
 
 
+def is_checkpoint(path):
+    """Whether a file is a checkpoint of ours, by its format field. Raises InputError where it is no file of weights."""
+    content = read_file(path, REMEDY)
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
 def load_training_state(path):
     """What `save_checkpoint` was given as `training`. Raises InputError, also where that was nothing."""
     training = _read(path).get("training")
