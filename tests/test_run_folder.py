@@ -210,6 +210,18 @@ def test_damaged_arguments_are_refused_and_left(tmp_path, content):
     assert (tmp_path / "args.json").read_text() == content
 
 
+def test_arguments_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch):
+    write_arguments(tmp_path, {"lr": 1e-3})
+
+    def full(*args):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_arguments(tmp_path, {"lr": 1e-4})
+    assert read_arguments(tmp_path) == {"lr": 1e-3}
+
+
 def test_missing_arguments_are_named(tmp_path):
     with pytest.raises(InputError, match="args.json: no such file"):
         read_arguments(tmp_path)
@@ -290,7 +302,9 @@ def test_tracked_pictures_by_hand():
 
 
 def test_a_panel_by_hand(items):
+    path, boxes, _, found = items[0]
     drawn = panels.draw_panel(items[0], NAMES)
+    assert drawn == panels.panel(path, boxes, ["cat"], found)
     assert drawn.size == (640, 320)  # twice the picture
     x_min, _, x_max, y_max = pixels_of(drawn, panels.FOUND)
     assert (x_min, x_max, y_max) == (400, 599, 239)  # the other is not confident

@@ -7,6 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from ssd.errors import InputError
 from ssd.files import replacing
@@ -91,7 +92,8 @@ class WeightsAndBiases:
         self._run, self._image = _start_run(folder, arguments)
         self._class_names = class_names
         self._known = self._run.step  # the server has the iterations below
-        for row in _rows_until(folder / RESULTS_NAME, iteration):
+        missing = [row for row in _rows_until(folder / RESULTS_NAME, iteration) if row["iteration"] >= self._known]
+        for row in tqdm(missing, desc="earlier figures", unit="it", dynamic_ncols=True, disable=not missing):
             self.scalars(int(row["iteration"]), row)
 
     def scalars(self, iteration, row):
