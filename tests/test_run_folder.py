@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import warnings
 from types import ModuleType, SimpleNamespace
 
@@ -463,9 +464,13 @@ def test_wandb_offline_sessions_are_complete(tmp_path, items, monkeypatch):
     log_session(run, "wandb", 0, 5, items)
     log_session(run, "wandb", 3, 10, items)
     run_id = (run / "wandb_id.txt").read_text()
-    first, second = sorted(run.glob("wandb/offline-run-*"), key=lambda path: path.stat().st_mtime)
+    first, second = sorted(run.glob("wandb/offline-run-*"))  # named by the time
     assert f"-{run_id}" in first.name and f"-{run_id}" in second.name
-    history = wandb_records(second)
+    for _ in range(200):  # another process writes the file, and may do so after `close` has returned
+        history = wandb_records(second)
+        if 10 in history:
+            break
+        time.sleep(0.1)
     assert [(step, values["train/loss"]) for step, values in history.items()] == [
         (k, pytest.approx(10 / k)) for k in range(1, 11)
     ]
