@@ -3,14 +3,17 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "plots": ["matplotlib"],
     "eval": ["hotcoco"],
+    "log": ["tensorboard", "wandb"],
     "yolo": ["pyyaml"],
-    # what make test, make lint and python -m benchmarks need: some are what results are compared with
+    # what make test, make lint and python -m benchmarks need; some are what results are compared with
     "dev": [
         "pytest",
         "hypothesis",
         "ruff",
         "matplotlib",
         "hotcoco",
+        "tensorboard",
+        "wandb",
         "pycocotools",
         "torchmetrics",
         "tidecv",

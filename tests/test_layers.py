@@ -6,7 +6,7 @@ from pathlib import Path
 import ssd
 
 ORDER = (
-    "errors", "config", "boxes", "priors", "matching", "vgg", "postprocess", "model", "loss", "device", "cli",
+    "errors", "files", "config", "boxes", "priors", "matching", "vgg", "postprocess", "model", "loss", "device", "cli",
     "visualize", "inference", "data", "checkpoint", "evaluation", "detector", "training",
 )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Samples for training and evaluation."""
 
+import copy
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -38,6 +40,12 @@ class PascalVOCDataset(Dataset):
         self.augment = augment
         self.recipe = recipe
         self.seed = seed
+
+    def subset(self, indices):
+        """The data set of some of the images only, by their places."""
+        part = copy.copy(self)
+        part.images, part.objects = ([entries[k] for k in indices] for entries in (self.images, self.objects))
+        return part
 
     def __len__(self):
         return len(self.images)

@@ -56,6 +56,13 @@ def normalise(image, config):
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
+def denormalise(tensor, config):
+    """The inverse of `normalise`: tensor (3, height, width) of any type on any device -> PIL RGB image."""
+    mean, std = np.float32(config.mean), np.float32(config.std)
+    pixels = (tensor.detach().float().cpu().permute(1, 2, 0).numpy() * std + mean) * 255  # (height, width, 3)
+    return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+
+
 def preprocess(image, config):
     """What evaluation and detection feed the network: the whole picture (PIL, any mode) as a (3, 300, 300) tensor."""
     side = config.input_size
