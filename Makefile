@@ -11,11 +11,11 @@ demo: .venv/installed-demo
 	$(BIN)/python -m ssd.data.synthetic "$(DEMO)/shapes"
 	$(BIN)/python create_data_lists.py --voc "$(DEMO)/shapes" --output "$(DEMO)/data"
 	$(BIN)/python train.py --data "$(DEMO)/data" --output "$(DEMO)/run" --iterations $(ITERATIONS) --batch-size 8 \
-		--weights none --backbone vgg16_bn --lr 3e-3 --clip-norm 100 --augmentation flip
+		--weights none --backbone vgg16_bn --lr 3e-3 --clip-norm 100 --augmentation flip --eval-every 100
 	$(BIN)/python eval.py --data "$(DEMO)/data" --checkpoint "$(DEMO)/run/best.pth" --report "$(DEMO)/report"
 	$(BIN)/python detect.py "$(DEMO)/data/TEST_images.json" --checkpoint "$(DEMO)/run/best.pth" \
 		--min-score 0.45 --output "$(DEMO)/detections"
-	@echo "Look at the pictures in $(DEMO)/detections and at $(DEMO)/report/report.html"
+	@echo "Look at the pictures in $(DEMO)/detections, at $(DEMO)/run/results.png and at $(DEMO)/report/report.html"
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest

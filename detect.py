@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ssd.annotator import Annotator
 from ssd.cli import add_device_arguments, add_picture_arguments, command, newest_checkpoint, number, parser
+from ssd.data.images import lift_pixel_limit
 from ssd.data.sources import find_sources
 from ssd.data.video import import_av
 from ssd.detector import Detector
@@ -75,11 +76,13 @@ def main(argv=None):
     check_formats(args.save, pictures, videos)
     if videos:
         import_av()
+    if args.no_pixel_limit:
+        lift_pixel_limit()
     detector = Detector.from_checkpoint(args.checkpoint or newest_checkpoint(), args.device, args.precision)
     find = partial(detector, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
     output.mkdir(parents=True, exist_ok=True)
 
-    annotator, start = Annotator(find, output, names, args.batch_size, args.limit_pixels), time.perf_counter()
+    annotator, start = Annotator(find, output, names, args.batch_size), time.perf_counter()
     try:
         if pictures:
             annotator.pictures(pictures)

@@ -3,8 +3,10 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "plots": ["matplotlib"],
     "eval": ["hotcoco"],
+    "log": ["tensorboard", "wandb"],
     "video": ["av>=14"],
-    # what make test, make lint and python -m benchmarks need: the last four are what results are compared with
+    "yolo": ["pyyaml"],
+    # what make test, make lint and python -m benchmarks need; some are what results are compared with
     "dev": [
         "pytest",
         "hypothesis",
@@ -12,10 +14,13 @@ EXTRAS = {
         "matplotlib",
         "hotcoco",
         "av>=14",
+        "tensorboard",
+        "wandb",
         "pycocotools",
         "torchmetrics",
         "tidecv",
         "faster-coco-eval",
+        "pyyaml",
     ],
 }
 

@@ -1,111 +1,183 @@
 """Trains SSD300 on data lists."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from ssd.checkpoint import load_checkpoint, load_training_state, save_checkpoint
+from ssd.checkpoint import load_checkpoint, load_training_state
 from ssd.cli import add_device_arguments, add_loading_arguments, command, number, parser
 from ssd.config import BACKBONES
-from ssd.data import PascalVOCDataset
+from ssd.data import PascalVOCDataset, read_data_list
 from ssd.data.augmentation import RECIPES
 from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
-from ssd.evaluation.evaluate import detect_dataset, match_dataset
-from ssd.evaluation.summary import format_summary, summarize
-from ssd.model import SSD300
-from ssd.training.schedule import default_warmup
+from ssd.training import distributed
+from ssd.training.logs import LOGS
+from ssd.training.run import BEST, LAST, RunFolder, resumed_checkpoint, run_folder
+from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup
 from ssd.training.trainer import Recipe, Trainer
-from ssd.training.weights import load_base_weights
+from ssd.training.validation import Validation
+from ssd.training.weights import initial_model
+
+
+def arguments():
+    p = parser("Train SSD300 on the data lists of create_data_lists.py; evaluate it on the test list as it goes.")
+    p.add_argument("--data", default="data", help="folder of the data lists")
+    p.add_argument("--output", help="folder of the run (default: the next free runs/N)")
+    p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from FILE, or from the run's last.pth")
+    start = p.add_argument_group("what it starts from")
+    start.add_argument(
+        "--weights", default="imagenet",
+        help="imagenet (downloaded), none, a file of VGG16's weights, or a checkpoint, whatever its classes",
+    )  # fmt: skip
+    start.add_argument("--backbone", choices=BACKBONES, help="vgg16_bn trains without weights too (default: vgg16)")
+    start.add_argument(
+        "--freeze", type=number(int, 0, 15), nargs="?", const=4, default=0, metavar="N",
+        help="keep the first N convolutions as they are; 4 without a number",
+    )  # fmt: skip
+    recipe = p.add_argument_group("recipe", "Defaults are the paper's, scaled to the batch by the linear rule.")
+    add_loading_arguments(recipe, batch_size=32)
+    recipe.add_argument("--accumulate", type=number(int, 1), default=1, metavar="K", help="parts to compute a batch in")
+    recipe.add_argument("--iterations", type=number(int, 1), help="of the whole run (default: 120000 of 32 images)")
+    recipe.add_argument("--lr", type=number(float, 0), help="rate of learning (default: 0.001 for 32 images)")
+    recipe.add_argument(
+        "--drops", type=number(int, 0), nargs="*", metavar="ITERATION",
+        help="where the rate falls to a tenth (default: 2/3 and 5/6 of the run)",
+    )  # fmt: skip
+    recipe.add_argument("--warmup", type=number(int, 0), help="iterations (default: a tenth of the run, at most 1000)")
+    recipe.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: any")
+    recipe.add_argument("--ema", type=number(float, 0, 1), default=0.0, help="decay of a moving average; 0: none")
+    recipe.add_argument(
+        "--augmentation", choices=RECIPES, default="paper", help="no-expand: never zoom out; flip: for runs of minutes"
+    )
+    recipe.add_argument("--seed", type=number(int, 0), default=0, help="of the random choices")
+    recipe.add_argument(
+        "--overfit", type=number(int, 1), metavar="N",
+        help="train and evaluate on the first N training images with objects, without augmentation, as a test",
+    )  # fmt: skip
+    p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")
+    p.add_argument(
+        "--eval-every", type=number(int, 0), help="iterations between evaluations; 0: at the end (default: run / 10)"
+    )
+    p.add_argument("--patience", type=number(int, 0), default=0, help="evaluations to wait for a better mAP; 0: any")
+    p.add_argument("--log", choices=LOGS, default="auto", help="auto is tensorboard where it is installed")
+    add_device_arguments(p)
+    return p
 
 
 def parse(argv):
-    p = parser("Train SSD300 on the data lists of create_data_lists.py, then evaluate it on the test list.")
-    p.add_argument("--data", default="data", help="folder of the data lists")
-    p.add_argument("--output", help="folder of the run (default: the next free runs/N)")
-    p.add_argument("--weights", default="imagenet", help="imagenet (downloaded), none, or a file of VGG16's weights")
-    p.add_argument("--backbone", choices=BACKBONES, default="vgg16", help="vgg16_bn trains without weights too")
-    p.add_argument("--iterations", type=number(int, 1), default=120_000, help="steps of the whole run")
-    add_loading_arguments(p, batch_size=32)
-    p.add_argument("--lr", type=number(float, 0), default=1e-3, help="rate, divided by 10 at 2/3 and 5/6 of the run")
-    p.add_argument("--warmup", type=number(int, 0), help="iterations (default: a tenth of the run, at most 1000)")
-    p.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: any")
-    add_device_arguments(p)
-    p.add_argument(
-        "--augmentation", choices=RECIPES, default="paper", help="no-expand: never zoom out; flip: for runs of minutes"
+    """The arguments, and the checkpoint to go on from or None. A run that goes on keeps what it was started with but
+    for what is given anew."""
+    p = arguments()
+    args = p.parse_args(argv)
+    if args.resume is None:
+        return args, None
+    checkpoint = resumed_checkpoint(args.resume, args.output)
+    p.set_defaults(**load_training_state(checkpoint).get("arguments", {}))
+    return p.parse_args(argv), checkpoint
+
+
+def create_recipe(args):
+    """The `Recipe` of the arguments, with the paper's numbers, scaled to the batch, for what was not given."""
+
+    def given(value, default):
+        return default if value is None else value
+
+    iterations = given(args.iterations, default_iterations(args.batch_size))
+    return Recipe(
+        iterations=iterations,
+        batch_size=args.batch_size,
+        lr=given(args.lr, default_rate(args.batch_size)),
+        drops=tuple(given(args.drops, default_drops(iterations))),
+        warmup=given(args.warmup, default_warmup(iterations)),
+        clip_norm=args.clip_norm,
+        accumulate=args.accumulate,
+        freeze=args.freeze,
+        ema=args.ema,
+        workers=args.workers,
+        seed=args.seed,
+        save_every=args.save_every,
+        eval_every=given(args.eval_every, max(1, iterations // 10)),
+        patience=args.patience,
     )
-    p.add_argument("--seed", type=number(int, 0), default=0, help="of the random choices")
-    p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")
-    p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from FILE, or from the run's last.pth")
-    return p.parse_args(argv)
 
 
-def create_run(output):
-    """The folder of a new run. Raises InputError rather than write over an old one."""
-    if output is None:
-        taken = [int(path.name) for path in Path("runs").glob("*") if path.name.isdecimal()]
-        output = Path("runs") / str(max(taken, default=0) + 1)
-    folder = Path(output)
-    if (folder / "last.pth").exists():
-        raise InputError(f"{folder} holds a run already; --resume goes on with it, another --output starts a new one")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def create_model(args, config):
-    """A new model with the weights that were asked for."""
-    torch.manual_seed(args.seed)
-    model = SSD300(config)
-    load_base_weights(model.base, args.weights, args.backbone)
-    return model
+def create_data_sets(args, config):
+    """What is trained on and what is evaluated on."""
+    overfit = args.overfit is not None
+    train_set = PascalVOCDataset(args.data, "train", config, not overfit, args.augmentation, args.seed)
+    if overfit:
+        with_objects = [k for k, entry in enumerate(train_set.objects) if not all(entry["difficulties"])]
+        train_set = test_set = train_set.subset(with_objects[: args.overfit])
+    else:
+        test_set = PascalVOCDataset(args.data, "test", config)
+    if not len(train_set):
+        raise InputError(f"{args.data}: no image to train on")
+    return train_set, test_set
 
 
 @command
 def main(argv=None):
-    args = parse(argv)
-    device = choose_device(args.device)
-    dtype = choose_precision(args.precision, device)
+    args, checkpoint = parse(argv)
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
+    with distributed.process_group(choose_device(args.device)) as device:
+        return train(args, checkpoint, device)
 
-    resumed = resumed_checkpoint(args)
-    model = load_checkpoint(resumed) if resumed else None
-    train_set = PascalVOCDataset(
-        args.data, "train", model and model.config, augment=True, recipe=args.augmentation, seed=args.seed
-    )
-    if not len(train_set):
-        raise InputError(f"{args.data}: no image to train on")
-    if model is None:
-        model = create_model(args, replace(train_set.config, backbone=args.backbone))
-    test_set = PascalVOCDataset(args.data, "test", model.config)
-    folder = resumed.parent if resumed else create_run(args.output)
 
-    warmup = default_warmup(args.iterations) if args.warmup is None else args.warmup
-    recipe = Recipe(
-        iterations=args.iterations, batch_size=args.batch_size, lr=args.lr, warmup=warmup, clip_norm=args.clip_norm,
-        workers=args.workers, seed=args.seed, save_every=args.save_every,
-    )  # fmt: skip
+def train(args, checkpoint, device):
+    """Set up a run and carry it out."""
+    if checkpoint:
+        model, start = load_checkpoint(checkpoint), str(checkpoint)
+    else:
+        with distributed.first_process_first():
+            class_names = read_data_list(args.data, "train").class_names
+            model, start = initial_model(class_names, args.weights, args.backbone, args.seed)
+    train_set, test_set = create_data_sets(args, model.config)
+    recipe, dtype = create_recipe(args), choose_precision(args.precision, device)
     trainer = Trainer(model, train_set, recipe, device, dtype)
-    if resumed:
-        trainer.restore(load_training_state(resumed))
-    number_format = str(dtype).removeprefix("torch.")
-    print(f"{folder}: {len(train_set)} images, {model.config.backbone} on {device} in {number_format}")
-    trainer.run(folder / "last.pth")
+    if checkpoint:
+        trainer.restore(load_training_state(checkpoint))
+    validation = Validation(test_set, min(args.batch_size, 32), args.workers, device)
+    if distributed.rank() > 0:
+        return trainer.run(None, validation)
 
-    save_checkpoint(folder / "best.pth", model)
-    found = detect_dataset(model, test_set, args.batch_size, args.workers, device)
-    print(format_summary(summarize(match_dataset(found, test_set), found.seconds)))
-    print(f"trained model: {folder / 'best.pth'}")
+    path = run_folder(checkpoint, args.output)
+    saved = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
+    saved["data"] = str(Path(args.data).absolute())  # a run can go on from anywhere
+    with RunFolder(path, model.config, saved, trainer.iteration, device, args.log) as folder:
+        describe(path, trainer, start)
+        if not checkpoint:
+            folder.show_batch(trainer.whole_batch(0))
+        status = trainer.run(folder, validation)
+    report(path, trainer, status)
+    return 128 + status if status else 0
 
 
-def resumed_checkpoint(args):
-    """The checkpoint to go on from, None for a new run."""
-    if args.resume is None:
-        return None
-    if not args.resume and not args.output:
-        raise InputError("--resume needs a file, or the run's folder as --output")
-    return Path(args.resume or Path(args.output) / "last.pth")
+def describe(path, trainer, start):
+    """Say what the run is, the numbers that were not given among them."""
+    recipe, processes = trainer.recipe, distributed.n_processes()
+    precision = str(trainer.dtype).removeprefix("torch.")
+    machines = f"{processes} processes, the first on {trainer.device}" if processes > 1 else str(trainer.device)
+    print(f"{path}: {len(trainer.dataset)} images, {trainer.model.config.backbone} on {machines} in {precision}")
+    print(f"starts from {start}" + (f", iteration {trainer.iteration}" if trainer.iteration else ""))
+    drops = " and ".join(map(str, recipe.drops)) or "none"
+    print(
+        f"{recipe.iterations} iterations of {recipe.batch_size} images, rate {recipe.lr:g}, "
+        f"drops at {drops}, warm-up {recipe.warmup}"
+    )
+
+
+def report(path, trainer, status):
+    """Say how the run ended."""
+    if trainer.skipped:
+        print(f"{trainer.skipped} steps were left out because float16 overflowed")
+    if status:
+        print(f"stopped after iteration {trainer.iteration}; --resume {path / LAST} goes on", file=sys.stderr)
+        return
+    print(f"best of the run, at iteration {trainer.best.iteration}:")
+    print(trainer.best.table)
+    print(f"trained model: {path / BEST}")
 
 
 if __name__ == "__main__":

@@ -16,21 +16,20 @@ class Annotator:
     """Finds objects in pictures and videos and writes annotated copies of them.
 
     find: list of PIL images -> list of `Detections`. output: folder of the copies. names: path -> name of its copy.
-    batch_size: pictures at a time. limit_pixels: see `load_image`.
+    batch_size: pictures at a time.
     records: what was found, see `ssd.outputs`. n_bad: pictures and videos that could not be read to their end; each
     is named on stderr, and does not stop the others.
     """
 
-    def __init__(self, find, output, names, batch_size=8, limit_pixels=True):
-        self.find, self.output, self.names = find, output, names
-        self.batch_size, self.limit_pixels = batch_size, limit_pixels
+    def __init__(self, find, output, names, batch_size=8):
+        self.find, self.output, self.names, self.batch_size = find, output, names, batch_size
         self.records, self.n_bad = [], 0
 
     def pictures(self, paths):
         """Annotate pictures, which are decoded while the network works on those before."""
         with (
             tqdm(total=len(paths), desc="detecting", unit="image") as progress,
-            closing(ahead(load_batches(paths, self.batch_size, self.limit_pixels))) as batches,
+            closing(ahead(load_batches(paths, self.batch_size))) as batches,
             ThreadPoolExecutor() as threads,
         ):
             for batch in batches:

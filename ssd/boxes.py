@@ -1,7 +1,7 @@
 """Box coding: pure functions on tensors whose last dimension holds a box.
 
 xy: (x_min, y_min, x_max, y_max). cxcy: (centre x, centre y, width, height). Both in fractions of the image.
-IoU is `torchvision.ops.box_iou`.
+IoU of all pairs is `torchvision.ops.box_iou`.
 """
 
 import torch
@@ -41,3 +41,13 @@ def decode(offsets, priors_cxcy, variances=VARIANCES):
     centre = priors_cxcy[..., :2] + offsets[..., :2] * variances[0] * priors_cxcy[..., 2:]
     size = priors_cxcy[..., 2:] * (offsets[..., 2:] * variances[1]).exp()
     return cxcy_to_xy(torch.cat([centre, size], dim=-1))
+
+
+def paired_iou(a, b):
+    """IoU (...) of each box of `a` with the box at the same place in `b`, both (..., 4) corners; 0 for two empty boxes.
+
+    `torchvision.ops.box_iou` compares every box with every other.
+    """
+    inside = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(dim=-1)
+    union = sum((box[..., 2:] - box[..., :2]).prod(dim=-1) for box in (a, b)) - inside
+    return inside / union.clamp(min=torch.finfo(union.dtype).tiny)

@@ -4,13 +4,13 @@
  "training": what a run needs to go on, or None}
 """
 
-import os
 from pathlib import Path
 
 import torch
 
 from ssd.config import SSDConfig
 from ssd.errors import InputError
+from ssd.files import replacing
 from ssd.model import SSD300
 
 FORMAT, VERSION = "ssd300", 1
@@ -22,8 +22,6 @@ def save_checkpoint(path, model, training=None):
 
     model: an `SSD300`. training: state of a training run, plain containers and tensors (see `load_training_state`).
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -31,14 +29,8 @@ def save_checkpoint(path, model, training=None):
         "model": model.state_dict(),
         "training": training,
     }
-    try:
-        with open(temporary, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(path, device="cpu"):
@@ -54,6 +46,12 @@ def load_checkpoint(path, device="cpu"):
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: a checkpoint whose contents do not fit ({_first_line(error)}); {REMEDY}") from None
     return model.to(device).eval()
+
+
+def is_checkpoint(path):
+    """Whether a file is a checkpoint of ours, by its format field. Raises InputError where it is no file of weights."""
+    content = read_file(path, REMEDY)
+    return isinstance(content, dict) and content.get("format") == FORMAT
 
 
 def load_training_state(path):

@@ -73,10 +73,10 @@ def add_loading_arguments(p, batch_size):
 
 
 def add_picture_arguments(p):
-    """`args.limit_pixels`, which `load_image` and `PascalVOCDataset` take."""
+    """`args.no_pixel_limit`, with which a script is to call `lift_pixel_limit`."""
     p.add_argument(
-        "--no-pixel-limit", dest="limit_pixels", action="store_false",
-        help="read pictures of more than 178,956,970 pixels too (default: refused, a tiny file may claim any number)",
+        "--no-pixel-limit", action="store_true",
+        help="read pictures of more than 178,956,970 pixels, which otherwise are refused: a tiny file may claim them",
     )  # fmt: skip
 
 

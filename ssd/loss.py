@@ -5,9 +5,11 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import box_iou
 
-from ssd.boxes import cxcy_to_xy, encode
+from ssd.boxes import cxcy_to_xy, decode, encode, paired_iou
 from ssd.config import VARIANCES
 from ssd.matching import match
+
+MEASURED = ("loc_sum", "conf_sum", "positives", "right", "iou_sum")
 
 
 class MultiBoxLoss(nn.Module):
@@ -43,13 +45,32 @@ class MultiBoxLoss(nn.Module):
         boxes: N tensors (n_objects, 4), corner fractions; labels: N tensors (n_objects,), from 1. n_objects may be 0.
         Returns three float32 scalars: L_loc's sum, L_conf's sum, the number of positives.
         """
+        return self._terms(locs, scores, *self.targets(boxes, labels))
+
+    def measure(self, locs, scores, boxes, labels):
+        """What a log tells of a batch, to be summed over batches: a tensor of the five `MEASURED`, float32.
+
+        The first three are `sums`, with gradients. The others say how good the positive priors are already: the number
+        whose best score is their class, and the sum of the IoUs of their decoded boxes with their objects.
+        """
         true_locs, true_classes = self.targets(boxes, labels)
+        terms = self._terms(locs, scores, true_locs, true_classes)
+        return torch.stack([*terms, *self._agreement(locs, scores, true_locs, true_classes)])
+
+    def _terms(self, locs, scores, true_locs, true_classes):
         positive = true_classes > 0  # (N, n_priors)
         loc_loss = F.smooth_l1_loss(locs.float(), true_locs, reduction="none").sum(dim=2)
         conf_loss = F.cross_entropy(scores.float().transpose(1, 2), true_classes, reduction="none")  # (N, n_priors)
         loc_sum = (loc_loss * positive).sum()
         conf_sum = (conf_loss * positive).sum() + self._hard_negatives(conf_loss, positive).sum()
         return loc_sum, conf_sum, positive.sum().float()
+
+    @torch.no_grad()
+    def _agreement(self, locs, scores, true_locs, true_classes):
+        positive = true_classes > 0
+        right = (scores.argmax(dim=2) == true_classes) & positive
+        found, true = (decode(offsets.float(), self.priors_cxcy, self.variances) for offsets in (locs, true_locs))
+        return right.sum().float(), torch.where(positive, paired_iou(found, true), 0).sum()
 
     @torch.no_grad()
     def targets(self, boxes, labels):

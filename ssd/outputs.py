@@ -6,6 +6,7 @@ frame {"frame": its number from 0, "time": in seconds} too.
 """
 
 import csv
+import io
 import json
 import os
 from collections import Counter
@@ -16,6 +17,7 @@ from ssd.data.folders import annotation_names
 from ssd.data.voc import write_voc
 from ssd.data.yolo import write_yolo
 from ssd.errors import InputError
+from ssd.files import replacing
 
 LARGEST_JPEG = 65500  # pixels a side
 FORMATS = {  # of detections, and where in the output folder they are
@@ -108,9 +110,9 @@ def save_records(folder, records, formats, class_names):
     """Write records in some of FORMATS. Returns sentences on what a format cannot hold."""
     notes = []
     if "json" in formats:
-        fresh(folder / FORMATS["json"]).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        _write(folder / FORMATS["json"], json.dumps(records, indent=1) + "\n")
     if "csv" in formats:
-        _save_csv(fresh(folder / FORMATS["csv"]), records)
+        _write(folder / FORMATS["csv"], _as_csv(records))
     images, objects, scores = _as_annotations(records)
     for name, write in {"voc": write_voc, "coco": write_coco, "yolo": write_yolo}.items():
         if name in formats:
@@ -118,14 +120,20 @@ def save_records(folder, records, formats, class_names):
     return notes
 
 
-def _save_csv(path, records):
+def _write(path, text):
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", "surrogateescape"))  # names of files may be no Unicode
+
+
+def _as_csv(records):
     """A row for each detection; frame and time are empty for a picture."""
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows = csv.writer(file)
-        rows.writerow(COLUMNS)
-        for entry in records:
-            where = [entry.get(column) for column in COLUMNS[:5]]
-            rows.writerows([*where, found["name"], found["score"], *found["box"]] for found in entry["detections"])
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(COLUMNS)
+    for entry in records:
+        where = [entry.get(column) for column in COLUMNS[:5]]
+        rows.writerows([*where, found["name"], found["score"], *found["box"]] for found in entry["detections"])
+    return text.getvalue()
 
 
 def _as_annotations(records):

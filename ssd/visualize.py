@@ -24,7 +24,7 @@ def draw_boxes(image, boxes, labels=None, colours=None, dashed=False, width=None
         and a box wholly outside is not drawn. Of boxes that overlap, the first lies on top.
     labels: n strings, one tag for each box (None or an empty string: no tag); pictures too small for text get no tags
     colours: n (red, green, blue); by default `class_colour` of the box's place in the list
-    dashed: dashed lines
+    dashed: dashed lines; one answer for all boxes, or n
     width: of the lines, in pixels; by default it follows the picture's size
 
     Returns a PIL RGB picture of the same size.
@@ -33,7 +33,8 @@ def draw_boxes(image, boxes, labels=None, colours=None, dashed=False, width=None
     boxes = _checked_boxes(boxes)
     labels = [""] * len(boxes) if labels is None else [_one_line(label) for label in labels]
     colours = [class_colour(i) for i in range(len(boxes))] if colours is None else [tuple(c) for c in colours]
-    for name, values in (("labels", labels), ("colours", colours)):
+    dashed = [dashed] * len(boxes) if isinstance(dashed, bool) else list(dashed)
+    for name, values in (("labels", labels), ("colours", colours), ("dashes", dashed)):
         if len(values) != len(boxes):
             raise InputError(f"{len(values)} {name} for {len(boxes)} boxes: give one for each box")
 
@@ -41,13 +42,13 @@ def draw_boxes(image, boxes, labels=None, colours=None, dashed=False, width=None
     draw = ImageDraw.Draw(annotated)
     width = width or _line_width(image.size)
     shown = [
-        (_on_pixels(box, image.size), label, colour)
-        for box, label, colour in zip(boxes, labels, colours, strict=True)
+        (_on_pixels(box, image.size), label, colour, dashes)
+        for box, label, colour, dashes in zip(boxes, labels, colours, dashed, strict=True)
         if _inside(box, image.size)
     ]
-    for box, _, colour in reversed(shown):
-        _draw_outline(draw, box, colour, width, dashed)
-    _draw_tags(draw, [entry for entry in shown if entry[1]], image.size)
+    for box, _, colour, dashes in reversed(shown):
+        _draw_outline(draw, box, colour, width, dashes)
+    _draw_tags(draw, [entry[:3] for entry in shown if entry[1]], image.size)
     return annotated
 
 

@@ -83,10 +83,10 @@ def test_annotation_without_objects():
 
 
 @pytest.mark.parametrize("objects, message", [
-    (voc_object(" ", 1, 1, 5, 9), "object 1 with xmin, ymin, xmax, ymax = 1, 1, 5, 9 has no name"),
-    (voc_object("dog", 1, 1, "x", 9), "ymax = 1, 1, x, 9 has a coordinate that is not a finite number"),
-    (voc_object("dog", 1, 1, "nan", 9), "1, 1, nan, 9 has a coordinate that"),
-    ("<object><name>dog</name></object>", "nothing, nothing has a coordinate that"),
+    (voc_object(" ", 1, 1, 5, 9), "object 1 with xmin, ymin, xmax, ymax = 1, 1, 5, 9 has no class name"),
+    (voc_object("dog", 1, 1, "x", 9), "ymax = 1, 1, x, 9 does not have four finite coordinates"),
+    (voc_object("dog", 1, 1, "nan", 9), "1, 1, nan, 9 does not have"),
+    ("<object><name>dog</name></object>", "nothing, nothing does not have"),
 ])  # fmt: skip
 def test_bad_annotations(objects, message):
     entry, notes = parse_annotation(annotation(objects), (10, 10))

@@ -6,9 +6,8 @@ from pathlib import Path
 import ssd
 
 ORDER = (
-    "errors", "config", "boxes", "priors", "matching", "vgg", "postprocess", "model", "loss", "device", "cli",
-    "visualize", "inference", "data", "checkpoint", "evaluation", "detector", "outputs", "annotator",
-    "training",
+    "errors", "files", "config", "boxes", "priors", "matching", "vgg", "postprocess", "model", "loss", "device", "cli",
+    "visualize", "inference", "data", "checkpoint", "evaluation", "detector", "outputs", "annotator", "training",
 )  # fmt: skip
 
 

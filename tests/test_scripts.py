@@ -45,7 +45,9 @@ def test_from_lists_to_detections(data_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train.main(["--data", str(data_folder), *SHORT]) == 0
     run = tmp_path / "runs" / "1"
-    assert sorted(path.name for path in run.iterdir()) == ["best.pth", "last.pth"]
+    written = {path.name for path in run.iterdir()}
+    assert written > {"args.json", "best.pth", "last.pth", "results.csv", "train_batch.jpg", "validation.jpg"}
+    assert not [name for name in written if name.endswith(".tmp")]
     assert "mAP voc07" in capsys.readouterr().out
 
     assert evaluation.main(["--data", str(data_folder), "--json", "figures.json", "--save-results", "results"]) == 0
@@ -128,7 +130,11 @@ def test_help(script):
     assert "default: None" not in shown.stdout
     if script == "train.py":
         described = " ".join(shown.stdout.split())
-        for text in ("of the whole run (default: 120000)", "0: any (default: 0.0)", "random choices (default: 0)"):
+        for text in (
+            "of the whole run (default: 120000 of 32 images)",
+            "0: any (default: 0.0)",
+            "random choices (default: 0)",
+        ):
             assert text in described
 
 
@@ -275,24 +281,14 @@ def trainer_arguments(monkeypatch, *args):
 
 def test_every_option_reaches_the_trainer(data_folder, tmp_path, monkeypatch):
     args = ["--data", data_folder, "--output", tmp_path, *SHORT, "--batch-size", 3, "--iterations", 50, "--seed", 9]
-    args += [
-        "--lr",
-        0.5,
-        "--warmup",
-        7,
-        "--clip-norm",
-        2.5,
-        "--workers",
-        1,
-        "--save-every",
-        11,
-        "--augmentation",
-        "flip",
-    ]
-    model, dataset, recipe, device, dtype = trainer_arguments(monkeypatch, *args, "--precision", "fp16")
+    options = "--lr 0.5 --warmup 7 --drops 20 30 --clip-norm 2.5 --workers 1 --save-every 11 --eval-every 13"
+    options += " --augmentation flip --accumulate 3 --freeze --ema 0.9 --patience 4 --precision fp16"
+    args += options.split()
+    model, dataset, recipe, device, dtype = trainer_arguments(monkeypatch, *args)
     assert recipe == Recipe(
-        iterations=50, batch_size=3, lr=0.5, warmup=7, clip_norm=2.5, workers=1, seed=9, save_every=11
-    )
+        iterations=50, batch_size=3, lr=0.5, drops=(20, 30), warmup=7, clip_norm=2.5, accumulate=3, freeze=4, ema=0.9,
+        workers=1, seed=9, save_every=11, eval_every=13, patience=4,
+    )  # fmt: skip
     assert (dataset.augment, dataset.recipe, dataset.seed) == (True, "flip", 9)
     assert (device.type, dtype) == ("cpu", torch.float16)
     torch.manual_seed(9)
@@ -303,7 +299,15 @@ def test_augmentation_and_warmup_unless_told_otherwise(data_folder, tmp_path, mo
     args = ["--data", data_folder, "--output", tmp_path, *SHORT, "--iterations", 50]
     _, dataset, recipe, _, _ = trainer_arguments(monkeypatch, *args)
     assert (dataset.augment, dataset.recipe) == (True, "paper")
-    assert recipe.warmup == 5
+    assert (recipe.warmup, recipe.drops, recipe.eval_every) == (5, (34, 42), 5)
+
+
+@pytest.mark.parametrize("batch_size, lr, iterations", [(32, 1e-3, 120_000), (8, 2.5e-4, 480_000), (64, 2e-3, 60_000)])
+def test_defaults_follow_the_batch(data_folder, tmp_path, monkeypatch, batch_size, lr, iterations):
+    args = ["--data", data_folder, "--output", tmp_path, "--weights", "none", "--batch-size", batch_size]
+    recipe = trainer_arguments(monkeypatch, *args)[2]
+    assert (recipe.lr, recipe.iterations, recipe.warmup) == (pytest.approx(lr), iterations, 1000)
+    assert recipe.drops == (2 * iterations // 3, 5 * iterations // 6)
 
 
 # -- bad input: checkpoints
@@ -325,12 +329,13 @@ def test_checkpoint_of_other_classes(data_folder, tmp_path, capsys):
     args = ["--data", data_folder, "--checkpoint", tmp_path / "other.pth"]
     message = "detects cat, dog, but the classes", data_folder, "circle, square"
     refused(capsys, evaluation, args, *message)
-    args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--resume", tmp_path / "other.pth"]
-    refused(capsys, train, args, *message)
+    args = ["--data", data_folder, *SHORT, "--resume", tmp_path / "other.pth"]
+    refused(capsys, train, args, "other.pth: holds a model without the state of its training")
 
 
-def test_resume_without_a_run(data_folder, tmp_path, capsys):
-    refused(capsys, train, ["--data", data_folder, *SHORT, "--resume"], "--resume needs")
+def test_resume_without_a_run(data_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, train, ["--data", data_folder, *SHORT, "--resume"], "no run in runs/ has a last.pth")
     args = ["--data", data_folder, *SHORT, "--output", tmp_path, "--resume"]
     refused(capsys, train, args, "last.pth: no such file")
 

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,15 +9,15 @@ from ssd.data import PascalVOCDataset
 from ssd.device import choose_precision
 from ssd.training.batches import TrainingBatches, training_loader
 from ssd.training.optimiser import create_optimiser, set_learning_rate
-from ssd.training.schedule import default_warmup, learning_rate
-from ssd.training.trainer import Recipe, Trainer
+from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup, learning_rate
+from ssd.training.trainer import FIGURES, Recipe, Trainer
 
 # -- the learning rate
 
 
 def test_paper_schedule():
     def rate(iteration):
-        return learning_rate(iteration, 1e-3, 120_000, 1000)
+        return learning_rate(iteration, default_rate(32), default_drops(default_iterations(32)), 1000)
 
     assert rate(1000) == rate(79_999) == 1e-3
     assert rate(80_000) == rate(99_999) == pytest.approx(1e-4)
@@ -24,9 +25,9 @@ def test_paper_schedule():
 
 
 def test_warmup_rises_in_equal_steps():
-    rates = [learning_rate(k, 1.0, 100, 4) for k in range(6)]
+    rates = [learning_rate(k, 1.0, (90,), 4) for k in range(6)]
     assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
-    assert learning_rate(0, 1.0, 100, 0) == 1
+    assert learning_rate(0, 1.0, ()) == 1
     assert [default_warmup(n) for n in (5, 300, 120_000)] == [0, 30, 1000]
 
 
@@ -50,14 +51,28 @@ def test_batches_are_a_function_of_the_iteration():
     assert list(TrainingBatches(10, 4, 20, seed=2)) != whole
 
 
+def test_parts_of_processes_make_up_the_batch():
+    whole = list(TrainingBatches(10, 8, 5, seed=1))
+    parts = [list(TrainingBatches(10, 8, 5, seed=1, n_parts=2, part_of_process=(rank, 2))) for rank in (0, 1)]
+    assert all(len(part) == 2 for process in parts for part in process)
+    for k, batch in enumerate(whole):
+        assert [pair for process in parts for part in process[2 * k : 2 * k + 2] for pair in part] == batch
+
+
+def batches_of(dataset, batch_size, iterations, seed=0, workers=0):
+    return training_loader(dataset, TrainingBatches(len(dataset), batch_size, iterations, seed=seed), workers)
+
+
 def test_workers_change_nothing(data_folder):
     dataset = PascalVOCDataset(data_folder, "train", augment=True)
-    runs = [list(training_loader(dataset, 3, 3, seed=5, workers=workers)) for workers in (0, 1, 2)]
+    runs = [list(batches_of(dataset, 3, 3, seed=5, workers=workers)) for workers in (0, 1, 2)]
     for run in runs[1:]:
         for batch, expected in zip(run, runs[0], strict=True):
-            assert torch.equal(batch[0], expected[0])
-            for part, expected_part in zip(batch[1:], expected[1:], strict=True):
-                assert all(torch.equal(a, b) for a, b in zip(part, expected_part, strict=True))
+            assert torch.equal(batch.images, expected.images)
+            assert batch.paths == expected.paths
+            for kind in ("boxes", "labels", "difficulties"):
+                pairs = zip(getattr(batch, kind), getattr(expected, kind), strict=True)
+                assert all(torch.equal(a, b) for a, b in pairs)
 
 
 # -- the optimiser
@@ -93,43 +108,14 @@ def new_trainer(train_set, iterations, clip_norm=10.0, **options):
     return Trainer(model, train_set, recipe, "cpu", choose_precision("auto", "cpu"))
 
 
-def test_resumed_run_equals_an_uninterrupted_one(train_set, tmp_path):
-    from ssd.checkpoint import load_checkpoint, load_training_state
-
-    whole = new_trainer(train_set, 3)
-    whole.run(tmp_path / "whole.pth")
-    first = new_trainer(train_set, 3, save_every=1)
-    stop_after(first, 1, tmp_path / "first.pth")
-    second = new_trainer(train_set, 3)
-    second.model.load_state_dict(load_checkpoint(tmp_path / "first.pth").state_dict())
-    second.restore(load_training_state(tmp_path / "first.pth"))
-    second.run(tmp_path / "second.pth")
-    for name, tensor in whole.model.state_dict().items():
-        assert torch.equal(second.model.state_dict()[name], tensor), name
-
-
-def stop_after(trainer, iterations, checkpoint):
-    """Run until a checkpoint after `iterations` exists, then fail as a killed process would."""
-
-    class Killed(Exception):
-        pass
-
-    step = trainer.step
-
-    def failing_step(*args):
-        if trainer.iteration == iterations:
-            raise Killed
-        return step(*args)
-
-    trainer.step = failing_step
-    with pytest.raises(Killed):
-        trainer.run(checkpoint)
+def first_batch(train_set, batch_size=2):
+    return next(iter(batches_of(train_set, batch_size, 1)))
 
 
 def test_loss_falls_on_one_batch(train_set):
     trainer = new_trainer(train_set, 5)
-    batch = next(iter(training_loader(train_set, 2, 1)))
-    losses = [trainer.criterion.quotient(*trainer.step(batch, 2e-3)).item() for _ in range(5)]
+    batch = first_batch(train_set)
+    losses = [trainer.criterion.quotient(*trainer.step([batch], 2e-3)[:3]).item() for _ in range(5)]
     assert losses[-1] < 0.9 * losses[0]
 
 
@@ -149,13 +135,13 @@ class OneLayer(torch.nn.Module):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_mixed_precision(train_set, dtype):
     torch.manual_seed(0)
-    batch = next(iter(training_loader(train_set, 2, 1)))
+    batch = first_batch(train_set)
     exact = Trainer(OneLayer(train_set.config), train_set, Recipe(1, batch_size=2, lr=1e-3, warmup=0))
     mixed = Trainer(copy.deepcopy(exact.model), train_set, exact.recipe, dtype=dtype)
     before = exact.model.layer.weight.detach().clone()
-    exact.step(batch, 1e-3)
+    exact.step([batch], 1e-3)
     for _ in range(20):  # float16 may find first that the loss is scaled too high, and leave out the step
-        mixed.step(batch, 1e-3)
+        mixed.step([batch], 1e-3)
         if not torch.equal(mixed.model.layer.weight, before):
             break
     assert mixed.model.output.dtype == dtype
@@ -169,15 +155,14 @@ def test_mixed_precision(train_set, dtype):
 @pytest.mark.parametrize("clip_norm", [0.5, 0.0])
 def test_gradients_are_clipped(train_set, clip_norm):
     trainer = new_trainer(train_set, 1, clip_norm=clip_norm)
-    trainer.step(next(iter(training_loader(train_set, 2, 1))), 1e-3)
+    trainer.step([first_batch(train_set)], 1e-3)
     norm = torch.stack([p.grad.norm() for p in trainer.model.parameters()]).norm().item()
     assert norm == pytest.approx(0.5, rel=1e-3) if clip_norm else norm > 1
 
 
 def test_batch_without_objects_leaves_finite_weights(train_set):
     trainer = new_trainer(train_set, 1)
-    images = next(iter(training_loader(train_set, 2, 1)))[0]
-    empty = [torch.zeros(0, 4)] * 2, [torch.zeros(0, dtype=torch.int64)] * 2, None
-    sums = trainer.step((images, *empty), 1e-3)
-    assert sums.tolist() == [0, 0, 0]
+    empty = [torch.zeros(0, 4)] * 2, [torch.zeros(0, dtype=torch.int64)] * 2
+    figures = trainer.step([replace(first_batch(train_set), boxes=empty[0], labels=empty[1])], 1e-3)
+    assert figures.tolist() == [0] * len(FIGURES)
     assert all(p.isfinite().all() for p in trainer.model.parameters())

@@ -161,6 +161,17 @@ def test_tags_of_the_same_box_do_not_hide_each_other():
         assert len(pixels_of(annotated, colour)[0]) >= 0.95 * tag
 
 
+def test_dashes_of_each_box():
+    boxes, colours = [[10, 10, 90, 90], [110, 10, 190, 90]], [RED, (0, 0, 255)]
+    mixed, dashed, solid = (
+        np.asarray(draw_boxes(grey(200, 100), boxes, colours=colours, dashed=d)) for d in ([True, False], True, False)
+    )
+    assert (mixed[:, :100] == dashed[:, :100]).all() and (mixed[:, 100:] == solid[:, 100:]).all()
+    assert (dashed[:, 100:] != solid[:, 100:]).any()
+    with pytest.raises(InputError, match="1 dashes for 2 boxes"):
+        draw_boxes(grey(200, 100), boxes, dashed=[True])
+
+
 @pytest.mark.parametrize(
     ("boxes", "labels", "colours", "message"),
     [

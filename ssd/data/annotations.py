@@ -3,7 +3,7 @@
 Each reader gives images (paths), objects and notes. Objects: for each image {"size": [width, height], "boxes":
 [[x_min, y_min, x_max, y_max], ...], "names": [...], "difficulties": [0 or 1, ...]}, boxes in continuous pixels of the
 upright picture. Notes: a sentence for each object or image that was not taken as it is, which names the file and ends
-in what was done about it: "dropped" (an object), "left out" (an image), "clipped", "turned", "kept", ...
+in what was done about it: "dropped" (an object), "left out" (an image), "clipped", "boxes turned", "boxes kept".
 
 Each writer takes images, objects and the names of the classes, with scores (for each image a list) where the objects
 are a detector's, and gives notes on what its format cannot hold. It writes annotations, no pictures; they name the
@@ -13,8 +13,10 @@ pictures relative to the folder that all of them are in, which is what the reade
 from math import isfinite, nan
 from typing import NamedTuple
 
+from tqdm import tqdm
+
 from ssd.config import create_label_map
-from ssd.data.images import ORIENTATION, image_size, open_image
+from ssd.data.images import exif_orientation, image_size, open_image
 from ssd.errors import InputError
 
 DECIMALS = 6  # of a pixel: what arithmetic with fractions of the picture's side adds is less
@@ -34,21 +36,47 @@ class Annotated(NamedTuple):
     told: str
 
 
-def read_entry(image, annotated, annotated_size=None):
+def read_images(items, description, notes=()):
+    """The images and objects that a format's files speak of.
+
+    items: for each image (where, image, read): what notes on its objects begin with, the picture's path, and a function
+    from the picture's (width, height) to its list of `Annotated` and the size that the annotation gives it or None.
+    notes: on what has been left out before.
+    Returns images, objects and notes; what is missing or cannot be read is left out. Raises InputError, with the first
+    of the notes, where no image remains.
+    """
+    images, objects, notes = [], [], list(notes)
+    for where, image, read in tqdm(items, desc=description, unit="image"):
+        try:
+            entry, entry_notes = read_entry(image, read)
+        except InputError as error:
+            notes.append(f"{error}, left out")
+            continue
+        images.append(str(image))
+        objects.append(entry)
+        notes += [f"{where}: {note}" for note in entry_notes]
+    if not images:
+        others = f" (and {len(notes) - 1} like it)" if len(notes) > 1 else ""
+        raise InputError(notes[0].removesuffix(", left out") + others if notes else f"{description}: holds no images")
+    return images, objects, notes
+
+
+def read_entry(image, read):
     """What the lists say of one image.
 
-    image: its path. annotated: list of `Annotated`. annotated_size: the (width, height) that the file gives the image;
-    (0, 0) and None say nothing. Where this is the size before a camera's EXIF orientation is applied, so are the boxes,
-    and they are turned with the picture; otherwise a size that differs is named and the boxes are taken as they are.
-    Returns an entry of objects, and notes. Raises InputError where the image is missing or no picture.
+    image, read: see `read_images`. Where the annotation gives the size that the picture has before its EXIF orientation
+    is applied, its boxes are turned with the picture; any other size that differs is named, and the boxes are taken as
+    they are. (0, 0), which some tools write, says nothing.
+    Returns an entry of objects, and notes. Raises InputError where the image or its annotation cannot be read.
     """
     size = image_size(image)
+    annotated, annotated_size = read(size)
     notes = []
     if annotated_size not in (None, (0, 0), size):
         orientation = _orientation(image)
-        if orientation >= 5 and tuple(annotated_size[::-1]) == size:
+        if orientation >= 5 and annotated_size[::-1] == size:
             annotated = [each._replace(box=upright(each.box, annotated_size, orientation)) for each in annotated]
-            done = "which is so before its EXIF orientation is applied: boxes turned"
+            done = "for its EXIF orientation turns it, boxes turned"
         else:
             done = "boxes kept"
         width, height = annotated_size
@@ -72,9 +100,9 @@ def check_objects(size, annotated):
         box = [round(value, DECIMALS) if isfinite(value) else nan for value in box]
         clipped = [float(min(max(value, 0), side)) for value, side in zip(box, (*size, *size), strict=True)]
         if not name:
-            notes.append(f"{what} has no name, dropped")
+            notes.append(f"{what} has no class name, dropped")
         elif not all(map(isfinite, box)):
-            notes.append(f"{what} has a coordinate that is not a finite number, dropped")
+            notes.append(f"{what} does not have four finite coordinates, dropped")
         elif clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
             notes.append(f"{what} has no area in the picture, dropped")
         else:
@@ -94,6 +122,14 @@ def as_number(value):
         return nan
     except OverflowError:
         return float("inf")
+
+
+def box_around(x, y):
+    """The box around points, given as lists of their coordinates; of NaN where these are not all finite numbers."""
+    x, y = [as_number(value) for value in x], [as_number(value) for value in y]
+    if not x or not all(map(isfinite, (*x, *y))):
+        return (nan,) * 4
+    return min(x), min(y), max(x), max(y)
 
 
 def as_size(width, height):
@@ -117,7 +153,7 @@ def upright(box, size, orientation):
 
 def _orientation(path):
     with open_image(path) as image:
-        return image.getexif().get(ORIENTATION, 1)
+        return exif_orientation(image)
 
 
 def label_objects(images, objects, class_names):
@@ -126,17 +162,15 @@ def label_objects(images, objects, class_names):
     Raises InputError, naming names and a file, where an object is of none of the classes.
     """
     label_map = create_label_map(class_names)
-    unknown = {
-        name: image
-        for image, entry in zip(images, objects, strict=True)
-        for name in entry["names"]
-        if name not in class_names
-    }
+    unknown = {}
+    for image, entry in zip(images, objects, strict=True):
+        for name in set(entry["names"]).difference(class_names):
+            unknown.setdefault(name, image)
     if unknown:
         name, image = next(iter(unknown.items()))
         raise InputError(
             f"unknown class {', '.join(sorted(unknown))} ({name} in the annotation of {image}); "
-            f"the classes are {', '.join(class_names)}"
+            f"the classes are {', '.join(class_names)}; --ignore-unknown drops objects of others"
         )
     return [_renamed(entry, "names", "labels", label_map) for entry in objects]
 

@@ -1,7 +1,10 @@
 """Samples for training and evaluation."""
 
+import copy
+
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import Dataset
 
 from ssd.config import SSDConfig
@@ -20,13 +23,13 @@ class PascalVOCDataset(Dataset):
     data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: for the input's size and
     normalisation, of a model for the same classes; without one, the default with the data set's classes.
     augment: draw a new augmentation for each (epoch, index), the same whenever that sample is asked for again.
-    recipe: of the augmentation, see `sample_augmentation`. limit_pixels: see `load_image`.
+    recipe: of the augmentation, see `sample_augmentation`.
     `dataset[epoch, index]` is a sample of that epoch, `dataset[index]` one of epoch 0.
     Raises InputError on bad data lists, and where their classes are not the config's; a sample raises it where its
     picture is missing, damaged, or of another size than in the data lists.
     """
 
-    def __init__(self, data_folder, split, config=None, augment=False, recipe="paper", seed=0, limit_pixels=True):
+    def __init__(self, data_folder, split, config=None, augment=False, recipe="paper", seed=0):
         data = read_data_list(data_folder, split)
         self.images, self.objects = data.images, data.objects
         self.class_names, self.label_map = data.class_names, data.label_map
@@ -39,7 +42,18 @@ class PascalVOCDataset(Dataset):
         self.augment = augment
         self.recipe = recipe
         self.seed = seed
-        self.limit_pixels = limit_pixels
+        self.pillow_limit = Image.MAX_IMAGE_PIXELS
+
+    def subset(self, indices):
+        """The data set of some of the images only, by their places."""
+        part = copy.copy(self)
+        part.images, part.objects = ([entries[k] for k in indices] for entries in (self.images, self.objects))
+        return part
+
+    def __setstate__(self, state):
+        """As a worker process gets it: one that is started afresh has Pillow's own limit of pixels until then."""
+        self.__dict__.update(state)
+        Image.MAX_IMAGE_PIXELS = self.pillow_limit
 
     def __len__(self):
         return len(self.images)
@@ -67,7 +81,7 @@ class PascalVOCDataset(Dataset):
 
     def _load(self, index):
         path, size = self.images[index], tuple(self.objects[index]["size"])
-        image = load_image(path, self.limit_pixels)
+        image = load_image(path)
         if image.size != size:  # its boxes would be elsewhere, or beyond it
             raise InputError(
                 f"{path}: upright it has {image.width} x {image.height} pixels, in the data lists "

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import defaultdict
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -20,10 +21,12 @@ def find_files(folder, endings):
     """The files in a folder and below with one of some endings (lower case), sorted.
 
     Hidden files and folders (".name") are left out. Links to folders are followed, each folder once, however they
-    loop.
+    loop. A folder that is missing holds none. Raises InputError on one that cannot be read.
     """
     found, seen = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    if not os.path.isdir(folder):
+        return found
+    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         status = os.stat(parent)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -38,6 +41,10 @@ def find_files(folder, endings):
     return sorted(found)
 
 
+def _refuse(error):
+    raise InputError(f"{error.filename}: cannot be read ({error.strerror})")
+
+
 class PictureFinder:
     """The pictures below a folder, for annotations that name them by a part of their path alone."""
 
@@ -49,22 +56,27 @@ class PictureFinder:
             self._by_stem[picture.stem].append(picture)
 
     def nearest(self, annotation, *names):
-        """The picture that has the stem of one of some file names, tried in order, or None.
+        """The picture that has the stem of one of some file names, tried in order, or None; endings may differ.
 
-        Of several, the one that shares most folders with the annotation's path; then the one of the very name.
+        Of several, the one that shares most folders with the annotation's path, counted from the root, then those
+        counted from the file; then the one of the very name.
         """
         for name in names:
             name = PurePosixPath(name.replace("\\", "/")).name
             candidates = self._by_stem.get(os.path.splitext(name)[0], [])
             if candidates:
-                return max(candidates, key=lambda path: (_shared(path, annotation), path.name in names))
+                return max(candidates, key=lambda path: (*_shared_folders(path, Path(annotation)), path.name in names))
         return None
 
 
-def _shared(path, other):
-    """How many folders two paths have in common, from the first on."""
-    pairs = zip(path.parts[:-1], Path(other).parts[:-1], strict=False)
-    return next((count for count, (a, b) in enumerate(pairs) if a != b), min(len(path.parts), len(other.parts)) - 1)
+def _shared_folders(path, other):
+    """How many folders two paths have in common, from the first on and from the last on."""
+    a, b = path.parts[:-1], other.parts[:-1]
+    return _common_length(a, b), _common_length(a[::-1], b[::-1])
+
+
+def _common_length(a, b):
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))))
 
 
 def inside(folder, name):
@@ -121,7 +133,7 @@ def write_text(path, text):
 def read_bytes(path, missing="no such file"):
     """What a file holds. Raises InputError where it is missing (`missing` says so), unreadable or not a file."""
     path = Path(path)
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f"{path}: not a file")  # a pipe would be waited for
     try:
         return path.read_bytes()

@@ -1,8 +1,7 @@
 """From a picture's file to the network's input."""
 
 import os
-import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -21,25 +20,24 @@ UPRIGHT = {  # its values (1 is upright), and how such a picture is set right
     8: Image.Transpose.ROTATE_90,
 }
 SIZE_IN_HEADER = ("BMP", "JPEG", "MPO", "PNG", "WEBP")  # others may turn out otherwise when decoded
-_pillow_limit = threading.Lock()
 
 
-def load_image(path, limit_pixels=True):
+def load_image(path):
     """The picture as people see it: upright, RGB, the first frame of an animated one.
 
-    limit_pixels: refuse more than Pillow's limit, 178,956,970 pixels, of which a tiny file may claim any number.
-    Raises InputError, naming the file, where it is missing, no picture, damaged or too large.
+    Raises InputError, naming the file, where it is missing, no picture, damaged, or has more than 178,956,970 pixels,
+    which a tiny file may claim to have: Pillow's limit, see `lift_pixel_limit`.
     """
-    with open_image(path, limit_pixels) as image:
+    with open_image(path) as image:
         return to_rgb(image)
 
 
-def image_size(path, limit_pixels=True):
+def image_size(path):
     """(width, height) of the upright picture, from the file's header alone where that will do.
 
     Raises InputError as `load_image` does.
     """
-    with open_image(path, limit_pixels) as image:
+    with open_image(path) as image:
         if image.format not in SIZE_IN_HEADER:
             return to_rgb(image).size
         width, height = image.size
@@ -47,11 +45,11 @@ def image_size(path, limit_pixels=True):
 
 
 @contextmanager
-def open_image(path, limit_pixels=True):
+def open_image(path):
     """A picture, opened and not yet decoded, for a `with` block, in which any error becomes an InputError."""
     check_file(path)
     try:
-        with nullcontext() if limit_pixels else _without_pillow_limit(), Image.open(path) as image:
+        with Image.open(path) as image:
             if image.format == "EPS":  # Pillow would have Ghostscript run it
                 raise InputError(f"{path}: a PostScript program, which is not run; convert it to PNG")
             yield image
@@ -88,16 +86,9 @@ def _reason(error):
     return f"damaged picture ({lines[0]})"
 
 
-@contextmanager
-def _without_pillow_limit():
-    """Pillow's limit is a global of its own, which it reads while it decodes as well; no other call of ours lifts it
-    meanwhile."""
-    with _pillow_limit:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+def lift_pixel_limit():
+    """Have Pillow read pictures of any size in this process. For scripts, as the limit is a global of Pillow's."""
+    Image.MAX_IMAGE_PIXELS = None
 
 
 def to_rgb(image):
@@ -152,6 +143,13 @@ def normalise(image, config):
     mean, std = np.float32(config.mean), np.float32(config.std)
     pixels = (np.asarray(image, dtype=np.float32) / 255 - mean) / std  # (height, width, 3)
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def denormalise(tensor, config):
+    """The inverse of `normalise`: tensor (3, height, width) of any type on any device -> PIL RGB image."""
+    mean, std = np.float32(config.mean), np.float32(config.std)
+    pixels = (tensor.detach().float().cpu().permute(1, 2, 0).numpy() * std + mean) * 255  # (height, width, 3)
+    return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
 
 
 def preprocess(image, config):

@@ -81,17 +81,17 @@ def read_path_list(path):
             for line in lines]  # fmt: skip
 
 
-def load_batches(paths, batch_size, limit_pixels=True):
+def load_batches(paths, batch_size):
     """Generator of lists of (path, PIL RGB image, or the InputError of one that cannot be read), decoded in threads."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
-            yield list(zip(batch, threads.map(lambda path: _load(path, limit_pixels), batch), strict=True))
+            yield list(zip(batch, threads.map(_load, batch), strict=True))
 
 
-def _load(path, limit_pixels):
+def _load(path):
     try:
-        return load_image(path, limit_pixels)
+        return load_image(path)
     except InputError as error:
         return error
 

@@ -1,12 +1,77 @@
 """Annotations in the format of Supervisely: a JSON file for each image, and meta.json."""
 
 import json
+from functools import partial
 from pathlib import Path, PurePosixPath
+from reprlib import repr as short
 
-from ssd.data.folders import relative_names, write_text
+from ssd.data.annotations import Annotated, as_size, box_around, read_images
+from ssd.data.folders import PictureFinder, find_files, read_json, relative_names, write_text
+from ssd.errors import InputError
 from ssd.visualize import class_colour
 
 DIFFICULT, CONFIDENCE = "difficult", "confidence"  # names of tags
+
+
+# Reading
+
+
+def read_supervisely(folder, split=None, images_folder=None):
+    """The images of a project of Supervisely, or of one of its data sets, and what is on them.
+
+    folder: of the project. split: the name of a data set, a folder in it with "ann" and "img"; without one, all are
+    read. images_folder: where the pictures are, if they are not in there. An object that is no rectangle has the box
+    around its points; masks have none. One with the tag "difficult" is difficult.
+    Returns images (paths), objects and notes, see `ssd.data.annotations`.
+    Raises InputError on a missing data set, and where no image at all can be used.
+    """
+    root = Path(folder) / (split or "")
+    annotations = [path for path in find_files(root, {".json"}) if path.parent.name == "ann"]
+    if not annotations:
+        raise InputError(f"{root}: {'holds no annotations (ann/*.json)' if root.is_dir() else 'no such folder'}")
+    finder = PictureFinder(images_folder or root)
+    items, notes = [], []
+    for path in annotations:
+        image = finder.nearest(path, path.stem, path.name)
+        if image:
+            items.append((path, image, partial(_read_annotation, path)))
+        else:
+            notes.append(f"{path}: no picture of this name in {finder.folder}, left out")
+    used = {image for _, image, _ in items}
+    if images_folder is None:
+        notes += [f"{image}: has no annotation, left out" for image in finder.pictures if image not in used]
+    return read_images(items, root.name, notes)
+
+
+def _read_annotation(path, size):
+    content = read_json(path, dict)
+    objects, annotated_size = content.get("objects"), content.get("size")
+    if not isinstance(objects, list) or not all(isinstance(record, dict) for record in objects):
+        raise InputError(f"{path}: not of Supervisely's format, which has a list of objects")
+    sides = annotated_size if isinstance(annotated_size, dict) else {}
+    return [_annotated(record) for record in objects], as_size(sides.get("width"), sides.get("height"))
+
+
+def _annotated(record):
+    points, tags = record.get("points"), record.get("tags")
+    exterior = points.get("exterior") if isinstance(points, dict) else None
+    told = f"{short(record.get('geometryType'))} {short(exterior)}"
+    tags = tags if isinstance(tags, list) else []
+    difficult = any(isinstance(tag, dict) and tag.get("name") == DIFFICULT for tag in tags)
+    return Annotated(record.get("classTitle"), _pixels_box(exterior), difficult, told)
+
+
+def _pixels_box(points):
+    """The continuous box around pixels, of which the last are part."""
+    try:
+        x, y = zip(*points, strict=True)
+    except (TypeError, ValueError):
+        x, y = (), ()
+    x_min, y_min, x_max, y_max = box_around(x, y)
+    return x_min, y_min, x_max + 1, y_max + 1
+
+
+# Writing
 
 
 def write_supervisely(folder, images, objects, class_names, split="dataset", scores=None):

@@ -2,12 +2,11 @@
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tqdm import tqdm
-
-from ssd.data.annotations import Annotated, as_number, as_size, read_entry
+from ssd.data.annotations import Annotated, as_number, as_size, read_images
 from ssd.data.folders import (
     PictureFinder,
     annotation_names,
@@ -37,35 +36,22 @@ def read_voc(folder, split=None, images_folder=None):
     Raises InputError on a missing split, and where no image at all can be used.
     """
     folder = Path(folder)
-    if (folder / "ImageSets").is_dir() and split is not None:
-        pairs, lost = _listed(folder, split, images_folder)
+    if split is None or (not has_split_files(folder) and (folder / split).is_dir()):
+        pairs, lost = _found(folder / (split or ""), images_folder)
     else:
-        pairs, lost = _found(folder if split is None else inside(folder, split), images_folder)
-    images, objects, notes = [], [], lost
-    for annotation, image in tqdm(pairs, desc=f"{folder.name} {split or ''}".strip(), unit="image"):
-        try:
-            entry, entry_notes = _read_image(annotation, image)
-        except InputError as error:
-            notes.append(f"{error}, left out")
-            continue
-        images.append(str(image))
-        objects.append(entry)
-        notes += [f"{annotation}: {note}" for note in entry_notes]
-    return some(images, notes), objects, notes
+        pairs, lost = _listed(folder, split, images_folder)
+    items = [(annotation, image, partial(_read_annotation, annotation)) for annotation, image in pairs]
+    return read_images(items, f"{folder.name} {split or ''}".strip(), lost)
 
 
-def some(images, notes):
-    """The images, of which there must be one: otherwise raises InputError with the first of the notes."""
-    if not images:
-        others = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
-        raise InputError(notes[0].removesuffix(", left out") + others)
-    return images
+def has_split_files(folder):
+    """Whether a folder has ImageSets/Main, as VOC's own have."""
+    return (Path(folder) / "ImageSets" / "Main").is_dir()
 
 
-def _read_image(annotation, image):
-    root = _read_xml(annotation)
-    size = as_size(root.findtext("size/width"), root.findtext("size/height"))
-    return read_entry(image, annotated_objects(root), size)
+def _read_annotation(path, size):
+    root = _read_xml(path)
+    return annotated_objects(root), as_size(root.findtext("size/width"), root.findtext("size/height"))
 
 
 def _listed(folder, split, images_folder):
@@ -79,27 +65,29 @@ def _listed(folder, split, images_folder):
         except InputError as error:
             notes.append(f"{split_file(folder, split)}: {error}, left out")
             continue
-        pairs.append((annotation, image if image.exists() else finder.nearest(image, f"{name}.jpg") or image))
+        pairs.append((annotation, image if os.path.exists(image) else finder.nearest(image, f"{name}.jpg") or image))
     return pairs, notes
 
 
 def _found(folder, images_folder):
-    """(annotation, image) for each XML file below a folder, and notes on annotations and pictures without the other."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+    """(annotation, image) for each XML file below a folder, and notes on annotations and pictures without the other.
+
+    In a folder of pictures that is elsewhere there may be others.
+    """
     annotations = find_files(folder, {".xml"})
     if not annotations:
-        raise InputError(f"{folder}: holds no annotations (*.xml), and no ImageSets/Main")
+        raise InputError(f"{folder}: {'holds no annotations (*.xml)' if folder.is_dir() else 'no such folder'}")
     finder = PictureFinder(images_folder or folder)
     pairs, notes = [], []
     for annotation in annotations:
-        image = finder.nearest(annotation, annotation.name, _filename(annotation))
+        image = finder.nearest(annotation, annotation.name) or finder.nearest(annotation, _filename(annotation))
         if image:
             pairs.append((annotation, image))
         else:
             notes.append(f"{annotation}: no picture of this name in {finder.folder}, left out")
     used = {image for _, image in pairs}
-    notes += [f"{image}: has no annotation, left out" for image in finder.pictures if image not in used]
+    if images_folder is None:
+        notes += [f"{image}: has no annotation, left out" for image in finder.pictures if image not in used]
     return pairs, notes
 
 
@@ -164,7 +152,10 @@ def _read_xml(path):
     parser = ElementTree.XMLParser(target=_Builder())
     try:
         parser.feed(text)
-        return parser.close()
+        root = parser.close()
+        if root.tag != "annotation":
+            raise InputError(f"no annotation of VOC's format, whose first element is <annotation>, not <{root.tag}>")
+        return root
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding it cannot read

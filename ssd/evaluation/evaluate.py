@@ -13,6 +13,7 @@ from ssd.data import collate
 from ssd.evaluation.matches import match_detections
 from ssd.evaluation.results import as_saved
 from ssd.inference import detections, for_inference, forward
+from ssd.loss import MEASURED
 
 # The settings of the paper's evaluation.
 MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
@@ -23,12 +24,14 @@ class DataSetDetections:
     """Detections of a whole data set: lists with a tensor an image, in the pixels of the pictures, best first.
 
     seconds: time spent on "data" (waiting for it), "network" and "post-processing".
+    sums: of the whole data set, as `MultiBoxLoss.measure` gives them, where a criterion was given.
     """
 
     boxes: list = field(default_factory=list)
     labels: list = field(default_factory=list)
     scores: list = field(default_factory=list)
     seconds: Counter = field(default_factory=Counter)
+    sums: torch.Tensor = field(default_factory=lambda: torch.zeros(len(MEASURED)))
 
     @contextmanager
     def timed(self, what, device):
@@ -40,9 +43,12 @@ class DataSetDetections:
         self.seconds[what] += time.perf_counter() - start
 
 
-def detect_dataset(model, dataset, batch_size=8, workers=0, device="cpu", dtype=torch.float32):
+def detect_dataset(
+    model, dataset, batch_size=8, workers=0, device="cpu", dtype=torch.float32, criterion=None, quiet=False
+):  # fmt: skip
     """`DataSetDetections` of a `PascalVOCDataset` at the paper's evaluation settings. The model stays as it is.
 
+    criterion: a `MultiBoxLoss` that measures the predictions on the way. quiet: without a progress line.
     They are rounded as result files round them, so that their figures are those of the files.
     """
     device = torch.device(device)
@@ -54,12 +60,16 @@ def detect_dataset(model, dataset, batch_size=8, workers=0, device="cpu", dtype=
     sizes = [entry["size"] for entry in dataset.objects]
     with found.timed("data", device):
         batches = iter(loader)
-    with tqdm(total=len(dataset), desc="evaluating", unit="image", dynamic_ncols=True) as progress:
+    bar = {"desc": "evaluating", "unit": "image", "dynamic_ncols": True, "leave": None, "disable": quiet}
+    with tqdm(total=len(dataset), **bar) as progress:
         for _ in range(len(loader)):
             with found.timed("data", device):
-                images = next(batches)[0]
+                images, true_boxes, true_labels, _ = next(batches)
             with found.timed("network", device):
                 predictions = forward(model, images)
+            if criterion:
+                true = ([tensor.to(device) for tensor in part] for part in (true_boxes, true_labels))
+                found.sums += criterion.measure(*predictions, *true).cpu()
             with found.timed("post-processing", device):
                 start = len(found.boxes)
                 batch_sizes = sizes[start : start + len(images)]

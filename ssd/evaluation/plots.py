@@ -106,7 +106,7 @@ def figure_class():
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError('A report needs matplotlib: pip install -e ".[plots]"') from None
+        raise InputError('Diagrams need matplotlib: pip install -e ".[plots]"') from None
     return Figure
 
 

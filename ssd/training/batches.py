@@ -1,28 +1,40 @@
 """Which samples make up which batch: a function of the iteration, so that a run can go on from any."""
 
+import signal
+from dataclasses import dataclass
+
 import numpy as np
-from torch.utils.data import DataLoader, Sampler
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ssd.data import collate
+from ssd.errors import InputError
 
 
 class TrainingBatches(Sampler):
     """Yields, for each iteration from `start` to `iterations`, the (epoch, index) pairs of its samples.
 
     Every epoch is a shuffle of the data set, drawn from (seed, epoch); batches run on across its end, so all are full.
+    n_parts: of each batch, equal ones, each yielded by itself; `part_of_process` is (rank, number of processes): the
+    parts are shared out over the processes.
     """
 
-    def __init__(self, n_images, batch_size, iterations, start=0, seed=0):
+    def __init__(self, n_images, batch_size, iterations, start=0, seed=0, n_parts=1, part_of_process=(0, 1)):
         self.n_images = n_images
         self.batch_size = batch_size
         self.iterations = iterations
         self.start = start
         self.seed = seed
+        self.n_parts = n_parts
+        self.part_of_process = part_of_process
 
     def __len__(self):
-        return self.iterations - self.start
+        return (self.iterations - self.start) * self.n_parts
 
     def __iter__(self):
+        rank, n_processes = self.part_of_process
+        size = self.batch_size // (self.n_parts * n_processes)
+        own = range(rank * self.n_parts * size, (rank + 1) * self.n_parts * size, size)
         shuffled = None
         for position in range(self.start * self.batch_size, self.iterations * self.batch_size, self.batch_size):
             batch = []
@@ -30,10 +42,69 @@ class TrainingBatches(Sampler):
                 if shuffled is None or shuffled[0] != epoch:
                     shuffled = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.n_images)
                 batch.append((epoch, int(shuffled[1][k])))
-            yield batch
+            for first in own:
+                yield batch[first : first + size]
 
 
-def training_loader(dataset, batch_size, iterations, start=0, seed=0, workers=0, pin_memory=False):
-    """A DataLoader over `TrainingBatches` of a data set."""
-    batches = TrainingBatches(len(dataset), batch_size, iterations, start, seed)
-    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate, pin_memory=pin_memory)
+@dataclass(frozen=True)
+class Batch:
+    """A batch, or a part of one, with where it came from.
+
+    images (N, 3, 300, 300), boxes, labels, difficulties: as `collate` has them. paths: of the N pictures.
+    faults: path -> sentence of the pictures that could not be read, for which others stand in.
+    """
+
+    images: torch.Tensor
+    boxes: list
+    labels: list
+    difficulties: list
+    paths: list
+    faults: dict
+
+    def pin_memory(self):
+        """Called by the DataLoader, for faster copies to the GPU."""
+        pinned = ([tensor.pin_memory() for tensor in part] for part in (self.boxes, self.labels))
+        return Batch(self.images.pin_memory(), *pinned, self.difficulties, self.paths, self.faults)
+
+    def to(self, device):
+        """Images, boxes and labels on a device."""
+        images = self.images.to(device, memory_format=torch.channels_last, non_blocking=True)
+        return images, *(
+            [tensor.to(device, non_blocking=True) for tensor in part] for part in (self.boxes, self.labels)
+        )
+
+
+class _Readable(Dataset):
+    """The samples of a data set by (epoch, index), with their paths; what cannot be read is replaced by the next."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __getitem__(self, key):
+        epoch, index = key
+        n_images, faults = len(self.dataset), {}
+        for other in range(index, index + n_images):
+            path = self.dataset.images[other % n_images]
+            try:
+                return self.dataset[epoch, other % n_images], path, faults
+            except InputError as error:
+                faults[path] = str(error)
+        raise InputError(f"no picture can be read; the first: {next(iter(faults.values()))}")
+
+
+def _create_batch(samples):
+    samples, paths, faults = zip(*samples, strict=True)
+    return Batch(*collate(samples), list(paths), {path: why for part in faults for path, why in part.items()})
+
+
+def training_loader(dataset, batches, workers=0, pin_memory=False):
+    """A DataLoader that gives the `Batch` of each entry of `batches`, keys of a `PascalVOCDataset`."""
+    return DataLoader(
+        _Readable(dataset), batch_sampler=batches, num_workers=workers, collate_fn=_create_batch, pin_memory=pin_memory,
+        worker_init_fn=_leave_signals_to_the_parent, generator=torch.Generator(),
+    )  # fmt: skip
+
+
+def _leave_signals_to_the_parent(_):
+    for number in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group; the run ends in good order
+        signal.signal(number, signal.SIG_IGN)

@@ -1,17 +1,20 @@
 """SGD as the paper's release sets it up."""
 
 import torch
+from torch import nn
 
 BIAS_RATE = 2  # biases learn at twice the rate, and do not decay
 
 
 def create_optimiser(model, momentum=0.9, weight_decay=5e-4):
-    """SGD over three groups of parameters: weights, biases, scales of batch normalisation.
+    """SGD over three groups of the parameters that learn: weights, biases, scales of batch normalisation.
 
     Each group's "rate" is the factor on the learning rate, which `set_learning_rate` applies. Only weights decay.
     """
     groups = {"weights": [], "biases": [], "scales": []}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if name.endswith("bias"):
             groups["biases"].append(parameter)
         else:
@@ -28,3 +31,16 @@ def set_learning_rate(optimiser, rate):
     """Give each group its rate for the next step."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group["rate"]
+
+
+def train_mode(model, freeze=0):
+    """Put an `SSD300` into training mode, all but its first `freeze` convolutions with their batch normalisation: their
+    parameters do not learn, and their statistics of batches stay as they are."""
+    model.train()
+    if not freeze:
+        return
+    parts = dict(model.base.named_children())
+    names = [name for name, part in parts.items() if isinstance(part, nn.Conv2d)][:freeze]
+    for name, part in parts.items():
+        if name.replace("bn", "conv") in names:
+            part.eval().requires_grad_(False)

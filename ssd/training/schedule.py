@@ -1,15 +1,37 @@
-"""The learning rate as a function of the iteration: there is no state to save."""
+"""The learning rate as a function of the iteration: there is no state to save.
 
-DROP_POINTS = (2 / 3, 5 / 6)  # of the iterations: 80,000 and 100,000 of 120,000
+The defaults are the paper's for batches of 32 images; another batch size scales them by the linear rule (Goyal et al.,
+2017): the rate grows with the batch, the number of iterations shrinks with it, and as many images are seen.
+"""
+
+import math
+
+PAPER_BATCH_SIZE, PAPER_RATE, PAPER_ITERATIONS = 32, 1e-3, 120_000
 DROP_FACTOR = 0.1
+LONGEST_WARMUP = 1000
 
 
-def learning_rate(iteration, base, iterations, warmup):
+def learning_rate(iteration, base, drops, warmup=0):
     """The rate of an iteration (from 0): a linear rise over `warmup` of them, then `base`, a tenth after each drop."""
-    drops = sum(iteration >= point * iterations for point in DROP_POINTS)
-    return base * min(1.0, (iteration + 1) / (warmup + 1)) * DROP_FACTOR**drops
+    passed = sum(iteration >= drop for drop in drops)
+    return base * min(1.0, (iteration + 1) / (warmup + 1)) * DROP_FACTOR**passed
+
+
+def default_rate(batch_size):
+    """The paper's rate, scaled to the batch."""
+    return PAPER_RATE * batch_size / PAPER_BATCH_SIZE
+
+
+def default_iterations(batch_size):
+    """As many iterations as show the paper's 3,840,000 images."""
+    return max(1, PAPER_ITERATIONS * PAPER_BATCH_SIZE // batch_size)
+
+
+def default_drops(iterations):
+    """The iterations at which the rate drops: 80,000 and 100,000 of the paper's 120,000."""
+    return math.ceil(2 * iterations / 3), math.ceil(5 * iterations / 6)
 
 
 def default_warmup(iterations):
     """A tenth of the run, 1,000 iterations at most."""
-    return min(1000, iterations // 10)
+    return min(LONGEST_WARMUP, iterations // 10)

@@ -5,18 +5,38 @@ from pathlib import Path
 import torch
 from torchvision.models import get_model_weights
 
-from ssd.checkpoint import read_file
+from ssd.checkpoint import is_checkpoint, load_checkpoint, read_file
+from ssd.config import SSDConfig
 from ssd.errors import InputError
+from ssd.model import SSD300
+from ssd.training.transfer import transfer
 
 ALTERNATIVES = "give a file of VGG16's weights with --weights FILE, or start without any with --weights none"
 
 
-def load_base_weights(base, weights, backbone):
-    """Start a `VGGBase` from ImageNet weights.
+def initial_model(class_names, weights, backbone=None, seed=0):
+    """The `SSD300` that a run starts from, and a sentence on what it knows already.
 
-    weights: "imagenet" (torchvision's, downloaded and cached), "none" (keep the initialisation) or the path of a
-    state dict of torchvision's VGG16. Raises InputError where they cannot be had or do not fit.
+    weights: "imagenet" (torchvision's, downloaded and cached), "none", or the path of a state dict of torchvision's
+    VGG16 or of a checkpoint of ours; a checkpoint brings its config, all but the class names. backbone: "vgg16" (the
+    default) or "vgg16_bn". seed: of what is initialised at random.
+    Raises InputError where the weights cannot be had or do not fit.
     """
+    torch.manual_seed(seed)
+    if weights in ("imagenet", "none") or not is_checkpoint(weights):
+        model = SSD300(SSDConfig(class_names=class_names, backbone=backbone or "vgg16"))
+        load_base_weights(model.base, weights, model.config.backbone)
+        return model, "random weights" if weights == "none" else f"VGG16's ImageNet weights ({weights})"
+    detector = load_checkpoint(weights)
+    if backbone not in (None, detector.config.backbone):
+        raise InputError(f"{weights}: its backbone is {detector.config.backbone}; leave out --backbone {backbone}")
+    model, new = transfer(detector, class_names)
+    learns = f"the scores of {', '.join(new)}, which start at random" if new else "nothing, its classes are the same"
+    return model, f"the detector {weights}, all of it but for {learns}"
+
+
+def load_base_weights(base, weights, backbone):
+    """Start a `VGGBase` from ImageNet weights, as `initial_model` does."""
     if weights == "none":
         return
     if weights == "imagenet":
