@@ -13,6 +13,7 @@ from PIL import Image
 from ssd import SSDConfig
 from ssd.cli import command
 from ssd.data import PascalVOCDataset, load_image, preprocess, write_data_lists
+from ssd.data.augmentation import RECIPES
 from ssd.data.images import exif_orientation, image_size, lift_pixel_limit, open_image, to_rgb
 from ssd.errors import InputError
 from tests.picture_files import DAMAGED, ODD, PICTURE, PIXELS, encoded, exif
@@ -74,6 +75,21 @@ def test_input_of_any_shape(size):
     tensor = preprocess(Image.new("RGB", size, (10, 20, 30)), config)
     expected = (torch.tensor([10, 20, 30]) / 255 - torch.tensor(config.mean)) / torch.tensor(config.std)
     torch.testing.assert_close(tensor, expected.view(3, 1, 1).expand(3, 300, 300))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("size", [(20000, 10), (10, 20000), (1, 1)])
+def test_sample_of_any_shape(tmp_path, size, recipe):
+    Image.new("RGB", size, "red").save(tmp_path / "a.png")
+    whole = {"size": size, "boxes": [[0, 0, *size]], "labels": [1], "difficulties": [0]}
+    write_data_lists(tmp_path, ("cat",), train=([tmp_path / "a.png"], [whole]))
+    dataset = PascalVOCDataset(tmp_path, "train", augment=True, recipe=recipe)
+    for epoch in range(8):
+        image, boxes, labels, _ = dataset[epoch, 0]
+        assert image.shape == (3, 300, 300)
+        assert torch.isfinite(image).all()
+        assert len(boxes) == len(labels)
+        assert ((boxes >= 0) & (boxes <= 1)).all()
 
 
 # -- the limit of pixels
