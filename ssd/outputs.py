@@ -107,8 +107,12 @@ def record(path, annotated, image, detections):
 
 
 def save_records(folder, records, formats, class_names):
-    """Write records in some of FORMATS. Returns sentences on what a format cannot hold."""
-    notes = []
+    """Write records in some of FORMATS.
+
+    class_names: of the labels 1, 2, ...; None for a label that has no class, as converted models may have.
+    Returns sentences on what a format cannot hold.
+    """
+    class_names, notes = [name for name in class_names if name is not None], []
     if "json" in formats:
         _write(folder / FORMATS["json"], json.dumps(records, indent=1) + "\n")
     if "csv" in formats:

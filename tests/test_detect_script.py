@@ -25,7 +25,7 @@ from ssd.data.video import VideoWriter, open_video
 from ssd.data.voc import read_voc
 from ssd.data.yolo import read_yolo
 from ssd.errors import InputError
-from ssd.outputs import check_output, output_names
+from ssd.outputs import FORMATS, check_output, output_names, save_records
 from tests.test_scripts import refused
 
 
@@ -267,14 +267,22 @@ def test_annotations_are_read_back(fixed, photos, tmp_path):
 
 
 def test_nothing_to_save(tmp_path):
-    from ssd.outputs import FORMATS, save_records
-
     assert save_records(tmp_path, [], FORMATS, ("cat",)) == []
     assert json.loads((tmp_path / "detections.json").read_text()) == []
     assert (tmp_path / "detections.csv").read_text().splitlines() == [
         "image,frame,time,width,height,name,score,x_min,y_min,x_max,y_max"
     ]
     assert json.loads((tmp_path / "coco.json").read_text())["annotations"] == []
+
+
+def test_labels_without_a_class_are_no_categories(tmp_path):
+    found = {"name": "dog", "score": 0.5, "box": [0, 0, 4, 4]}
+    records = [{"image": "a.png", "annotated": "a.jpg", "width": 9, "height": 9, "detections": [found]}]
+    assert save_records(tmp_path, records, ["coco", "yolo"], ("cat", None, "dog")) == []
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert [category["name"] for category in coco["categories"]] == ["cat", "dog"]
+    assert coco["annotations"][0]["category_id"] == 2
+    assert (tmp_path / "yolo/labels/a.txt").read_text().startswith("1 ")
 
 
 def test_bad_formats(fixed, photos, tmp_path, capsys):
