@@ -91,10 +91,9 @@ class SSD300(nn.Module):
         return (exact / length * self.rescale_factors).to(x.dtype)
 
     def detect_objects(self, locs, scores, min_score, max_overlap, top_k):
-        """`ssd.detect_objects` with this model's priors and variances."""
-        return detect_objects(
-            locs, scores, self.priors_cxcy, min_score, max_overlap, top_k, variances=self.config.variances
-        )
+        """`ssd.detect_objects` with this model's priors and variances, of the labels that have a class."""
+        options = {"variances": self.config.variances, "unused": self.config.unused_labels}
+        return detect_objects(locs, scores, self.priors_cxcy, min_score, max_overlap, top_k, **options)
 
     def _initialise(self):
         for name, module in self.named_modules():

@@ -7,7 +7,8 @@ import ssd
 
 ORDER = (
     "errors", "files", "config", "boxes", "priors", "matching", "vgg", "postprocess", "model", "loss", "device", "cli",
-    "visualize", "inference", "data", "checkpoint", "evaluation", "detector", "training",
+    "visualize", "inference", "data", "checkpoint", "convert", "evaluation", "detector",
+    "training",
 )  # fmt: skip
 
 
