@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from ssd.cli import add_device_arguments, command, newest_checkpoint, number, parser
+from ssd.cli import add_device_arguments, command, number, parser
+from ssd.convert import CHECKPOINT_HELP, find_checkpoint
 from ssd.data import load_image, read_images
 from ssd.detector import Detector
 from ssd.errors import InputError
@@ -25,10 +26,10 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
     Raises InputError on a class that the detector does not know.
     """
     detector = checkpoint if isinstance(checkpoint, Detector) else None
-    detector = detector or Detector.from_checkpoint(checkpoint or newest_checkpoint())
+    detector = detector or Detector.from_checkpoint(find_checkpoint(checkpoint))
     suppress = {suppress} if isinstance(suppress, str) else set(suppress or ())
     if unknown := suppress - set(detector.config.class_names):
-        known = ", ".join(detector.config.class_names)
+        known = ", ".join(filter(None, detector.config.class_names))
         raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
     return detector(original_image, min_score, max_overlap, top_k).without(suppress).draw(original_image)
 
@@ -36,7 +37,7 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
 def parse(argv):
     p = parser("Find objects in pictures.")
     p.add_argument("sources", nargs="+", metavar="SOURCE", help="picture, folder, or *_images.json of data lists")
-    p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
+    p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument("--output", default="detections", help="folder for the annotated pictures and detections.json")
     p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
     p.add_argument(
@@ -54,7 +55,7 @@ def main(argv=None):
     output = Path(args.output)
     names = output_names(pictures)
     check_output(output, names)
-    detector = Detector.from_checkpoint(args.checkpoint or newest_checkpoint(), args.device, args.precision)
+    detector = Detector.from_checkpoint(find_checkpoint(args.checkpoint), args.device, args.precision)
     output.mkdir(parents=True, exist_ok=True)
 
     records, n_bad = [], 0

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from ssd.checkpoint import load_checkpoint
-from ssd.cli import add_device_arguments, add_loading_arguments, command, newest_checkpoint, parser
+from ssd.cli import add_device_arguments, add_loading_arguments, command, parser
+from ssd.convert import CHECKPOINT_HELP, find_checkpoint
 from ssd.data import PascalVOCDataset, read_data_list
 from ssd.device import choose_device, choose_precision
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
@@ -17,7 +18,7 @@ from ssd.evaluation.summary import format_summary, summarize
 
 def parse(argv):
     p = parser("Evaluate a checkpoint on the test list by the rules of the VOC devkit.")
-    p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
+    p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument("--data", default="data", help="folder of the data lists")
     p.add_argument(
         "--results",
@@ -42,7 +43,7 @@ def main(argv=None):
     args = parse(argv)
     data = read_data_list(args.data, "test")
     check_outputs(args, data)
-    source = args.results or args.checkpoint or newest_checkpoint()
+    source = args.results or find_checkpoint(args.checkpoint)
     if args.results:
         found = DataSetDetections(*load_results(source, data.label_map, data.images))
     else:

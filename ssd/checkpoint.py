@@ -50,7 +50,7 @@ def load_checkpoint(path, device="cpu"):
 
 
 def holds_checkpoint(content, path):
-    """Whether the content of the file at `path` is a checkpoint of ours. Raises InputError on one of another version."""
+    """Whether the content of the file at `path` is a checkpoint of ours. Raises InputError on another version of it."""
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         return False
     if content.get("version") != VERSION:

@@ -1,4 +1,4 @@
-"""python -m ssd.convert SOURCE DESTINATION"""
+"""The command: `python -m ssd.convert SOURCE DESTINATION`."""
 
 import sys
 from dataclasses import replace
@@ -29,7 +29,7 @@ def parse(argv):
         help="class names, one a line or label_map.json (default: those that belong to the layout, or class_1, ...)",
     )
     p.add_argument(
-        "--to-torchvision", action="store_true", help="write a state dict of ssd300_vgg16, print what builds the model"
+        "--to-torchvision", action="store_true", help="write a state dict of ssd300_vgg16 instead, and print the Python that builds the model"
     )
     return p.parse_args(argv)
 
@@ -45,21 +45,21 @@ def main(argv=None):
     whose, config, state = read(source)
     if args.classes:
         config = replace(config, class_names=read_class_names(args.classes, len(config.class_names)))
+    description = f"{destination}: {whose}, {describe(config)}"
     if args.to_torchvision:
         with replacing(destination) as file:
             torch.save(to_torchvision(config, state), file)
+        print(f"# {description}\n# This builds the model for it:\n{building_lines(config, destination)}")
     else:
         write_checkpoint(destination, config, state)
-    print(describe(destination, whose, config))
-    if args.to_torchvision:
-        print(f"\nThe model for it:\n\n{building_lines(config, destination)}")
+        print(description)
 
 
-def describe(destination, whose, config):
-    """A line on what was converted."""
+def describe(config):
+    """The classes in a line."""
     names = [name for name in config.class_names if name]
-    unused = f" and {len(config.unused_labels)} outputs without a class" if config.unused_labels else ""
-    return f"{destination}: {whose}, {len(names)} classes ({', '.join(names)}){unused}"
+    unused = f", {len(config.unused_labels)} outputs without a class" if config.unused_labels else ""
+    return f"{len(names)} classes{unused}: {', '.join(names)}"
 
 
 if __name__ == "__main__":

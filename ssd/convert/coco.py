@@ -11,9 +11,11 @@ from ssd.convert.reading import read_weights
 from ssd.errors import InputError
 
 COCO = "coco"
+CHECKPOINT_HELP = "trained model; coco: torchvision's for COCO, downloaded (default: the newest runs/*/best.pth)"
 ALTERNATIVES = (
     "train a model with train.py, or convert a file of SSD300 weights with python -m ssd.convert, and name it instead"
 )
+REDOWNLOAD = "delete it to have it downloaded again"
 
 
 def find_checkpoint(name=None):
@@ -35,7 +37,7 @@ def coco_checkpoint():
     path = cached(weights)
     converted = path.with_name(f"{path.stem}-ssd300-v{VERSION}.pth")
     if not converted.exists():
-        write_checkpoint(converted, *read_weights(download(weights, ALTERNATIVES)))
+        write_checkpoint(converted, *read_weights(download(weights, ALTERNATIVES), REDOWNLOAD))
     return converted
 
 

@@ -5,7 +5,7 @@ table, so that conversion is renaming; the order of the priors is in the `SSDCon
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torchvision.models.detection import SSD300_VGG16_Weights
 
@@ -158,4 +158,3 @@ def _count_outputs(layout, state):
 
 def _more(names):
     return f" and {len(names) - 1} more" if len(names) > 1 else ""
-

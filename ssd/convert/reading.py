@@ -1,7 +1,6 @@
 """Files of weights, ours and other people's, as a config and a state dict; nothing in them is run."""
 
 import pickle
-from pathlib import Path
 
 import torch
 
@@ -17,18 +16,19 @@ REMEDY = "give the path of a file of SSD300 weights"
 KEYS = ("model", "state_dict", "model_state_dict")  # under which a training's file keeps the weights
 
 
-def read_weights(source):
+def read_weights(source, remedy=REMEDY):
     """The `SSDConfig` and our state dict of a file of SSD300 weights in any layout of `ssd.convert.layouts`, or ours.
 
-    Raises InputError where the file is missing, damaged or none of these, or would have to be run to be read.
+    Raises InputError where the file is missing, damaged or none of these, or would have to be run to be read; remedy:
+    the end of its sentence, what to do.
     """
-    _, config, state = read(source)
+    _, config, state = read(source, remedy)
     return config, state
 
 
-def read(source):
+def read(source, remedy=REMEDY):
     """As `read_weights`, after a few words on whose layout it is: (whose, config, state dict)."""
-    content = read_file(source, REMEDY, load_without_running)
+    content = read_file(source, remedy, load_without_running)
     if holds_checkpoint(content, source):
         return "a checkpoint of ours", *checkpoint_weights(content, source)
     state = find_state(content)
@@ -40,7 +40,7 @@ def read(source):
         check_tensors(config, ours)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{source}: begins as {layout.project}, but {reason}; {REMEDY}") from None
+        raise InputError(f"{source}: begins as {layout.project}, but {reason}; {remedy}") from None
     return layout.project, config, ours
 
 
@@ -78,24 +78,33 @@ def find_state(content):
     return state
 
 
-def module_state(module, prefix=""):
+def module_state(module):
     """The state dict of a pickled `nn.Module`, from the attributes in which PyTorch keeps parameters and modules."""
-    tensors = {**module.state.get("_parameters", {}), **module.state.get("_buffers", {})}
-    state = {prefix + name: tensor for name, tensor in tensors.items() if tensor is not None}
-    for name, child in module.state.get("_modules", {}).items():
-        if isinstance(child, Inert):
-            state |= module_state(child, f"{prefix}{name}.")
+    state, waiting, seen = {}, [("", module)], set()
+    while waiting:
+        prefix, module = waiting.pop(0)
+        if not isinstance(module, Inert) or module in seen:  # a hostile file may have circles
+            continue
+        seen.add(module)
+        tensors = _attributes(module, "_parameters") | _attributes(module, "_buffers")
+        state |= {f"{prefix}{name}": tensor for name, tensor in tensors.items() if tensor is not None}
+        waiting += [(f"{prefix}{name}.", child) for name, child in _attributes(module, "_modules").items()]
     return state
+
+
+def _attributes(module, name):
+    value = module.state.get(name)
+    return dict(value) if isinstance(value, dict) else {}
 
 
 def _unknown(state, content, source):
     """What to say of a file in no layout."""
     try:
         pretrained_input(state)
-        return f"the weights of a VGG16 without a detector; train.py --weights {Path(source).name} starts from them"
+        return f"the weights of a VGG16 without a detector; train.py --weights {source} starts from them"
     except ValueError:
         pass
     wanted = ", ".join(f"{layout.convolutions[0]}.weight ({layout.project})" for layout in LAYOUTS)
     names = list(state) or (list(content) if isinstance(content, dict) else [])
-    found = ", ".join(str(name)[:60] for name in names[:4]) or f"no names but a {type(content).__name__}"
-    return f"holds no SSD300 that is known; looked for {wanted}, and the first names are {found}"
+    found = "the first names are " + ", ".join(str(name)[:60] for name in names[:4]) if names else "found no names"
+    return f"holds no SSD300 that is known; looked for {wanted}, and {found}"
