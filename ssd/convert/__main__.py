@@ -29,7 +29,9 @@ def parse(argv):
         help="class names, one a line or label_map.json (default: those that belong to the layout, or class_1, ...)",
     )
     p.add_argument(
-        "--to-torchvision", action="store_true", help="write a state dict of ssd300_vgg16 instead, and print the Python that builds the model"
+        "--to-torchvision",
+        action="store_true",
+        help="write a state dict of ssd300_vgg16 instead, and print the Python that builds the model",
     )
     return p.parse_args(argv)
 

@@ -1,6 +1,7 @@
 """Files of weights, ours and other people's, as a config and a state dict; nothing in them is run."""
 
 import pickle
+import warnings
 
 import torch
 
@@ -50,10 +51,15 @@ def load_without_running(path):
     The first attempt is PyTorch's own and refuses TorchScript and tar archives, which only the second would open.
     Raises InputError on a pickle that wants more.
     """
-    try:
-        return load_plain(path)
-    except pickle.UnpicklingError:
-        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of protocols and sources, which a user can do nothing about
+        try:
+            return load_plain(path)
+        except pickle.UnpicklingError:
+            return _load_pickled(path)
+
+
+def _load_pickled(path):
     try:
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling)
     except Refused as refused:
