@@ -2,7 +2,10 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from ssd.checkpoint import load_checkpoint
 from ssd.cli import add_device_arguments, add_loading_arguments, command, parser
@@ -47,7 +50,7 @@ def main(argv=None):
     if args.results:
         found = DataSetDetections(*load_results(source, data.label_map, data.images))
     else:
-        found = run_model(args, source)
+        found = run_model(args, source, data)
     matches = match_dataset(found, data)
     summary = summarize(matches, found.seconds)
     print(format_summary(summary))
@@ -76,13 +79,25 @@ def check_outputs(args, data):
             Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def run_model(args, checkpoint):
-    """The detections of a checkpoint's model on the test list."""
+def run_model(args, checkpoint, data):
+    """The detections of a checkpoint's model on the test list.
+
+    A model of more classes, such as COCO's, detects those of the data set alone, under the data set's labels.
+    """
     device = choose_device(args.device)
     model = load_checkpoint(checkpoint)
-    dataset = PascalVOCDataset(args.data, "test", model.config)
+    config, labels = model.config, model.config.label_map
+    if all(name in labels for name in data.class_names):
+        wanted = tuple(name if name in data.class_names else "" for name in config.class_names)
+        model.config, config = replace(config, class_names=wanted), replace(config, class_names=data.class_names)
+    dataset = PascalVOCDataset(args.data, "test", config)
     dtype = choose_precision(args.precision, device)
-    return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
+    found = detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
+    of_data = {labels[name]: label for name, label in data.label_map.items()}
+    found.labels = [
+        torch.tensor([of_data[label] for label in image.tolist()], dtype=torch.int64) for image in found.labels
+    ]
+    return found
 
 
 if __name__ == "__main__":

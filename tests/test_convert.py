@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import urllib.error
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, ssd300_vgg16
 
 import detect
+import eval as evaluation
 from ssd import SSD300, SSDConfig, create_prior_boxes, detect_objects, load_checkpoint
+from ssd.checkpoint import write_checkpoint
 from ssd.config import VOC_CLASSES, prior_sizes
 from ssd.convert import building_lines, coco_checkpoint, read_weights, to_torchvision
 from ssd.convert.__main__ import main
@@ -433,6 +436,30 @@ def test_coco_on_the_first_day(coco_download, voc_folder, tmp_path, capsys):
     args = ["coco", str(tmp_path / "copy.pth")]
     assert main(args) == 0
     assert "80 classes, 10 outputs without a class: person, bicycle" in capsys.readouterr().out
+
+
+def test_evaluation_of_a_model_of_more_classes(data_folder, checkpoint, tmp_path):
+    """The same network with its outputs in another order and others without a class gives the same figures."""
+    config, state = read_weights(checkpoint)  # circle, square, star, triangle
+    names = ("triangle", "hexagon", "", "circle", "star", "square")
+    old = ("background", *config.class_names)
+    columns = [old.index(name) if name in old else None for name in ("background", *names)]
+    for name in [name for name in state if name.startswith("pred_convs.cl_")]:
+        by_class = state[name].unflatten(0, (-1, 5))  # (n_priors, n_classes, ...)
+        never = -1e4 if name.endswith("bias") else 0.0
+        columns_of = [by_class[:, c] if c is not None else torch.full_like(by_class[:, 0], never) for c in columns]
+        columns_of[2] = by_class[:, 1] if name.endswith("weight") else by_class[:, 1] - 20  # hexagon: low scores
+        state[name] = torch.stack(columns_of, 1).flatten(0, 1)
+    write_checkpoint(tmp_path / "more.pth", replace(config, class_names=names), state)
+    figures = []
+    for path in (checkpoint, tmp_path / "more.pth"):
+        args = ["--checkpoint", path, "--data", data_folder, "--json", tmp_path / "figures.json", "--workers", 0]
+        assert evaluation.main([str(arg) for arg in args]) == 0
+        figures.append(json.loads((tmp_path / "figures.json").read_text())["classes"])
+    assert [entry["name"] for entry in figures[1]] == ["circle", "square", "star", "triangle"]
+    for a, b in zip(*figures, strict=True):
+        assert [a[key] for key in ("objects", "detections")] == [b[key] for key in ("objects", "detections")]
+        assert a["ap_voc07"] == pytest.approx(b["ap_voc07"], abs=1e-3)
 
 
 def test_coco_without_a_network(tmp_path, capsys, monkeypatch):
