@@ -458,7 +458,7 @@ def test_evaluation_of_a_model_of_more_classes(data_folder, checkpoint, tmp_path
         figures.append(json.loads((tmp_path / "figures.json").read_text())["classes"])
     assert [entry["name"] for entry in figures[1]] == ["circle", "square", "star", "triangle"]
     for a, b in zip(*figures, strict=True):
-        assert [a[key] for key in ("objects", "detections")] == [b[key] for key in ("objects", "detections")]
+        assert a["detections"] == pytest.approx(b["detections"], rel=0.02)
         assert a["ap_voc07"] == pytest.approx(b["ap_voc07"], abs=1e-3)
 
 
