@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, ssd300_vgg16
+from torchvision.models.detection.image_list import ImageList
 
 import detect
 import eval as evaluation
 from ssd import SSD300, SSDConfig, create_prior_boxes, detect_objects, load_checkpoint
+from ssd.boxes import cxcy_to_xy
 from ssd.checkpoint import write_checkpoint
 from ssd.config import VOC_CLASSES, prior_sizes
 from ssd.convert import building_lines, coco_checkpoint, read_weights, to_torchvision
@@ -240,7 +242,8 @@ def test_a_model_detects_no_label_without_a_class(images):
     torch.manual_seed(0)
     model = SSD300(SSDConfig(class_names=("cat", "", "dog"))).eval()
     locs, scores = model(images)
-    _, labels, _ = model.detect_objects(locs, scores, 0.01, 0.45, 200)
+    scores[:, ::2, 2] += 5
+    _, labels, _ = model.detect_objects(locs, scores, 0.0, 0.45, 10_000)
     assert {label for image in labels for label in image.tolist()} == {1, 3}
 
 
@@ -293,7 +296,19 @@ def test_to_torchvision_and_back(convention, ours, images, tmp_path):
     for image, boxes, labels, image_scores in zip(found, *expected, strict=True):
         torch.testing.assert_close(image["scores"], image_scores, rtol=1e-3, atol=1e-5)
         assert torch.equal(image["labels"], labels)
-        torch.testing.assert_close(image["boxes"], boxes * 300, rtol=0, atol=0.1)
+        torch.testing.assert_close(image["boxes"], boxes * 300, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_printed_lines_make_the_priors(convention):
+    config = CONVENTIONS[convention]()
+    lines = building_lines(config, "x.pth")
+    model, _ = run_lines("\n".join(line for line in lines.splitlines() if "load_state_dict" not in line))
+    maps = [torch.zeros(1, 1, cells, cells) for cells in config.feature_maps]
+    anchors = model.anchor_generator(ImageList(torch.zeros(1, 3, 300, 300), [(300, 300)]), maps)[0]
+    sizes = tuple(tuple(cell[k] for k in torchvision_order(cell)) for cell in config.prior_sizes)
+    priors = create_prior_boxes(replace(config, prior_sizes=sizes))
+    torch.testing.assert_close(anchors, cxcy_to_xy(priors) * 300, rtol=0, atol=1e-3)
 
 
 def test_torchvision_to_ours_and_back(theirs):
@@ -468,7 +483,14 @@ def test_coco_without_a_network(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
-    refused(capsys, ["coco", tmp_path / "x.pth"], "no network here", "train.py", "python -m ssd.convert")
+    refused(
+        capsys,
+        ["coco", tmp_path / "x.pth"],
+        "no network here",
+        "https://download.pytorch.org/",
+        "python -m ssd.convert",
+        "train.py",
+    )
     with pytest.raises(InputError, match="no network here"):
         detect.detect(None, checkpoint="coco")
 

@@ -13,7 +13,8 @@ from ssd.errors import InputError
 COCO = "coco"
 CHECKPOINT_HELP = "trained model; coco: torchvision's for COCO, downloaded (default: the newest runs/*/best.pth)"
 ALTERNATIVES = (
-    "train a model with train.py, or convert a file of SSD300 weights with python -m ssd.convert, and name it instead"
+    f"get {SSD300_VGG16_Weights.COCO_V1.url} elsewhere and convert it with python -m ssd.convert, or give a model that "
+    "train.py made"
 )
 REDOWNLOAD = "delete it to have it downloaded again"
 
