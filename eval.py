@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from ssd.checkpoint import load_checkpoint
 from ssd.cli import add_device_arguments, add_loading_arguments, command, parser
 from ssd.convert import CHECKPOINT_HELP, find_checkpoint
 from ssd.data import PascalVOCDataset, read_data_list
@@ -17,6 +16,7 @@ from ssd.evaluation.plots import figure_class
 from ssd.evaluation.report import write_report
 from ssd.evaluation.results import check_names, load_results, save_results, save_truth
 from ssd.evaluation.summary import format_summary, summarize
+from ssd.exported import load_trained
 
 
 def parse(argv):
@@ -85,7 +85,7 @@ def run_model(args, checkpoint, data):
     A model of more classes, such as COCO's, detects those of the data set alone, under the data set's labels.
     """
     device = choose_device(args.device)
-    model = load_checkpoint(checkpoint)
+    model = load_trained(checkpoint, args.device, args.precision)
     config, labels = model.config, model.config.label_map
     if all(name in labels for name in data.class_names):
         wanted = tuple(name if name in data.class_names else "" for name in config.class_names)

@@ -4,6 +4,7 @@ EXTRAS = {
     "plots": ["matplotlib"],
     "eval": ["hotcoco"],
     "log": ["tensorboard", "wandb"],
+    "onnx": ["onnx", "onnxscript", "onnxruntime"],
     # what make test, make lint and python -m benchmarks need: the last four are what results are compared with
     "dev": [
         "pytest",
@@ -13,6 +14,9 @@ EXTRAS = {
         "hotcoco",
         "tensorboard",
         "wandb",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
         "pycocotools",
         "torchmetrics",
         "tidecv",

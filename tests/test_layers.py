@@ -7,7 +7,7 @@ import ssd
 
 ORDER = (
     "errors", "files", "config", "boxes", "priors", "matching", "vgg", "postprocess", "model", "loss", "device", "cli",
-    "visualize", "inference", "data", "checkpoint", "convert", "evaluation", "detector",
+    "visualize", "inference", "data", "checkpoint", "convert", "pt2", "exported", "evaluation", "detector", "export",
     "training",
 )  # fmt: skip
 
