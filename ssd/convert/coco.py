@@ -11,7 +11,10 @@ from ssd.convert.reading import read_weights
 from ssd.errors import InputError
 
 COCO = "coco"
-CHECKPOINT_HELP = "trained model; coco: torchvision's for COCO, downloaded (default: the newest runs/*/best.pth)"
+CHECKPOINT_HELP = (
+    "trained model, or its export (.onnx, .pt2); coco: torchvision's for COCO, downloaded "
+    "(default: the newest runs/*/best.pth)"
+)
 ALTERNATIVES = (
     f"get {SSD300_VGG16_Weights.COCO_V1.url} elsewhere and convert it with python -m ssd.convert, or give a model that "
     "train.py made"
