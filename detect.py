@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from ssd.annotator import Annotator
-from ssd.cli import add_device_arguments, add_picture_arguments, command, newest_checkpoint, number, parser
+from ssd.cli import add_device_arguments, add_picture_arguments, command, number, parser
+from ssd.convert import CHECKPOINT_HELP, find_checkpoint
 from ssd.data.images import lift_pixel_limit
 from ssd.data.sources import find_sources
 from ssd.data.video import import_av
@@ -25,10 +26,10 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
     Raises InputError on a class that the detector does not know.
     """
     detector = checkpoint if isinstance(checkpoint, Detector) else None
-    detector = detector or Detector.from_checkpoint(checkpoint or newest_checkpoint())
+    detector = detector or Detector.from_checkpoint(find_checkpoint(checkpoint))
     suppress = {suppress} if isinstance(suppress, str) else set(suppress or ())
     if unknown := suppress - set(detector.config.class_names):
-        known = ", ".join(detector.config.class_names)
+        known = ", ".join(filter(None, detector.config.class_names))
         raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
     return detector(original_image, min_score, max_overlap, top_k).without(suppress).draw(original_image)
 
@@ -40,7 +41,7 @@ def parse(argv):
         help="picture, folder of pictures, pattern such as 'photos/*.jpg', video, list of paths (.txt, one a line), or "
         "*_images.json of data lists",
     )  # fmt: skip
-    p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
+    p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument("--output", default="detections", help="folder for the annotated copies and the detections")
     p.add_argument(
         "--save", type=formats, metavar="FORMATS", default="json",
@@ -78,7 +79,7 @@ def main(argv=None):
         import_av()
     if args.no_pixel_limit:
         lift_pixel_limit()
-    detector = Detector.from_checkpoint(args.checkpoint or newest_checkpoint(), args.device, args.precision)
+    detector = Detector.from_checkpoint(find_checkpoint(args.checkpoint), args.device, args.precision)
     find = partial(detector, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
     output.mkdir(parents=True, exist_ok=True)
 

@@ -2,10 +2,13 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from ssd.checkpoint import load_checkpoint
-from ssd.cli import add_device_arguments, add_loading_arguments, command, newest_checkpoint, parser
+import torch
+
+from ssd.cli import add_device_arguments, add_loading_arguments, command, parser
+from ssd.convert import CHECKPOINT_HELP, find_checkpoint
 from ssd.data import PascalVOCDataset, read_data_list
 from ssd.device import choose_device, choose_precision
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
@@ -13,11 +16,12 @@ from ssd.evaluation.plots import figure_class
 from ssd.evaluation.report import write_report
 from ssd.evaluation.results import check_names, load_results, save_results, save_truth
 from ssd.evaluation.summary import format_summary, summarize
+from ssd.exported import load_trained
 
 
 def parse(argv):
     p = parser("Evaluate a checkpoint on the test list by the rules of the VOC devkit.")
-    p.add_argument("--checkpoint", help="trained model (default: the newest runs/*/best.pth)")
+    p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument("--data", default="data", help="folder of the data lists")
     p.add_argument(
         "--results",
@@ -42,11 +46,11 @@ def main(argv=None):
     args = parse(argv)
     data = read_data_list(args.data, "test")
     check_outputs(args, data)
-    source = args.results or args.checkpoint or newest_checkpoint()
+    source = args.results or find_checkpoint(args.checkpoint)
     if args.results:
         found = DataSetDetections(*load_results(source, data.label_map, data.images))
     else:
-        found = run_model(args, source)
+        found = run_model(args, source, data)
     matches = match_dataset(found, data)
     summary = summarize(matches, found.seconds)
     print(format_summary(summary))
@@ -75,13 +79,25 @@ def check_outputs(args, data):
             Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def run_model(args, checkpoint):
-    """The detections of a checkpoint's model on the test list."""
+def run_model(args, checkpoint, data):
+    """The detections of a checkpoint's model on the test list.
+
+    A model of more classes, such as COCO's, detects those of the data set alone, under the data set's labels.
+    """
     device = choose_device(args.device)
-    model = load_checkpoint(checkpoint)
-    dataset = PascalVOCDataset(args.data, "test", model.config)
+    model = load_trained(checkpoint, args.device, args.precision)
+    config, labels = model.config, model.config.label_map
+    if all(name in labels for name in data.class_names):
+        wanted = tuple(name if name in data.class_names else "" for name in config.class_names)
+        model.config, config = replace(config, class_names=wanted), replace(config, class_names=data.class_names)
+    dataset = PascalVOCDataset(args.data, "test", config)
     dtype = choose_precision(args.precision, device)
-    return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
+    found = detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
+    of_data = {labels[name]: label for name, label in data.label_map.items()}
+    found.labels = [
+        torch.tensor([of_data[label] for label in image.tolist()], dtype=torch.int64) for image in found.labels
+    ]
+    return found
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ EXTRAS = {
     "plots": ["matplotlib"],
     "eval": ["hotcoco"],
     "log": ["tensorboard", "wandb"],
+    "onnx": ["onnx", "onnxscript", "onnxruntime"],
     "video": ["av>=14"],
     "yolo": ["pyyaml"],
     # what make test, make lint and python -m benchmarks need; some are what results are compared with
@@ -16,6 +17,9 @@ EXTRAS = {
         "av>=14",
         "tensorboard",
         "wandb",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
         "pycocotools",
         "torchmetrics",
         "tidecv",

@@ -19,10 +19,14 @@ CLIPS = ("all", "size", "none")
 SCALES = (0.1, 0.2, 0.375, 0.55, 0.725, 0.9)
 LAST_EXTRA = 1.0
 ORDER = (1, "extra", 2, 3, 1 / 2, 1 / 3)
+TUTORIAL_ORDER = (*ORDER[:-1], 0.333)  # the default but for the last ratio, which was rounded
 CAFFE_PIXELS = (30, 60, 111, 162, 213, 264, 315)
 CAFFE_STEPS = (8, 16, 32, 64, 100, 300)
 CAFFE_ORDER = (1, "extra", 2, 1 / 2, 3, 1 / 3)
 TORCHVISION_SCALES = (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05)
+# What networks expect of their input, in units of 0-1 RGB: torchvision's classifiers and the authors' release.
+IMAGENET_INPUT = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+CAFFE_INPUT = {"mean": tuple(value / 255 for value in (123, 117, 104)), "std": (1 / 255,) * 3}
 
 
 def prior_sizes(scales, extras, order):
@@ -35,7 +39,7 @@ def prior_sizes(scales, extras, order):
     """
     sizes = []
     for k, (scale, extra) in enumerate(zip(scales, extras, strict=True)):
-        ratios = [r for r in order if k in (1, 2, 3) or r not in (3, 1 / 3)]
+        ratios = [r for r in order if k in (1, 2, 3) or r == "extra" or 1 / 2 <= r <= 2]
         sizes.append(
             tuple((extra, extra) if r == "extra" else (scale * sqrt(r), scale / sqrt(r)) for r in ratios)
         )  # fmt: skip
@@ -51,17 +55,22 @@ def _fractions(pixels):
 
 
 def create_label_map(class_names):
-    """Class name -> label: "background" is 0, the classes count from 1. Raises InputError on a class of that name."""
+    """Class name -> label: "background" is 0, the classes count from 1, labels without a class are left out.
+
+    Raises InputError on a class called "background".
+    """
     if "background" in class_names:
         raise InputError('a class is called "background", the name of label 0; give it another in the annotations')
-    return {"background": 0} | {name: label for label, name in enumerate(class_names, start=1)}
+    return {"background": 0} | {name: label for label, name in enumerate(class_names, start=1) if name}
 
 
 @dataclass(frozen=True)
 class SSDConfig:
     """The facts without which the numbers in a model's tensors cannot be read. Saved in every checkpoint.
 
-    class_names: the objects' classes, in the order of their labels 1, 2, ... (label 0 is the background).
+    class_names: the objects' classes, in the order of their labels 1, 2, ... (label 0 is the background). An empty
+        name is a label without a class, as COCO's ids have between them: the network has an output for it, so that
+        published weights stay as they are, but it is never detected.
     backbone: "vgg16", or "vgg16_bn" with batch normalisation.
     input_size: side of the square input, pixels.
     feature_maps: cells along each side of each map.
@@ -82,8 +91,8 @@ class SSDConfig:
     )
     clip: str = "all"
     variances: tuple[float, float] = VARIANCES
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = IMAGENET_INPUT["mean"]
+    std: tuple[float, float, float] = IMAGENET_INPUT["std"]
 
     def __post_init__(self):
         for name, value in vars(self).items():
@@ -104,10 +113,14 @@ class SSDConfig:
                 _fractions(CAFFE_PIXELS[:-1]), _fractions(_geometric_means(CAFFE_PIXELS)), CAFFE_ORDER
             ),
             "clip": "none",
-            "mean": tuple(value / 255 for value in (123, 117, 104)),
-            "std": (1 / 255,) * 3,
-        }
+        } | CAFFE_INPUT
         return cls(**published | changes)
+
+    @classmethod
+    def tutorial(cls, **changes):
+        """The tutorial that this project is built from (sgrvinod's)."""
+        sizes = prior_sizes(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), TUTORIAL_ORDER)
+        return cls(**{"prior_sizes": sizes} | changes)
 
     @classmethod
     def torchvision(cls, **changes):
@@ -130,6 +143,11 @@ class SSDConfig:
     def label_map(self):
         """Class name -> label, the background included."""
         return create_label_map(self.class_names)
+
+    @property
+    def unused_labels(self):
+        """The labels that have no class and are never detected."""
+        return tuple(label for label, name in enumerate(self.class_names, start=1) if not name)
 
     @property
     def priors_per_cell(self):

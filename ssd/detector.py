@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ssd.checkpoint import load_checkpoint
 from ssd.data.images import preprocess, to_rgb
 from ssd.device import choose_device, choose_precision
-from ssd.inference import detections, for_inference, forward
+from ssd.exported import load_trained
+from ssd.inference import as_predictor, detections, forward
 from ssd.visualize import class_colour, draw_boxes
 
 
@@ -46,19 +46,20 @@ class Detections:
 class Detector:
     """An `SSD300` ready for pictures of any size.
 
-    model: left as it is, the detector works on a copy. device: the GPU where there is one, unless named.
+    model: left as it is, the detector works on a copy; or an exported model (`ssd.exported`), which has its device
+    and its precision already. device: the GPU where there is one, unless named.
     precision: "auto" (bfloat16 where the hardware is fast at it), "fp32", "bf16" or "fp16".
     """
 
     def __init__(self, model, device=None, precision="auto"):
         device = choose_device(device)
         self.config = model.config
-        self.model = for_inference(model, device, choose_precision(precision, device))
+        self.predictor = as_predictor(model, device, choose_precision(precision, device))
 
     @classmethod
     def from_checkpoint(cls, path, device=None, precision="auto"):
-        """The detector of a checkpoint. Raises InputError as `load_checkpoint` does."""
-        return cls(load_checkpoint(path), device, precision)
+        """The detector of a checkpoint, or of an export (.onnx, .pt2). Raises InputError as `load_trained` does."""
+        return cls(load_trained(path, device, precision), device, precision)
 
     def __call__(self, image, min_score=0.2, max_overlap=0.45, top_k=200):
         """`Detections` in a PIL image, or a list of them for a list of images (which is one batch).
@@ -72,8 +73,8 @@ class Detector:
             return []
         pictures = [to_rgb(picture) for picture in image]
         inputs = torch.stack([preprocess(picture, self.config) for picture in pictures])
-        predictions, sizes = forward(self.model, inputs), [picture.size for picture in pictures]
-        found = detections(self.model, *predictions, sizes, min_score, max_overlap, top_k)
+        predictions, sizes = forward(self.predictor, inputs), [picture.size for picture in pictures]
+        found = detections(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
         return [
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
             for boxes, labels, scores in zip(*found, strict=True)

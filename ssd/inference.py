@@ -1,4 +1,7 @@
-"""Running a trained model: what evaluation and `Detector` share."""
+"""Running a trained model: what evaluation and `Detector` share.
+
+Both take a `Predictor` or an exported model (`ssd.exported`), which has the same attributes and methods.
+"""
 
 import copy
 
@@ -6,7 +9,35 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from ssd.model import SSD300
+from ssd.postprocess import select_detections
 from ssd.vgg import NamedConvolutions
+
+
+class Predictor:
+    """An `SSD300` that only predicts: a copy from `for_inference`, on its device.
+
+    config: the model's. device: where the results lie.
+    """
+
+    def __init__(self, model, device="cpu", dtype=torch.float32):
+        self.model = for_inference(model, device, dtype)
+        self.config = model.config
+        self.device = self.model.rescale_factors.device
+
+    def __call__(self, images):
+        """Normalised images (N, 3, 300, 300) of any device and type -> what `SSD300.forward` returns for them."""
+        dtype = self.model.rescale_factors.dtype
+        return self.model(images.to(self.device, dtype, memory_format=torch.channels_last, non_blocking=True))
+
+    def decode(self, locs, scores):
+        """Boxes (N, 8732, 4) and probabilities (N, 8732, n_classes): see `ssd.postprocess.decode_predictions`."""
+        return self.model.decode_predictions(locs, scores)
+
+
+def as_predictor(model, device, dtype):
+    """The `Predictor` of an `SSD300`; an exported model, which is one already, as it is."""
+    return Predictor(model, device, dtype) if isinstance(model, SSD300) else model
 
 
 def for_inference(model, device, dtype):
@@ -30,19 +61,19 @@ def _fold_batch_norm(part: NamedConvolutions):
 
 
 @torch.inference_mode()
-def forward(model, images):
-    """The raw predictions of a model from `for_inference` for normalised images (N, 3, 300, 300) on any device."""
-    weight = model.rescale_factors
-    return model(images.to(weight.device, weight.dtype, memory_format=torch.channels_last, non_blocking=True))
+def forward(predictor, images):
+    """A predictor's own predictions for normalised images (N, 3, 300, 300) on any device."""
+    return predictor(images)
 
 
 @torch.inference_mode()
-def detections(model, locs, scores, sizes, min_score, max_overlap, top_k):
-    """Detections in the pixels of the pictures, from raw predictions.
+def detections(predictor, predictions, sizes, min_score, max_overlap, top_k):
+    """Detections in the pixels of the pictures, from what `forward` returns.
 
     sizes: N pairs (width, height). Returns three lists with a CPU tensor an image, best first: boxes (n, 4) float32
     corner pixels, labels (n,), scores (n,).
     """
-    boxes, labels, scores = model.detect_objects(locs, scores, min_score, max_overlap, top_k)
+    decoded, unused = predictor.decode(*predictions), predictor.config.unused_labels
+    boxes, labels, scores = select_detections(*decoded, min_score, max_overlap, top_k, unused=unused)
     boxes = [b.cpu() * torch.tensor([*size, *size]) for b, size in zip(boxes, sizes, strict=True)]
     return boxes, [tensor.cpu() for tensor in labels], [tensor.cpu() for tensor in scores]

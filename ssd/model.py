@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ssd.config import SSDConfig
-from ssd.postprocess import detect_objects
+from ssd.postprocess import decode_predictions, detect_objects
 from ssd.priors import create_prior_boxes
 from ssd.vgg import NamedConvolutions, VGGBase
 
@@ -58,7 +58,7 @@ class PredictionConvolutions(nn.Module):
         for name, x in zip(MAP_CHANNELS, maps, strict=True):
             x = self.get_submodule(f"{kind}_{name}")(x)  # (N, n_priors * n_values, cells, cells)
             x = x.permute(0, 2, 3, 1)  # cells row by row, then their priors: the order of the prior table
-            predictions.append(x.reshape(len(x), -1, n_values))  # (N, cells * cells * n_priors, n_values)
+            predictions.append(x.reshape(x.shape[0], -1, n_values))  # (N, cells * cells * n_priors, n_values)
         return torch.cat(predictions, dim=1)
 
 
@@ -86,15 +86,18 @@ class SSD300(nn.Module):
 
     def l2_normalise(self, x):
         """Scale each cell's channels (N, 512, 38, 38) to the lengths learnt in `rescale_factors` (ParseNet)."""
-        exact = x.to(torch.promote_types(x.dtype, torch.float32))  # squares overflow float16
+        exact = x if x.dtype == torch.float64 else x.float()  # squares overflow float16
         length = (exact.square().sum(dim=1, keepdim=True) + 1e-10).sqrt()
         return (exact / length * self.rescale_factors).to(x.dtype)
 
     def detect_objects(self, locs, scores, min_score, max_overlap, top_k):
-        """`ssd.detect_objects` with this model's priors and variances."""
-        return detect_objects(
-            locs, scores, self.priors_cxcy, min_score, max_overlap, top_k, variances=self.config.variances
-        )
+        """`ssd.detect_objects` with this model's priors and variances, of the labels that have a class."""
+        options = {"variances": self.config.variances, "unused": self.config.unused_labels}
+        return detect_objects(locs, scores, self.priors_cxcy, min_score, max_overlap, top_k, **options)
+
+    def decode_predictions(self, locs, scores):
+        """`ssd.postprocess.decode_predictions` with this model's priors and variances."""
+        return decode_predictions(locs, scores, self.priors_cxcy, self.config.variances)
 
     def _initialise(self):
         for name, module in self.named_modules():

@@ -4,8 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ssd.config import CAFFE_INPUT, IMAGENET_INPUT
+
 # The channels of VGG16's five stages; each stage but the last is followed by a 2 x 2 pooling.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+# The places of conv1_1 to conv7 in one `nn.Sequential` of VGG16, between its ReLUs and poolings.
+SEQUENTIAL = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)
 
 
 class NamedConvolutions(nn.Module):
@@ -53,26 +57,66 @@ class VGGBase(NamedConvolutions):
         return conv4_3, self.relu("conv7", self.relu("conv6", x))
 
     def load_pretrained(self, weights):
-        """Take over an ImageNet classifier's weights: a state dict of torchvision's `vgg16` (or `vgg16_bn`).
+        """Take over an ImageNet classifier's weights.
 
-        fc6 (4096, 512, 7, 7) becomes conv6 (1024, 512, 3, 3) and fc7 (4096, 4096, 1, 1) becomes conv7
-        (1024, 1024, 1, 1) by decimation (`decimate`). The batch normalisation of conv6 and conv7, which the
-        classifier lacks, keeps its initial values.
+        weights: a state dict of `vgg16_reducedfc`, or of torchvision's `vgg16` (or `vgg16_bn`), of which `reduce_fc`
+        makes conv6 and conv7. The batch normalisation of those two, which the classifier lacks, keeps its initial
+        values. `pretrained_input` tells which normalisation of the input belongs to them.
         Raises ValueError on a state dict of another network.
         """
         own = _learnt(self.state_dict())
-        copied = [name for name in own if not name.startswith(("conv6", "conv7", "bn6", "bn7"))]
+        networks = "torchvision's vgg16_bn" if "bn1_1.weight" in own else "torchvision's vgg16 or of vgg16_reducedfc"
         try:
-            features = [tensor for name, tensor in _learnt(weights).items() if name.startswith("features.")]
-            loaded = dict(zip(copied, features, strict=True))
-            loaded["conv6.weight"] = decimate(weights["classifier.0.weight"].view(4096, 512, 7, 7), (4, 1, 3, 3))
-            loaded["conv6.bias"] = decimate(weights["classifier.0.bias"], (4,))
-            loaded["conv7.weight"] = decimate(weights["classifier.3.weight"].view(4096, 4096, 1, 1), (4, 4, 1, 1))
-            loaded["conv7.bias"] = decimate(weights["classifier.3.bias"], (4,))
+            loaded = _reducedfc(own, weights) if is_reducedfc(weights) else _classifier(own, weights)
             self.load_state_dict(own | loaded)
         except (AttributeError, KeyError, ValueError, RuntimeError):
-            network = "vgg16_bn" if "bn1_1.weight" in own else "vgg16"
-            raise ValueError(f"not the weights of torchvision's {network}") from None
+            raise ValueError(f"not the weights of {networks}") from None
+        if bad := [name for name, tensor in loaded.items() if not tensor.isfinite().all()]:
+            raise ValueError(f"holds no numbers for {bad[0]} (torchvision's file of VGG16's features alone is such)")
+
+
+def is_reducedfc(weights):
+    """Whether a state dict has the names of `vgg16_reducedfc`: one `nn.Sequential`, fc6 and fc7 reduced already."""
+    return f"{SEQUENTIAL[-1]}.weight" in weights
+
+
+def pretrained_input(weights):
+    """The `SSDConfig` fields mean and std, as a dict, of the pictures that a state dict of VGG16 was trained on.
+
+    weights: as for `VGGBase.load_pretrained`. Raises ValueError on the names of another network.
+    """
+    names = weights if isinstance(weights, dict) else {}
+    if is_reducedfc(names):
+        return CAFFE_INPUT  # RGB of 0-255 less 123, 117, 104
+    if "features.0.weight" in names:
+        return IMAGENET_INPUT
+    raise ValueError("not the weights of torchvision's VGG16 or of vgg16_reducedfc")
+
+
+def _reducedfc(own, weights):
+    theirs = [f"{place}.{kind}" for place in SEQUENTIAL for kind in ("weight", "bias")]
+    if set(theirs) != set(weights):
+        raise ValueError("another network")
+    return dict(zip(own, (weights[name] for name in theirs), strict=True))
+
+
+def _classifier(own, weights):
+    copied = [name for name in own if not name.startswith(("conv6", "conv7", "bn6", "bn7"))]
+    features = [tensor for name, tensor in _learnt(weights).items() if name.startswith("features.")]
+    return dict(zip(copied, features, strict=True)) | reduce_fc(weights)
+
+
+def reduce_fc(weights):
+    """conv6 and conv7 of torchvision's VGG16, by decimation (`decimate`).
+
+    fc6 (4096, 512, 7, 7) becomes conv6 (1024, 512, 3, 3), fc7 (4096, 4096, 1, 1) becomes conv7 (1024, 1024, 1, 1).
+    """
+    return {
+        "conv6.weight": decimate(weights["classifier.0.weight"].view(4096, 512, 7, 7), (4, 1, 3, 3)),
+        "conv6.bias": decimate(weights["classifier.0.bias"], (4,)),
+        "conv7.weight": decimate(weights["classifier.3.weight"].view(4096, 4096, 1, 1), (4, 4, 1, 1)),
+        "conv7.bias": decimate(weights["classifier.3.bias"], (4,)),
+    }
 
 
 def _learnt(state):

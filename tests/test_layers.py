@@ -7,7 +7,8 @@ import ssd
 
 ORDER = (
     "errors", "files", "config", "boxes", "priors", "matching", "vgg", "postprocess", "model", "loss", "device", "cli",
-    "visualize", "inference", "data", "checkpoint", "evaluation", "detector", "outputs", "annotator", "training",
+    "visualize", "inference", "data", "checkpoint", "convert", "pt2", "exported", "evaluation", "detector", "outputs",
+    "annotator", "export", "training",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from torchvision.models import vgg16, vgg16_bn
 
 from ssd import SSD300, SSDConfig, create_prior_boxes
 from ssd.inference import for_inference
-from ssd.vgg import VGGBase, decimate
+from ssd.vgg import VGGBase, decimate, pretrained_input
 
 TWO_CLASSES = ("cat", "dog")
 
@@ -182,7 +182,54 @@ def test_pretrained_weights(classifier, batch_norm, with_counts, images):
     assert base.conv7.bias[5] == reference.classifier[3].bias[20]
 
 
+def reducedfc(seed=0):
+    """A `vgg16_reducedfc`: one Sequential with fc6 and fc7 as convolutions."""
+    torch.manual_seed(seed)
+    layers = []
+    for convolution in VGGBase().children():  # conv1_1 to conv7, in order
+        layers += [convolution, torch.nn.ReLU()]
+    for place in (4, 9, 16, 23, 30):
+        layers.insert(place, torch.nn.MaxPool2d(2, ceil_mode=place == 16))
+    layers[30] = torch.nn.MaxPool2d(3, 1, 1)
+    return torch.nn.Sequential(*layers)
+
+
+@torch.no_grad()
+def test_reduced_pretrained_weights(images):
+    """An independent network of the same weights gives the same maps."""
+    network = reducedfc()
+    state = network.state_dict()
+    assert "33.bias" in state and len(state) == 30
+    base = VGGBase()
+    base.load_pretrained(state)
+    expected = network[:23](images[:1])
+    torch.testing.assert_close(base(images[:1]), (expected, network[23:](expected)), rtol=1e-4, atol=1e-5)
+
+
+def test_input_of_pretrained_weights():
+    torchvision = {"features.0.weight": 0, "classifier.0.weight": 0}
+    assert pretrained_input(torchvision) == {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    reduced = SSDConfig(**pretrained_input(dict.fromkeys(reducedfc().state_dict(), 0)))
+    assert [round(255 * mean, 9) for mean in reduced.mean] == [123, 117, 104]  # of 0-255
+    assert [round(255 * std, 9) for std in reduced.std] == [1, 1, 1]
+    for other in (VGGBase().state_dict(), torch.zeros(3), {}):
+        with pytest.raises(ValueError, match="not the weights"):
+            pretrained_input(other)
+
+
+def test_pretrained_features_alone():
+    """torchvision has a file of VGG16 in which the classifier is not a number."""
+    state = reducedfc().state_dict()
+    state["33.bias"] = torch.full_like(state["33.bias"], float("nan"))
+    with pytest.raises(ValueError, match="no numbers for conv7.bias"):
+        VGGBase().load_pretrained(state)
+
+
 def test_pretrained_weights_of_another_network():
+    with pytest.raises(ValueError, match="torchvision's vgg16 or of vgg16_reducedfc"):
+        VGGBase().load_pretrained(reducedfc().state_dict() | {"35.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match="not the weights of torchvision's vgg16_bn"):
+        VGGBase(batch_norm=True).load_pretrained(reducedfc().state_dict())
     with pytest.raises(ValueError, match="not the weights of torchvision's vgg16_bn"):
         VGGBase(batch_norm=True).load_pretrained(VGGBase().state_dict())
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ssd.data import collate
 from ssd.evaluation.matches import match_detections
 from ssd.evaluation.results import as_saved
-from ssd.inference import detections, for_inference, forward
+from ssd.inference import as_predictor, detections, forward
 from ssd.loss import MEASURED
 
 # The settings of the paper's evaluation.
@@ -46,13 +46,14 @@ class DataSetDetections:
 def detect_dataset(
     model, dataset, batch_size=8, workers=0, device="cpu", dtype=torch.float32, criterion=None, quiet=False
 ):  # fmt: skip
-    """`DataSetDetections` of a `PascalVOCDataset` at the paper's evaluation settings. The model stays as it is.
+    """`DataSetDetections` of a `PascalVOCDataset` at the paper's evaluation settings.
 
-    criterion: a `MultiBoxLoss` that measures the predictions on the way. quiet: without a progress line.
+    model: an `SSD300`, which stays as it is, or an exported model (`ssd.exported`), which has its device and its type.
+    criterion: a `MultiBoxLoss` that measures an `SSD300`'s predictions on the way. quiet: without a progress line.
     They are rounded as result files round them, so that their figures are those of the files.
     """
-    device = torch.device(device)
-    model = for_inference(model, device, dtype)
+    predictor = as_predictor(model, device, dtype)
+    device = predictor.device
     loader = DataLoader(
         dataset, batch_size, num_workers=workers, collate_fn=collate, pin_memory=device.type == "cuda"
     )  # fmt: skip
@@ -66,14 +67,14 @@ def detect_dataset(
             with found.timed("data", device):
                 images, true_boxes, true_labels, _ = next(batches)
             with found.timed("network", device):
-                predictions = forward(model, images)
+                predictions = forward(predictor, images)
             if criterion:
                 true = ([tensor.to(device) for tensor in part] for part in (true_boxes, true_labels))
                 found.sums += criterion.measure(*predictions, *true).cpu()
             with found.timed("post-processing", device):
                 start = len(found.boxes)
                 batch_sizes = sizes[start : start + len(images)]
-                batch = detections(model, *predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
+                batch = detections(predictor, predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
             for whole, part in zip((found.boxes, found.labels, found.scores), batch, strict=True):
                 whole += part
             progress.update(len(images))

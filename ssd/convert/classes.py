@@ -1,0 +1,42 @@
+"""Class names from a file."""
+
+import json
+from pathlib import Path
+
+from ssd.convert.layouts import without_gaps
+from ssd.errors import InputError
+
+BACKGROUND = ("background", "__background__")
+
+
+def read_class_names(path, n_classes):
+    """The names of `n_classes` classes in a file, in the order of their labels 1, 2, ...
+
+    path: text with a name a line, or the `label_map.json` of data lists. The background may come first. An empty line
+    or N/A is a label without a class. Raises InputError on another number of names, and on one that comes twice.
+    """
+    names = _label_map(path) if Path(path).suffix == ".json" else _read(path).rstrip().splitlines()
+    names = [name.strip() for name in names]
+    if names and names[0] in BACKGROUND:
+        names = names[1:]
+    if len(names) != n_classes:
+        raise InputError(f"{path}: {len(names)} class names, but the network has {n_classes} classes")
+    names = without_gaps(names)
+    if repeated := [name for name in names if name and names.count(name) > 1]:
+        raise InputError(f"{path}: the class {repeated[0]} comes twice; labels without a class are empty lines")
+    return names
+
+
+def _label_map(path):
+    try:
+        label_map = json.loads(_read(path))
+        return sorted(label_map, key=label_map.get)
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(f"{path}: holds no label map, which gives each class name its label") from None
+
+
+def _read(path):
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text in UTF-8") from None
