@@ -384,7 +384,8 @@ def test_label_files_that_cannot_be_read(yolo, tmp_path, damage, message):
 
 def test_lists_of_pictures_that_leave_the_folder(yolo, tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "secret.jpg")
-    (yolo / "list.txt").write_text("./JPEGImages/good.jpg\n../secret.jpg\n/etc/passwd\nJPEGImages/gone.jpg\n")
+    names = ("./JPEGImages/good.jpg", "../secret.jpg", "/etc/passwd", "JPEGImages/gone.jpg", "x" * 5000)
+    (yolo / "list.txt").write_text("\n".join(names))
     (yolo / "data.yaml").write_text("train: list.txt\nval: JPEGImages\nnames: [dog]\n")
     data, report = run(tmp_path, "--yolo", yolo)
     assert stems(data) == ["good"]

@@ -102,6 +102,9 @@ def test_boxes_turn_with_the_picture(orientation, tmp_path):
     assert notes == [
         "annotated as 60 x 40 pixels, but the picture has 40 x 60, for its EXIF orientation turns it, boxes turned"
     ]
+    kept, notes = read_entry(tmp_path / "a.png", lambda size: ([row], (61, 40)))
+    assert notes == ["annotated as 61 x 40 pixels, but the picture has 40 x 60, boxes kept"]
+    assert kept["boxes"] == [[5, 10, 25, 18]]
     upright_row = row._replace(box=seen)
     for size in ((40, 60), (0, 0), None):
         assert read_entry(tmp_path / "a.png", lambda _, size=size: ([upright_row], size)) == (turned, [])
@@ -482,8 +485,8 @@ def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
         (["--voc", pets, "--coco", pets], ["--voc and --coco do not go together"]),
         (["--voc", pets, "--voc12", pets], ["--voc and --voc12 do not go together"]),
         (["--voc12", pets], ["--voc12 wants --voc07"]),
-        (["--voc07", pets, "--classes", "a"], ["--voc07 has its own"]),
-        (["--voc07", pets, "--test-fraction", "0.5"], ["--voc07 has its own"]),
+        (["--voc07", pets, "--classes", "a"], ["VOC has its own"]),
+        (["--voc07", pets, "--test-fraction", "0.5"], ["VOC has its own"]),
         (["--voc", pets, "--test", "test", "--test-fraction", "0.5"], ["--test and --test-fraction"]),
         (["--voc", pets, "--test-fraction", "0"], ["between 0 and 1"]),
         (["--voc", pets, "--mirror", "http://x"], ["--mirror goes with --download"]),
@@ -510,4 +513,5 @@ def test_no_split_is_found(tmp_path, capsys):
     refused(capsys, create_data_lists, ["--coco", tmp_path / "set", "--test-fraction", 0.5, *args], "2 files", "b.json")
     refused(capsys, create_data_lists, ["--supervisely", tmp_path / "set", *args], "no test split")
     refused(capsys, create_data_lists, ["--yolo", tmp_path / "set", *args], "no test split")
-    refused(capsys, create_data_lists, ["--yolo", tmp_path / "no", *args], "no such data.yaml or folder")
+    for option in ("--coco", "--yolo", "--supervisely"):
+        refused(capsys, create_data_lists, [option, tmp_path / "no", *args], "no: no such file or folder")
