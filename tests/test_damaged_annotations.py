@@ -273,8 +273,17 @@ def test_file_names_of_coco(coco, tmp_path, file_name, message):
     (coco / "train.json").write_text(json.dumps(COCO | {"images": images}))
     data, report = run(tmp_path, "--coco", coco)
     assert stems(data) == ["good"]
-    lines = [line for line in report.splitlines() if line.endswith(", left out")]
-    assert len(lines) == 1 and (message in lines[0] or file_name == "x" * 5000)
+    lines = [line for line in report.splitlines() if line.endswith((", left out", ", dropped"))]
+    assert len(lines) == 1 and lines[0].endswith("left out") and (message in lines[0] or file_name == "x" * 5000)
+
+
+def test_images_of_the_same_id(coco, tmp_path):
+    images = [COCO["images"][0], COCO["images"][1] | {"id": 0}]
+    (coco / "train.json").write_text(json.dumps(COCO | {"images": images}))
+    data, report = run(tmp_path, "--coco", coco)
+    assert stems(data) == ["good"]
+    assert "image 0: another image has this id, left out" in report
+    assert report.count("is on no image of the file, dropped") == 1
 
 
 @pytest.mark.parametrize("change, kept, message", [
