@@ -168,6 +168,29 @@ def test_the_nearest_picture_of_a_name_is_taken(tmp_path):
     ]
 
 
+def test_a_picture_belongs_to_the_nearest_of_its_annotations(tmp_path):
+    """1.jpg is missing in test: its annotation must not get the training picture of that name."""
+    picture(tmp_path / "train/1.jpg")
+    for split in ("test", "train"):
+        write(tmp_path / split / "1.xml", f"<annotation>{voc_object(split, 1, 1, 9, 9)}</annotation>")
+        write(tmp_path / split / "ann/1.json", supervisely())
+    images, objects, notes = read_voc(tmp_path)
+    assert (images, objects[0]["names"]) == ([str(tmp_path / "train/1.jpg")], ["train"])
+    assert notes == [f"{tmp_path / 'test/1.xml'}: no picture of this name in {tmp_path}, left out"]
+    assert read_supervisely(tmp_path)[2] == [
+        f"{tmp_path / 'test/ann/1.json'}: no picture of this name in {tmp_path}, left out"
+    ]
+
+
+def test_a_split_file_names_a_picture_in_its_folder(tmp_path):
+    folder = make_voc(tmp_path / "voc", {"train": ["a", "b"]})
+    (folder / "JPEGImages/sub").mkdir()
+    (folder / "JPEGImages/b.jpg").rename(folder / "JPEGImages/sub/b.jpg")
+    images, _, notes = read_voc(folder, "train")
+    assert images == [str(folder / "JPEGImages/a.jpg")]
+    assert notes == [f"{folder / 'JPEGImages/b.jpg'}: no such picture, left out"]
+
+
 # -- COCO
 
 

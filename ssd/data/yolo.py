@@ -202,14 +202,8 @@ def _labelled(root, split, images_folder):
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
         raise InputError(f"{folders[0]}: no such folder of label files")
-    finder, pairs, notes = PictureFinder(images_folder), [], []
-    for label in find_files(folder, {".txt"}):
-        picture = finder.nearest(label, label.name)
-        if picture:
-            pairs.append((label, picture))
-        elif label.name not in NAME_FILES:
-            notes.append(f"{label}: no picture of this name in {images_folder}, left out")
-    return pairs, notes
+    labels = [label for label in find_files(folder, {".txt"}) if label.name not in NAME_FILES]
+    return PictureFinder(images_folder).pair(labels, lambda label: [label.name], all_annotated=False)
 
 
 def _read_labels(path, names, has_keypoints, size):
