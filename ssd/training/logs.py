@@ -17,6 +17,7 @@ from ssd.training.record import COLUMNS, RESULTS_NAME, read_results
 LOGS = ("auto", "tensorboard", "wandb", "none")
 PROJECT = "ssd300"  # of Weights & Biases, unless WANDB_PROJECT names another
 ID_NAME = "wandb_id.txt"
+LOGGED_EVERY = 10  # iterations between the figures that are worth telling; results.csv has every iteration
 OFFLINE = ("offline", "dryrun", "disabled")  # of WANDB_MODE
 
 
@@ -40,6 +41,12 @@ def loggers(folder, choice, iteration, arguments, class_names):
     if choice == "wandb":
         return [WeightsAndBiases(folder, iteration, arguments, class_names)]
     raise ValueError(f"choice is {choice!r}, must be one of {', '.join(LOGS)}")
+
+
+def is_logged(row):
+    """Whether a row of results.csv is one to tell: every tenth, and those of a validation."""
+    validated = any(isfinite(value) for column, value in row.items() if column.startswith("val_"))
+    return validated or row["iteration"] % LOGGED_EVERY == 0
 
 
 class TensorBoard:
@@ -92,7 +99,8 @@ class WeightsAndBiases:
         self._run, self._image = _start_run(folder, arguments)
         self._class_names = class_names
         self._known = self._run.step  # the server has the iterations below
-        missing = [row for row in _rows_until(folder / RESULTS_NAME, iteration) if row["iteration"] >= self._known]
+        missing = [row for row in _rows_until(folder / RESULTS_NAME, iteration) if is_logged(row)]
+        missing = [row for row in missing if row["iteration"] >= self._known]
         for row in tqdm(missing, desc="earlier figures", unit="it", dynamic_ncols=True, disable=not missing):
             self.scalars(int(row["iteration"]), row)
 

@@ -14,7 +14,7 @@ from ssd.visualize import class_colour, draw_boxes, mosaic
 
 BATCH_NAME, VALIDATION_NAME = "train_batch.jpg", "validation.jpg"
 FOUND = HIT
-MIN_SCORE = 0.2  # of the detections drawn, as `Detector` has it
+MIN_SCORE = 0.4  # of the detections drawn: young models find too much to be looked at
 VALIDATION_TILE, HEADER = 400, 32  # pixels, of each picture and of the line above them
 
 

@@ -9,12 +9,11 @@ from ssd.checkpoint import save_checkpoint
 from ssd.errors import InputError
 from ssd.files import replacing
 from ssd.training.curves import CURVES_NAME, plot_results
-from ssd.training.logs import loggers
+from ssd.training.logs import is_logged, loggers
 from ssd.training.panels import BATCH_NAME, VALIDATION_NAME, draw_batch, draw_validation, save_picture
 from ssd.training.record import RESULTS_NAME, Results, write_arguments
 
 LAST, BEST, NOT_FINITE = "last.pth", "best.pth", "nonfinite_batch.pth"
-LOGGED_EVERY = 10  # iterations between the scalars of loggers; results.csv has every iteration
 
 
 def create_run(output=None):
@@ -77,10 +76,9 @@ class RunFolder:
     def append(self, rows):
         """Write rows of results.csv."""
         self.results.append(rows)
-        for row in rows:
-            if row["iteration"] % LOGGED_EVERY == 0 or "val_loss" in row:
-                for logger in self.loggers:
-                    logger.scalars(row["iteration"], row)
+        for row in filter(is_logged, rows):
+            for logger in self.loggers:
+                logger.scalars(row["iteration"], row)
 
     def save(self, trainer):
         """Write last.pth, from which the run goes on."""
