@@ -519,3 +519,19 @@ def test_json_of_the_wrong_kind(tmp_path):
         read_json(tmp_path / "a.json", list)
     with pytest.raises(InputError, match="b.json: nowhere"):
         read_json(tmp_path / "b.json", list, missing="nowhere")
+
+
+def test_folders_that_loop_are_entered_once(tmp_path, monkeypatch):
+    """Two loops have 2^40 paths before the system says that there are too many links."""
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(tmp_path)
+    (tmp_path / "c.jpg").touch()
+    stat, asked = os.stat, []
+
+    def counted(*args, **options):
+        asked.append(args)
+        assert len(asked) < 50
+        return stat(*args, **options)
+
+    monkeypatch.setattr(os, "stat", counted)
+    assert find_files(tmp_path, {".jpg"}) == [tmp_path / "c.jpg"]
