@@ -64,28 +64,22 @@ def parse(argv):
 
 def check_arguments(p, args):
     """Ends with argparse's one line where options do not go together."""
-    given = [f"--{name}" for name in (*FORMATS, "voc07", "download") if getattr(args, name)]
-    if len(given) > 1 or (args.voc12 and not args.voc07):
-        p.error(
-            f"{' and '.join(given + ['--voc12'] * bool(args.voc12))} do not go together"
-            if given
-            else "--voc12 wants --voc07"
-        )
-    if not given:
-        p.error("name a data set: --voc, --coco, --yolo, --supervisely, --voc07 or --download")
-    own = ("train", "test", "test_fraction", "images", "classes")
-    if is_published(args) and any(getattr(args, name) for name in own):
-        p.error(f"{given[0]} has its own images, splits and classes; --voc takes the same folders with others")
-    if args.test and args.test_fraction:
-        p.error("--test and --test-fraction do not go together")
-    if args.test_fraction is not None and not 0 < args.test_fraction < 1:
-        p.error("--test-fraction is the share of test images, between 0 and 1")
-    if args.mirror and not args.download:
-        p.error("--mirror goes with --download")
-    if args.ignore_unknown and not (args.classes or is_published(args)):
-        p.error("--ignore-unknown goes with --classes")
-    if args.pictures and Path(args.pictures).suffix.lower() not in picture_endings():
-        p.error(f"--pictures {args.pictures}: the name must end as a picture's, as .jpg or .png")
+    given = [f"--{name}" for name in (*FORMATS, "voc07", "voc12", "download") if getattr(args, name)]
+    own = [args.train, args.test, args.test_fraction, args.images, args.classes]
+    is_picture = not args.pictures or Path(args.pictures).suffix.lower() in picture_endings()
+    for is_wrong, message in (
+        (not given, "name a data set: --voc, --coco, --yolo, --supervisely, --voc07 or --download"),
+        (given == ["--voc12"], "--voc12 wants --voc07, which has the test images"),
+        (len(given) > 1 and given != ["--voc07", "--voc12"], f"{' and '.join(given)} do not go together"),
+        (is_published(args) and any(own), "VOC has its own images, splits and classes; --voc DIR takes others"),
+        (args.test and args.test_fraction is not None, "--test and --test-fraction do not go together"),
+        (args.test_fraction in (0, 1), "--test-fraction is the share of test images, between 0 and 1"),
+        (args.mirror and not args.download, "--mirror goes with --download"),
+        (args.ignore_unknown and not (args.classes or is_published(args)), "--ignore-unknown goes with --classes"),
+        (not is_picture, f"--pictures {args.pictures}: the name must end as a picture's, as .jpg or .png"),
+    ):
+        if is_wrong:
+            p.error(message)
 
 
 def is_published(args):

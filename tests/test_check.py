@@ -1,6 +1,7 @@
 """The checks of a data set, the report and the mosaic."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -191,6 +192,15 @@ def test_report():
         "  a.xml: object 1 has no area, dropped",
         "  b??[2J: bad, left out",
     ]
+
+
+@pytest.mark.parametrize("side, mean, below", [(20, "0.44", "100.0 %"), (22, "0.54", "0.0 %"), (30, "1.00", "0.0 %")])
+def test_share_below_the_threshold(side, mean, below):
+    """Squares centred on a prior of 30 x 30 pixels: IoU (side / 30)^2."""
+    centre = 10.5 / 38 * 300
+    entry = labelled((300, 300), (1, [centre - side / 2] * 2 + [centre + side / 2] * 2, 0))
+    text = report({"train": (["a"], [entry]), "test": (["b"], [entry])}, ("cat",), [])
+    assert re.search(rf"^16 to 32 +1 +100\.0 % +{mean} +{below}$", text, re.MULTILINE)
 
 
 def test_report_on_little():

@@ -273,8 +273,17 @@ def test_file_names_of_coco(coco, tmp_path, file_name, message):
     (coco / "train.json").write_text(json.dumps(COCO | {"images": images}))
     data, report = run(tmp_path, "--coco", coco)
     assert stems(data) == ["good"]
-    lines = [line for line in report.splitlines() if line.endswith(", left out")]
-    assert len(lines) == 1 and (message in lines[0] or file_name == "x" * 5000)
+    lines = [line for line in report.splitlines() if line.endswith((", left out", ", dropped"))]
+    assert len(lines) == 1 and lines[0].endswith("left out") and (message in lines[0] or file_name == "x" * 5000)
+
+
+def test_images_of_the_same_id(coco, tmp_path):
+    images = [COCO["images"][0], COCO["images"][1] | {"id": 0}]
+    (coco / "train.json").write_text(json.dumps(COCO | {"images": images}))
+    data, report = run(tmp_path, "--coco", coco)
+    assert stems(data) == ["good"]
+    assert "image 0: another image has this id, left out" in report
+    assert report.count("is on no image of the file, dropped") == 1
 
 
 @pytest.mark.parametrize("change, kept, message", [
@@ -384,7 +393,8 @@ def test_label_files_that_cannot_be_read(yolo, tmp_path, damage, message):
 
 def test_lists_of_pictures_that_leave_the_folder(yolo, tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "secret.jpg")
-    (yolo / "list.txt").write_text("./JPEGImages/good.jpg\n../secret.jpg\n/etc/passwd\nJPEGImages/gone.jpg\n")
+    names = ("./JPEGImages/good.jpg", "../secret.jpg", "/etc/passwd", "JPEGImages/gone.jpg", "x" * 5000)
+    (yolo / "list.txt").write_text("\n".join(names))
     (yolo / "data.yaml").write_text("train: list.txt\nval: JPEGImages\nnames: [dog]\n")
     data, report = run(tmp_path, "--yolo", yolo)
     assert stems(data) == ["good"]
@@ -509,3 +519,19 @@ def test_json_of_the_wrong_kind(tmp_path):
         read_json(tmp_path / "a.json", list)
     with pytest.raises(InputError, match="b.json: nowhere"):
         read_json(tmp_path / "b.json", list, missing="nowhere")
+
+
+def test_folders_that_loop_are_entered_once(tmp_path, monkeypatch):
+    """Two loops have 2^40 paths before the system says that there are too many links."""
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(tmp_path)
+    (tmp_path / "c.jpg").touch()
+    stat, asked = os.stat, []
+
+    def counted(*args, **options):
+        asked.append(args)
+        assert len(asked) < 50
+        return stat(*args, **options)
+
+    monkeypatch.setattr(os, "stat", counted)
+    assert find_files(tmp_path, {".jpg"}) == [tmp_path / "c.jpg"]

@@ -102,6 +102,9 @@ def test_boxes_turn_with_the_picture(orientation, tmp_path):
     assert notes == [
         "annotated as 60 x 40 pixels, but the picture has 40 x 60, for its EXIF orientation turns it, boxes turned"
     ]
+    kept, notes = read_entry(tmp_path / "a.png", lambda size: ([row], (61, 40)))
+    assert notes == ["annotated as 61 x 40 pixels, but the picture has 40 x 60, boxes kept"]
+    assert kept["boxes"] == [[5, 10, 25, 18]]
     upright_row = row._replace(box=seen)
     for size in ((40, 60), (0, 0), None):
         assert read_entry(tmp_path / "a.png", lambda _, size=size: ([upright_row], size)) == (turned, [])
@@ -163,6 +166,29 @@ def test_the_nearest_picture_of_a_name_is_taken(tmp_path):
         str(tmp_path / name)
         for name in ("pictures/test/2.jpg", "pictures/train/2.jpg", "test/images/1.jpg", "train/images/1.jpg")
     ]
+
+
+def test_a_picture_belongs_to_the_nearest_of_its_annotations(tmp_path):
+    """1.jpg is missing in test: its annotation must not get the training picture of that name."""
+    picture(tmp_path / "train/1.jpg")
+    for split in ("test", "train"):
+        write(tmp_path / split / "1.xml", f"<annotation>{voc_object(split, 1, 1, 9, 9)}</annotation>")
+        write(tmp_path / split / "ann/1.json", supervisely())
+    images, objects, notes = read_voc(tmp_path)
+    assert (images, objects[0]["names"]) == ([str(tmp_path / "train/1.jpg")], ["train"])
+    assert notes == [f"{tmp_path / 'test/1.xml'}: no picture of this name in {tmp_path}, left out"]
+    assert read_supervisely(tmp_path)[2] == [
+        f"{tmp_path / 'test/ann/1.json'}: no picture of this name in {tmp_path}, left out"
+    ]
+
+
+def test_a_split_file_names_a_picture_in_its_folder(tmp_path):
+    folder = make_voc(tmp_path / "voc", {"train": ["a", "b"]})
+    (folder / "JPEGImages/sub").mkdir()
+    (folder / "JPEGImages/b.jpg").rename(folder / "JPEGImages/sub/b.jpg")
+    images, _, notes = read_voc(folder, "train")
+    assert images == [str(folder / "JPEGImages/a.jpg")]
+    assert notes == [f"{folder / 'JPEGImages/b.jpg'}: no such picture, left out"]
 
 
 # -- COCO
@@ -482,8 +508,8 @@ def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
         (["--voc", pets, "--coco", pets], ["--voc and --coco do not go together"]),
         (["--voc", pets, "--voc12", pets], ["--voc and --voc12 do not go together"]),
         (["--voc12", pets], ["--voc12 wants --voc07"]),
-        (["--voc07", pets, "--classes", "a"], ["--voc07 has its own"]),
-        (["--voc07", pets, "--test-fraction", "0.5"], ["--voc07 has its own"]),
+        (["--voc07", pets, "--classes", "a"], ["VOC has its own"]),
+        (["--voc07", pets, "--test-fraction", "0.5"], ["VOC has its own"]),
         (["--voc", pets, "--test", "test", "--test-fraction", "0.5"], ["--test and --test-fraction"]),
         (["--voc", pets, "--test-fraction", "0"], ["between 0 and 1"]),
         (["--voc", pets, "--mirror", "http://x"], ["--mirror goes with --download"]),
@@ -510,4 +536,5 @@ def test_no_split_is_found(tmp_path, capsys):
     refused(capsys, create_data_lists, ["--coco", tmp_path / "set", "--test-fraction", 0.5, *args], "2 files", "b.json")
     refused(capsys, create_data_lists, ["--supervisely", tmp_path / "set", *args], "no test split")
     refused(capsys, create_data_lists, ["--yolo", tmp_path / "set", *args], "no test split")
-    refused(capsys, create_data_lists, ["--yolo", tmp_path / "no", *args], "no such data.yaml or folder")
+    for option in ("--coco", "--yolo", "--supervisely"):
+        refused(capsys, create_data_lists, [option, tmp_path / "no", *args], "no: no such file or folder")

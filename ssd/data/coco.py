@@ -35,22 +35,25 @@ def read_coco(path, split=None, images_folder=None):
     for record in annotations:
         by_image[_key(record, "image_id")].append(_annotated(record, names))
     images_folder = Path(images_folder or _images_folder(path, records))
-    items = []
+    items, seen = [], set()
     for record in records:
+        key = _key(record, "id")
+        annotated = by_image.pop(key, [])
         try:
             image = inside(images_folder, record.get("file_name"))
+            if key in seen:
+                raise InputError("another image has this id")
         except InputError as error:
             notes.append(f"{path}: image {short(record.get('id'))}: {error}, left out")
             continue
-        annotated = by_image.pop(_key(record, "id"), [])
-        size = as_size(record.get("width"), record.get("height"))
-        items.append((f"{path}: {record['file_name']}", image, partial(_content, annotated, size)))
+        seen.add(key)
+        items.append((f"{path}: {record['file_name']}", image, partial(_content, annotated, record)))
     notes += [f"{path}: {each.told} is on no image of the file, dropped" for rest in by_image.values() for each in rest]
     return read_images(items, path.stem, notes)
 
 
-def _content(annotated, annotated_size, size):
-    return annotated, annotated_size
+def _content(annotated, record, size):
+    return annotated, as_size(record.get("width"), record.get("height"))
 
 
 def _list(content, key, path):

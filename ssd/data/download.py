@@ -48,18 +48,22 @@ def fetch(path, urls, md5):
     """Fetch a file from the first of some addresses that has it, unless it is there already.
 
     A broken transfer leaves PATH.part, from which the next goes on, at whichever address.
-    Raises InputError where no address gives the file with this checksum; one with another is deleted.
+    Raises InputError where no address gives the file with this checksum, and where the file is there with another.
     """
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
     if path.exists():
-        _verify(path, md5)
+        if (found := calculate_md5(path)) != md5:
+            raise InputError(
+                f"{path}: wrong checksum, MD5 is {found} instead of {md5}; delete it to fetch it anew, or rename it to "
+                f"{part.name} if it is the beginning of the file"
+            )
         return
     reasons = []
     for url in urls:
         try:
             _transfer(url, part)
-            _verify(part, md5)
+            _verify_or_delete(part, md5)
             os.replace(part, path)
             return
         except InputError as error:
@@ -70,12 +74,11 @@ def fetch(path, urls, md5):
     )
 
 
-def _verify(path, md5):
-    """Raises InputError, and deletes the file, if its checksum is another."""
-    found = calculate_md5(path)
+def _verify_or_delete(part, md5):
+    found = calculate_md5(part)
     if found != md5:
-        path.unlink()
-        raise InputError(f"{path}: wrong checksum, MD5 is {found} instead of {md5}; the file was deleted")
+        part.unlink()
+        raise InputError(f"{part}: wrong checksum, MD5 is {found} instead of {md5}; the file was deleted")
 
 
 def _transfer(url, part):

@@ -55,22 +55,40 @@ class PictureFinder:
         for picture in self.pictures:
             self._by_stem[picture.stem].append(picture)
 
-    def nearest(self, annotation, *names):
-        """The picture that has the stem of one of some file names, tried in order, or None; endings may differ.
+    def pair(self, annotations, names, all_annotated):
+        """(annotation, picture) for each annotation file, and notes on those of either that lack the other.
 
-        Of several, the one that shares most folders with the annotation's path, counted from the root, then those
-        counted from the file; then the one of the very name.
+        names: a function from an annotation to the names that its picture's file may have, whatever its ending. Of
+        several pictures of a name the nearest is taken, and a picture belongs to the nearest of its annotations.
+        all_annotated: whether a picture without annotation is worth a note.
         """
+        nearest = {}
+        for annotation in annotations:
+            picture = self.nearest(annotation, names(annotation))
+            if picture and _nearness(picture, annotation) > _nearness(picture, nearest.get(picture)):
+                nearest[picture] = annotation
+        pairs = sorted((annotation, picture) for picture, annotation in nearest.items())
+        used = set(nearest.values())
+        notes = [
+            f"{path}: no picture of this name in {self.folder}, left out" for path in annotations if path not in used
+        ]
+        spare = [picture for picture in self.pictures if picture not in nearest] if all_annotated else []
+        return pairs, notes + [f"{picture}: has no annotation, left out" for picture in spare]
+
+    def nearest(self, annotation, names):
+        """The picture that has the stem of one of some file names, tried in order, or None; see `pair`."""
         for name in names:
             name = PurePosixPath(name.replace("\\", "/")).name
             candidates = self._by_stem.get(os.path.splitext(name)[0], [])
             if candidates:
-                return max(candidates, key=lambda path: (*_shared_folders(path, Path(annotation)), path.name in names))
+                return max(candidates, key=lambda path: (_nearness(path, annotation), path.name == name))
         return None
 
 
-def _shared_folders(path, other):
-    """How many folders two paths have in common, from the first on and from the last on."""
+def _nearness(path, other):
+    """How many folders two paths share, counted from the root and then from the file."""
+    if other is None:
+        return (-1, -1)
     a, b = path.parts[:-1], other.parts[:-1]
     return _common_length(a, b), _common_length(a[::-1], b[::-1])
 

@@ -36,6 +36,8 @@ def usual_splits(kind, path, train=None, test=None):
     """
     if kind == "voc" and (has_split_files(path) or not Path(path).is_dir()):
         return train or "trainval", test or "test"
+    if not Path(path).exists():
+        raise InputError(f"{path}: no such file or folder")
     if kind == "coco" and not Path(path).is_dir():
         there, train = [], train or path
     else:

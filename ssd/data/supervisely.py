@@ -30,16 +30,8 @@ def read_supervisely(folder, split=None, images_folder=None):
     if not annotations:
         raise InputError(f"{root}: {'holds no annotations (ann/*.json)' if root.is_dir() else 'no such folder'}")
     finder = PictureFinder(images_folder or root)
-    items, notes = [], []
-    for path in annotations:
-        image = finder.nearest(path, path.stem, path.name)
-        if image:
-            items.append((path, image, partial(_read_annotation, path)))
-        else:
-            notes.append(f"{path}: no picture of this name in {finder.folder}, left out")
-    used = {image for _, image, _ in items}
-    if images_folder is None:
-        notes += [f"{image}: has no annotation, left out" for image in finder.pictures if image not in used]
+    pairs, notes = finder.pair(annotations, lambda path: (path.stem, path.name), all_annotated=images_folder is None)
+    items = [(path, image, partial(_read_annotation, path)) for path, image in pairs]
     return read_images(items, root.name, notes)
 
 

@@ -65,30 +65,26 @@ def _listed(folder, split, images_folder):
         except InputError as error:
             notes.append(f"{split_file(folder, split)}: {error}, left out")
             continue
-        pairs.append((annotation, image if os.path.exists(image) else finder.nearest(image, f"{name}.jpg") or image))
+        pairs.append((annotation, image if os.path.exists(image) else _other_ending(finder, image)))
     return pairs, notes
+
+
+def _other_ending(finder, image):
+    found = finder.nearest(image, [image.name])
+    return found if found and found.parent == image.parent else image
 
 
 def _found(folder, images_folder):
-    """(annotation, image) for each XML file below a folder, and notes on annotations and pictures without the other.
-
-    In a folder of pictures that is elsewhere there may be others.
-    """
+    """(annotation, image) for each XML file below a folder, and notes on annotations and pictures without the other."""
     annotations = find_files(folder, {".xml"})
     if not annotations:
         raise InputError(f"{folder}: {'holds no annotations (*.xml)' if folder.is_dir() else 'no such folder'}")
-    finder = PictureFinder(images_folder or folder)
-    pairs, notes = [], []
-    for annotation in annotations:
-        image = finder.nearest(annotation, annotation.name) or finder.nearest(annotation, _filename(annotation))
-        if image:
-            pairs.append((annotation, image))
-        else:
-            notes.append(f"{annotation}: no picture of this name in {finder.folder}, left out")
-    used = {image for _, image in pairs}
-    if images_folder is None:
-        notes += [f"{image}: has no annotation, left out" for image in finder.pictures if image not in used]
-    return pairs, notes
+    return PictureFinder(images_folder or folder).pair(annotations, _names, all_annotated=images_folder is None)
+
+
+def _names(annotation):
+    yield annotation.name
+    yield _filename(annotation)
 
 
 def _filename(annotation):

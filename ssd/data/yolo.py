@@ -8,14 +8,7 @@ from pathlib import Path
 from reprlib import repr as short
 
 from ssd.data.annotations import Annotated, as_number, box_around, read_images
-from ssd.data.folders import (
-    PictureFinder,
-    annotation_names,
-    find_files,
-    inside,
-    read_text,
-    write_text,
-)
+from ssd.data.folders import PictureFinder, annotation_names, find_files, inside, picture_endings, read_text, write_text
 from ssd.errors import InputError
 
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")  # of labelImg, CVAT and Roboflow, without data.yaml
@@ -126,12 +119,15 @@ def _pictured(yaml, root, split):
     """(label file, picture) for each picture of a split, and notes on pictures without labels and the other way."""
     pictures, notes = [], []
     for place in _places(yaml, root, split):
-        found, lost = _pictures_of_list(place, root) if place.suffix == ".txt" else (PictureFinder(place).pictures, [])
+        listed = place.suffix == ".txt"
+        found, lost = _pictures_of_list(place, root) if listed else (find_files(place, picture_endings()), [])
         pictures += found
         notes += lost
     pairs = [(_label_file(picture), picture) for picture in dict.fromkeys(pictures)]
     labels = {label for label, _ in pairs}
-    notes += [f"{image}: has no label file, taken as without objects" for label, image in pairs if not label.exists()]
+    notes += [
+        f"{image}: has no label file, taken as without objects" for label, image in pairs if not os.path.lexists(label)
+    ]
     for folder in sorted({label.parent for label in labels if "labels" in label.parts}):
         spare = [path for path in sorted(folder.glob("*.txt")) if path not in labels and path.name not in NAME_FILES]
         notes += [f"{path}: no picture of this name, left out" for path in spare]
@@ -196,7 +192,7 @@ def _label_file(picture):
     if "images" in parts[:-1]:
         last = len(parts) - 2 - parts[-2::-1].index("images")
         apart = Path(*parts[:last], "labels", *parts[last + 1 :]).with_suffix(".txt")
-        return beside if beside.exists() and not apart.exists() else apart
+        return beside if os.path.lexists(beside) and not os.path.lexists(apart) else apart
     return beside
 
 
@@ -206,14 +202,8 @@ def _labelled(root, split, images_folder):
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
         raise InputError(f"{folders[0]}: no such folder of label files")
-    finder, pairs, notes = PictureFinder(images_folder), [], []
-    for label in find_files(folder, {".txt"}):
-        picture = finder.nearest(label, label.name)
-        if picture:
-            pairs.append((label, picture))
-        elif label.name not in NAME_FILES:
-            notes.append(f"{label}: no picture of this name in {images_folder}, left out")
-    return pairs, notes
+    labels = [label for label in find_files(folder, {".txt"}) if label.name not in NAME_FILES]
+    return PictureFinder(images_folder).pair(labels, lambda label: [label.name], all_annotated=False)
 
 
 def _read_labels(path, names, has_keypoints, size):
