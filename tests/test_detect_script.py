@@ -62,6 +62,7 @@ def photos(tmp_path):
     for name in ("b.jpg", "a.PNG", "inside/c.jpg", "inside/deeper/a.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 30), "blue").save(folder / name)
+    (folder / "album.jpg").mkdir()
     (folder / "notes.md").write_text("no picture")
     (folder / ".hidden.jpg").write_text("no picture")
     return folder
