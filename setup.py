@@ -5,7 +5,8 @@ EXTRAS = {
     "eval": ["hotcoco"],
     "log": ["tensorboard", "wandb"],
     "onnx": ["onnx", "onnxscript", "onnxruntime"],
-    # what make test, make lint and python -m benchmarks need: the last four are what results are compared with
+    "yolo": ["pyyaml"],
+    # what make test, make lint and python -m benchmarks need; some are what results are compared with
     "dev": [
         "pytest",
         "hypothesis",
@@ -21,6 +22,7 @@ EXTRAS = {
         "torchmetrics",
         "tidecv",
         "faster-coco-eval",
+        "pyyaml",
     ],
 }
 

@@ -10,9 +10,10 @@ import create_data_lists
 from ssd import SSDConfig
 from ssd.config import VOC_CLASSES
 from ssd.data import PascalVOCDataset, collate, load_image, preprocess, read_data_list, write_data_lists
+from ssd.data.annotations import check_objects, label_objects
 from ssd.data.augmentation import Augmentation, sample_augmentation
 from ssd.data.images import image_size
-from ssd.data.voc import label_objects, parse_annotation, read_split, read_voc
+from ssd.data.voc import annotated_objects, read_split, read_voc
 from ssd.errors import InputError
 
 ANNOTATION = """
@@ -28,6 +29,10 @@ ANNOTATION = """
   <object><name>dog</name><difficult>0</difficult>
     <bndbox><xmin>101</xmin><ymin>1</ymin><xmax>130</xmax><ymax>50</ymax></bndbox></object>
 </annotation>"""
+
+
+def parse_annotation(root, size):
+    return check_objects(size, annotated_objects(root))
 
 
 def annotation(objects):
@@ -78,14 +83,16 @@ def test_annotation_without_objects():
 
 
 @pytest.mark.parametrize("objects, message", [
-    ("<object/>", "an object has no name"),
-    (voc_object("dog", 1, 1, "x", 9), "bndbox/xmax is 'x', not a number"),
-    (voc_object("dog", 1, 1, "nan", 9), "not a number"),
-    ("<object><name>dog</name></object>", "bndbox/xmin is '', not a number"),
+    (voc_object(" ", 1, 1, 5, 9), "object 1 with xmin, ymin, xmax, ymax = 1, 1, 5, 9 has no class name"),
+    (voc_object("dog", 1, 1, "x", 9), "ymax = 1, 1, x, 9 does not have four finite coordinates"),
+    (voc_object("dog", 1, 1, "nan", 9), "1, 1, nan, 9 does not have"),
+    ("<object><name>dog</name></object>", "nothing, nothing does not have"),
 ])  # fmt: skip
 def test_bad_annotations(objects, message):
-    with pytest.raises(InputError, match=message):
-        parse_annotation(annotation(objects), (10, 10))
+    entry, notes = parse_annotation(annotation(objects), (10, 10))
+    assert (entry["boxes"], entry["names"], entry["difficulties"]) == ([], [], [])
+    assert len(notes) == 1
+    assert message in notes[0] and notes[0].endswith(", dropped")
 
 
 def test_split_file_with_a_second_column(tmp_path):

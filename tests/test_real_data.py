@@ -7,6 +7,11 @@ import numpy as np
 import create_data_lists
 import detect
 from ssd.data import PascalVOCDataset, read_data_list
+from ssd.data.annotations import name_objects
+from ssd.data.coco import write_coco
+from ssd.data.supervisely import write_supervisely
+from ssd.data.voc import write_voc
+from ssd.data.yolo import write_yolo
 
 
 def test_lists_samples_and_detections(real_data, tmp_path, capsys):
@@ -34,6 +39,25 @@ def test_lists_samples_and_detections(real_data, tmp_path, capsys):
         assert image.shape == (3, 300, 300)
         assert len(boxes) == len(labels)
         assert ((boxes >= 0) & (boxes <= 1)).all()
+
+
+def test_every_format_gives_the_same_lists(real_data, tmp_path):
+    """VOC to each format and back: identical files."""
+    assert create_data_lists.main(["--voc", str(real_data), "--output", str(tmp_path / "voc")]) == 0
+    pictures = real_data / "JPEGImages"
+    for split, name in (("train", "train"), ("test", "val")):
+        data = read_data_list(tmp_path / "voc", split)
+        contents = data.images, name_objects(data.objects, data.class_names), data.class_names
+        write_coco(tmp_path / f"coco/{name}.json", *contents)
+        write_yolo(tmp_path / "yolo", *contents, split=name)
+        write_supervisely(tmp_path / "supervisely", *contents, split=name)
+        write_voc(tmp_path / "again", *contents, split=name)
+    for kind, folder in (("coco", "coco"), ("yolo", "yolo"), ("supervisely", "supervisely"), ("voc", "again")):
+        args = [f"--{kind}", tmp_path / folder, "--images", pictures, "--output", tmp_path / "lists", "--no-verify"]
+        args += ["--train", "train", "--test", "val"] if kind == "voc" else []
+        assert create_data_lists.main(list(map(str, args))) == 0
+        for path in (tmp_path / "voc").glob("*.json"):
+            assert (tmp_path / "lists" / path.name).read_text() == path.read_text(), (kind, path.name)
 
 
 def test_detections(real_data, checkpoint, tmp_path):

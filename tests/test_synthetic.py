@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ssd.data import synthetic
-from ssd.data.synthetic import CLASSES, SceneObject, draw_background, draw_scene, main, voc_annotation, write_dataset
-from ssd.data.voc import parse_annotation, read_voc
+from ssd.data.annotations import check_objects
+from ssd.data.synthetic import CLASSES, SceneObject, draw_background, draw_scene, main, to_entry, write_dataset
+from ssd.data.voc import annotated_objects, read_voc, voc_annotation
 from ssd.errors import InputError
 
 
@@ -157,12 +158,12 @@ def test_an_unknown_shape_is_refused():
 
 def test_annotation_counts_from_one_and_includes_the_last_pixel():
     objects = [SceneObject("star", (0, 0, 100, 50)), SceneObject("circle", (9.6, 20.4, 11.7, 40.2), True, True)]
-    root = voc_annotation("a.jpg", (100, 50), objects).getroot()
+    root = voc_annotation("a.jpg", to_entry((100, 50), objects), [item.truncated for item in objects]).getroot()
     assert [root.findtext(path) for path in ("filename", "size/width", "size/height", "size/depth")] == [
         *("a.jpg", "100", "50", "3"),
     ]
     rows = [[element.findtext(f"bndbox/{c}") for c in ("xmin", "ymin", "xmax", "ymax")] for element in root[2:]]
-    assert rows == [["1", "1", "100", "50"], ["11", "21", "12", "40"]]
+    assert rows == [["1", "1", "100", "50"], ["10.6", "21.4", "11.7", "40.2"]]
     flags = [[element.findtext(tag) for tag in ("name", "truncated", "difficult")] for element in root[2:]]
     assert flags == [["star", "0", "0"], ["circle", "1", "1"]]
 
@@ -176,8 +177,8 @@ def boxes_in(draw, width, height):
 @given(objects=st.lists(st.builds(SceneObject, st.sampled_from(CLASSES), boxes_in(70, 40), st.booleans()), max_size=5))
 @settings(deadline=None)
 def test_the_reader_gives_back_what_was_written(objects):
-    text = ElementTree.tostring(voc_annotation("a.jpg", (70, 40), objects).getroot())
-    entry, notes = parse_annotation(ElementTree.fromstring(text), (70, 40))
+    text = ElementTree.tostring(voc_annotation("a.jpg", to_entry((70, 40), objects)).getroot())
+    entry, notes = check_objects((70, 40), annotated_objects(ElementTree.fromstring(text)))
     assert notes == []
     assert entry["names"] == [item.name for item in objects]
     assert entry["boxes"] == [list(item.box) for item in objects]
@@ -187,7 +188,7 @@ def test_the_reader_gives_back_what_was_written(objects):
 @pytest.mark.parametrize("box", [(5, 5, 6, 9), (5, 5, 9, 5), (-3, 0, 9, 9), (0, 0, 11, 9), (6, 6, 5, 9)])
 def test_a_box_that_the_file_cannot_hold_is_refused(box):
     with pytest.raises(InputError, match=r"a\.jpg: the box .* of star"):
-        voc_annotation("a.jpg", (10, 10), [SceneObject("star", box)])
+        voc_annotation("a.jpg", to_entry((10, 10), [SceneObject("star", box)]))
 
 
 # The data set

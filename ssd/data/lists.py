@@ -6,9 +6,11 @@ size, boxes, labels and difficulties, in pixels of the upright picture), and `la
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from ssd.config import create_label_map
+from ssd.data.folders import read_json
 from ssd.errors import InputError
 
 SPLITS = ("train", "test")
@@ -78,25 +80,20 @@ def _check(entry, n_classes, where):
         lengths = {len(entry[key]) for key in ("boxes", "labels", "difficulties")}
         boxes_are_boxes = len(entry["size"]) == 2 and all(len(box) == 4 for box in entry["boxes"])
         labels_fit = all(0 < label < n_classes for label in entry["labels"])
-    except (KeyError, TypeError):
+        numbers = [value for box in (entry["size"], *entry["boxes"]) for value in box]
+        are_finite = all(map(isfinite, numbers))
+    except (KeyError, TypeError, OverflowError):
         raise InputError(f"{where} must hold size, boxes, labels and difficulties") from None
-    if len(lengths) != 1 or not boxes_are_boxes or not labels_fit:
+    if len(lengths) != 1 or not boxes_are_boxes or not labels_fit or not are_finite:
         raise InputError(
-            f"{where} must hold a size of two numbers, boxes of four, one label from 1 to {n_classes - 1} and one "
-            "difficulty a box"
+            f"{where} must hold a size of two finite numbers, boxes of four, one label from 1 to {n_classes - 1} and "
+            "one difficulty a box"
         )
 
 
 def _read(path, kind):
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such data list; create_data_lists.py --output {path.parent} writes it") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
-    if not isinstance(content, kind):
-        raise InputError(f"{path}: holds a {type(content).__name__}, a {kind.__name__} is expected")
-    return content
+    missing = f"no such data list; create_data_lists.py --output {path.parent} writes it"
+    return read_json(path, kind, missing)
 
 
 def _write(path, content, indent=None):

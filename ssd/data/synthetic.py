@@ -11,13 +11,13 @@ from collections import Counter
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from ssd.cli import command, number, parser
+from ssd.data.voc import voc_annotation
 from ssd.errors import InputError
 
 CLASSES = ("circle", "square", "star", "triangle")
@@ -113,7 +113,8 @@ def write_dataset(folder, images=400, test_fraction=0.2, seed=0):
     for i, name in enumerate(tqdm(names, desc="drawing", unit="image", disable=None)):
         image, objects = draw_scene(np.random.default_rng([seed, i]))
         image.save(folder / "JPEGImages" / f"{name}.jpg", quality=90)
-        annotation = voc_annotation(f"{name}.jpg", image.size, objects)
+        truncated = [item.truncated for item in objects]
+        annotation = voc_annotation(f"{name}.jpg", to_entry(image.size, objects), truncated)
         annotation.write(folder / "Annotations" / f"{name}.xml", encoding="utf-8")
         scenes.append(objects)
     n_test = round(images * test_fraction)
@@ -122,36 +123,14 @@ def write_dataset(folder, images=400, test_fraction=0.2, seed=0):
     return scenes
 
 
-def voc_annotation(filename, size, objects):
-    """An annotation file of Pascal VOC, as an ElementTree.
-
-    size: (width, height). objects: SceneObjects, with boxes in continuous pixels. VOC counts pixels from 1 and includes
-    the last, so [x_min, x_max] becomes xmin = x_min + 1, xmax = x_max; fractions are rounded.
-    Raises InputError on a box outside the picture, or less than two pixels wide or high: the file cannot hold such.
-    """
-    root = ElementTree.Element("annotation")
-    _add(root, filename=filename)
-    _add(_add(root, "size"), width=size[0], height=size[1], depth=3)
-    for item in objects:
-        low = [round(value) + 1 for value in item.box[:2]]
-        high = [round(value) for value in item.box[2:]]
-        if not all(1 <= a < b <= side for a, b, side in zip(low, high, size, strict=True)):
-            raise InputError(
-                f"{filename}: the box {item.box} of {item.name} is not at least two pixels wide and high and "
-                f"inside the picture of {size[0]} x {size[1]} pixels: clip it or leave it out"
-            )
-        element = _add(root, "object")
-        _add(element, name=item.name, truncated=int(item.truncated), difficult=int(item.difficult))
-        _add(_add(element, "bndbox"), xmin=low[0], ymin=low[1], xmax=high[0], ymax=high[1])
-    ElementTree.indent(root)
-    return ElementTree.ElementTree(root)
-
-
-def _add(parent, tag=None, **texts):
-    """Append an element `tag`, which is returned, or an element with a text for each keyword."""
-    for name, text in texts.items():
-        ElementTree.SubElement(parent, name).text = str(text)
-    return ElementTree.SubElement(parent, tag) if tag else None
+def to_entry(size, objects):
+    """SceneObjects as an entry of objects, see `ssd.data.annotations`. size: (width, height)."""
+    return {
+        "size": list(size),
+        "boxes": [list(item.box) for item in objects],
+        "names": [item.name for item in objects],
+        "difficulties": [int(item.difficult) for item in objects],
+    }
 
 
 # A picture

@@ -1,37 +1,103 @@
-"""Reads data sets in the layout of Pascal VOC: ImageSets/Main, Annotations, JPEGImages."""
+"""Annotations in the format of Pascal VOC, an XML file for each image, as also labelImg, CVAT and Roboflow write it."""
 
+import os
 import re
-from math import isfinite, nan
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tqdm import tqdm
-
-from ssd.config import create_label_map
-from ssd.data.images import image_size
+from ssd.data.annotations import Annotated, as_number, as_size, read_images
+from ssd.data.folders import (
+    PictureFinder,
+    annotation_names,
+    find_files,
+    inside,
+    read_bytes,
+    read_text,
+    relative_names,
+    write_text,
+)
 from ssd.errors import InputError
 
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
-def read_voc(folder, split):
+
+# Reading
+
+
+def read_voc(folder, split=None, images_folder=None):
     """The images of a split and what is on them.
 
-    Returns images (paths), objects (for each image {"size", "boxes", "names", "difficulties"}, boxes in continuous
-    pixels of the upright picture) and notes (a sentence for each object that was dropped or repaired).
-    Raises InputError on a missing or unreadable file.
+    folder: holds ImageSets/Main, Annotations and JPEGImages, where the split is a file in ImageSets/Main; or, as
+    labelImg and Roboflow leave it, XML files beside their pictures or anywhere below: then the split is a folder in
+    it, and without one all files are read. images_folder: where the pictures are, if they are not in there.
+    Returns images (paths), objects and notes, see `ssd.data.annotations`; an image that is missing or no picture, or
+    has an annotation that is, is left out.
+    Raises InputError on a missing split, and where no image at all can be used.
     """
-    folder, images, objects, notes = Path(folder), [], [], []
-    for name in tqdm(read_split(folder, split), desc=f"{folder.name} {split}", unit="image"):
-        image = folder / "JPEGImages" / f"{name}.jpg"
-        annotation = folder / "Annotations" / f"{name}.xml"
-        root, size = _read_xml(annotation), image_size(image)
+    folder = Path(folder)
+    if split is None or (not has_split_files(folder) and (folder / split).is_dir()):
+        pairs, lost = _found(folder / (split or ""), images_folder)
+    else:
+        pairs, lost = _listed(folder, split, images_folder)
+    items = [(annotation, image, partial(_read_annotation, annotation)) for annotation, image in pairs]
+    return read_images(items, f"{folder.name} {split or ''}".strip(), lost)
+
+
+def has_split_files(folder):
+    """Whether a folder has ImageSets/Main, as VOC's own have."""
+    return (Path(folder) / "ImageSets" / "Main").is_dir()
+
+
+def _read_annotation(path, size):
+    root = _read_xml(path)
+    return annotated_objects(root), as_size(root.findtext("size/width"), root.findtext("size/height"))
+
+
+def _listed(folder, split, images_folder):
+    """(annotation, image) for each name in a split file, and notes on names that are none."""
+    finder = PictureFinder(images_folder or folder / "JPEGImages")
+    pairs, notes = [], []
+    for name in read_split(folder, split):
         try:
-            entry, entry_notes = parse_annotation(root, size)
+            annotation = inside(folder / "Annotations", f"{name}.xml")
+            image = inside(finder.folder, f"{name}.jpg")
         except InputError as error:
-            raise InputError(f"{annotation}: {error}") from None
-        images.append(str(image))
-        objects.append(entry)
-        notes += [f"{annotation}: {note}" for note in entry_notes]
-    return images, objects, notes
+            notes.append(f"{split_file(folder, split)}: {error}, left out")
+            continue
+        pairs.append((annotation, image if os.path.exists(image) else _other_ending(finder, image)))
+    return pairs, notes
+
+
+def _other_ending(finder, image):
+    found = finder.nearest(image, [image.name])
+    return found if found and found.parent == image.parent else image
+
+
+def _found(folder, images_folder):
+    """(annotation, image) for each XML file below a folder, and notes on annotations and pictures without the other."""
+    annotations = find_files(folder, {".xml"})
+    if not annotations:
+        raise InputError(f"{folder}: {'holds no annotations (*.xml)' if folder.is_dir() else 'no such folder'}")
+    return PictureFinder(images_folder or folder).pair(annotations, _names, all_annotated=images_folder is None)
+
+
+def _names(annotation):
+    yield annotation.name
+    yield _filename(annotation)
+
+
+def _filename(annotation):
+    """The picture's name that stands in an annotation, or nothing."""
+    try:
+        return _read_xml(annotation).findtext("filename") or ""
+    except InputError:
+        return ""
+
+
+def split_file(folder, split):
+    """The path of ImageSets/Main/`split`.txt."""
+    return Path(folder) / "ImageSets" / "Main" / f"{split}.txt"
 
 
 def read_split(folder, split):
@@ -39,104 +105,135 @@ def read_split(folder, split):
 
     Raises InputError where the file is missing, empty or not UTF-8.
     """
-    path = Path(folder) / "ImageSets" / "Main" / f"{split}.txt"
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        available = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
-        raise InputError(f"{path}: no such split file (there: {available})") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error}); save it in that encoding") from None
+    path = split_file(folder, split)
+    available = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
+    lines = read_text(path, missing=f"no such split file (there: {available})").splitlines()
     names = [re.sub(r"\s+(-1|0|1)$", "", line.strip()) for line in lines if line.strip()]
     if not names:
         raise InputError(f"{path}: names no images")
     return names
 
 
-def parse_annotation(root, size):
-    """The objects of one annotation.
+def annotated_objects(root):
+    """The objects of one annotation, unchecked, as a list of `Annotated`. root: the XML's root element.
 
-    root: the XML's root element. size: (width, height) of the upright picture.
-    VOC counts pixels from 1 and includes the last: xmin..xmax becomes [xmin - 1, xmax], a minimum of 0 stays 0. A box
-    without area is dropped; one that leaves the picture is clipped to it.
-    Returns {"size", "boxes", "names", "difficulties"} and a note on each object that was dropped or clipped.
-    Raises InputError on an object without a name or with a corner that is no number.
+    VOC counts pixels from 1 and includes the last: xmin..xmax becomes [xmin - 1, xmax], a minimum of 0 stays 0, and a
+    box whose xmax is not above its xmin has no area.
     """
-    entry = {"size": list(size), "boxes": [], "names": [], "difficulties": []}
-    notes = []
-    for k, element in enumerate(root.iter("object"), start=1):
-        name, box, difficult = _parse_object(element)
-        what = f"object {k} ({name}) with xmin, ymin, xmax, ymax = {', '.join(f'{v:g}' for v in box)}"
-        clipped = _to_continuous(box, size)
-        if box[2] <= box[0] or box[3] <= box[1] or clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
-            notes.append(f"{what} has no area in the picture, dropped")
-            continue
-        if box[2] > size[0] or box[3] > size[1] or min(box) < 0:
-            notes.append(f"{what} leaves the picture of {size[0]} x {size[1]} pixels, clipped")
-        entry["boxes"].append(clipped)
-        entry["names"].append(name)
-        entry["difficulties"].append(difficult)
-    return entry, notes
+    objects = []
+    for element in root.iter("object"):
+        texts = [(element.findtext(f"bndbox/{corner}") or "").strip() for corner in CORNERS]
+        x_min, y_min, x_max, y_max = map(as_number, texts)
+        x_min, x_max = _to_continuous(x_min, x_max)
+        y_min, y_max = _to_continuous(y_min, y_max)
+        difficult = (element.findtext("difficult") or "").strip().lower() in ("1", "true")
+        told = f"{', '.join(CORNERS)} = {', '.join(text or 'nothing' for text in texts)}"
+        objects.append(Annotated(element.findtext("name"), (x_min, y_min, x_max, y_max), difficult, told))
+    return objects
 
 
-def _to_continuous(box, size):
-    low = [max(value - 1, 0) for value in box[:2]]
-    high = [min(value, side) for value, side in zip(box[2:], size, strict=True)]
-    return low + high
+def _to_continuous(first, last):
+    start = first - 1 if first >= 1 else min(first, 0)
+    return start, start if last <= first else last
 
 
-def _parse_object(element):
-    name = (element.findtext("name") or "").strip()
-    if not name:
-        raise InputError("an object has no name")
-    box = [_number(element, f"bndbox/{corner}") for corner in ("xmin", "ymin", "xmax", "ymax")]
-    return name, box, int((element.findtext("difficult") or "0").strip() == "1")
-
-
-def _number(element, path):
-    text = element.findtext(path) or ""
-    try:
-        value = float(text)
-    except ValueError:
-        value = nan
-    if not isfinite(value):
-        raise InputError(f"an object's {path} is {text!r}, not a number")
-    return value
+class _Builder(ElementTree.TreeBuilder):
+    def doctype(self, name, pubid, system):
+        # Entities, which can grow without bound or name other files, are declared in there, and nothing else of use.
+        raise InputError("declares a document type (DOCTYPE), which may hold entities; remove it")
 
 
 def _read_xml(path):
+    text = read_bytes(path, missing="no such annotation")
+    parser = ElementTree.XMLParser(target=_Builder())
     try:
-        return ElementTree.parse(path).getroot()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such annotation") from None
+        parser.feed(text)
+        root = parser.close()
+        if root.tag != "annotation":
+            raise InputError(f"no annotation of VOC's format, whose first element is <annotation>, not <{root.tag}>")
+        return root
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding it cannot read
         raise InputError(f"{path}: not XML ({error})") from None
 
 
-def label_objects(images, objects, class_names):
-    """The entries of `read_voc` with labels for names, as data lists hold them.
+# Writing
 
-    Raises InputError, naming names and a file, where an object is of none of the classes.
+
+def write_voc(folder, images, objects, class_names=None, split=None, scores=None):
+    """Write Annotations/NAME.xml for each image and, with a split, its names as ImageSets/Main/`split`.txt.
+
+    images, objects, scores, and the notes returned: see `ssd.data.annotations`. class_names are not needed.
+    VOC cannot hold a box that is no wider or higher than a pixel, for it counts pixels from 1 and includes the last:
+    such are left out, and so are those that leave the picture. Coordinates have at most six decimals.
+    A score becomes an element of the object, <score>, which VOC does not have and its readers pass over.
+    Raises InputError where two images would share a file, see `annotation_names`.
     """
-    label_map = create_label_map(class_names)
-    unknown = {
-        name: image
-        for image, entry in zip(images, objects, strict=True)
-        for name in entry["names"]
-        if name not in class_names
+    folder, notes = Path(folder), []
+    scores = scores or [None] * len(images)
+    files = annotation_names(images, ".xml")
+    for name, file, entry, image_scores in zip(relative_names(images), files, objects, scores, strict=True):
+        kept = [k for k in range(len(entry["boxes"])) if _fits(entry["boxes"][k], entry["size"])]
+        notes += [
+            f"{name}: {entry['names'][k]} at {entry['boxes'][k]} is not wider and higher than a pixel and inside the "
+            "picture, dropped"
+            for k in range(len(entry["boxes"]))
+            if k not in kept
+        ]
+        tree = voc_annotation(name, _chosen(entry, kept), scores=image_scores and [image_scores[k] for k in kept])
+        write_text(folder / "Annotations" / file, ElementTree.tostring(tree.getroot(), encoding="unicode") + "\n")
+    if split is not None:
+        write_text(split_file(folder, split), "".join(f"{os.path.splitext(file)[0]}\n" for file in files))
+    return notes
+
+
+def voc_annotation(filename, entry, truncated=None, scores=None):
+    """The annotation of one image, as an ElementTree.
+
+    entry: of objects, boxes in continuous pixels. truncated: for each object whether it reaches beyond the picture's
+    border. scores: for each object of a detector. VOC counts pixels from 1 and includes the last, so
+    [x_min, x_max] becomes xmin = x_min + 1, xmax = x_max.
+    Raises InputError on a box outside the picture, or no wider or higher than a pixel: the file cannot hold such.
+    """
+    root = ElementTree.Element("annotation")
+    width, height = entry["size"]
+    _add(root, filename=filename)
+    _add(_add(root, "size"), width=width, height=height, depth=3)
+    for k, (name, box) in enumerate(zip(entry["names"], entry["boxes"], strict=True)):
+        if not _fits(box, entry["size"]):
+            raise InputError(
+                f"{filename}: the box {box} of {name} is not wider and higher than a pixel and "
+                f"inside the picture of {width} x {height} pixels: clip it or leave it out"
+            )
+        element = _add(root, "object")
+        _add(element, name=name, truncated=int(truncated[k]) if truncated else 0, difficult=entry["difficulties"][k])
+        corners = (box[0] + 1, box[1] + 1, box[2], box[3])
+        _add(_add(element, "bndbox"), **dict(zip(CORNERS, map(_decimal, corners), strict=True)))
+        if scores:
+            _add(element, score=scores[k])
+    ElementTree.indent(root)
+    return ElementTree.ElementTree(root)
+
+
+def _fits(box, size):
+    low, high = [round(value, 6) for value in box[:2]], [round(value, 6) for value in box[2:]]
+    return all(a >= 0 and a + 1 < b <= side for a, b, side in zip(low, high, size, strict=True))
+
+
+def _chosen(entry, indices):
+    return {"size": entry["size"]} | {
+        key: [entry[key][k] for k in indices] for key in ("boxes", "names", "difficulties")
     }
-    if unknown:
-        name, image = next(iter(unknown.items()))
-        raise InputError(
-            f"unknown class {', '.join(sorted(unknown))} ({name} in the annotation of {image}); "
-            f"the classes are {', '.join(class_names)}"
-        )
-    return [
-        {
-            "size": entry["size"],
-            "boxes": entry["boxes"],
-            "labels": [label_map[name] for name in entry["names"]],
-            "difficulties": entry["difficulties"],
-        }
-        for entry in objects
-    ]
+
+
+def _decimal(value):
+    """A number without exponent, with six decimals at most, and as a whole number where it is one."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _add(parent, tag=None, **texts):
+    """Append an element `tag`, which is returned, or an element with a text for each keyword."""
+    for name, text in texts.items():
+        ElementTree.SubElement(parent, name).text = str(text)
+    return ElementTree.SubElement(parent, tag) if tag else None
