@@ -29,7 +29,7 @@ def arguments():
     start = p.add_argument_group("what it starts from")
     start.add_argument(
         "--weights", default="imagenet",
-        help="imagenet (downloaded), none, a file of VGG16's weights, or a checkpoint, whatever its classes",
+        help="imagenet, coco (both downloaded), none, or a file: of VGG16, or of an SSD300 whatever its classes",
     )  # fmt: skip
     start.add_argument("--backbone", choices=BACKBONES, help="vgg16_bn trains without weights too (default: vgg16)")
     start.add_argument(

@@ -71,11 +71,6 @@ def checkpoint_weights(content, path):
     return config, content["model"]
 
 
-def is_checkpoint(path):
-    """Whether a file is a checkpoint of ours, by its format field. Raises InputError where it is no file of weights."""
-    return holds_checkpoint(read_file(path, REMEDY), path)
-
-
 def load_training_state(path):
     """What `save_checkpoint` was given as `training`. Raises InputError, also where that was nothing."""
     training = _read(path).get("training")
