@@ -4,13 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-from ssd.cli import command, number, parser
+from ssd.cli import add_picture_arguments, command, number, parser
 from ssd.config import VOC_CLASSES
 from ssd.data import write_data_lists
 from ssd.data.annotations import label_objects
 from ssd.data.check import drop_duplicates, drop_repeats, drop_undecodable, drop_unknown, merge_spellings
 from ssd.data.download import download_voc
 from ssd.data.folders import picture_endings, read_text, write_text
+from ssd.data.images import lift_pixel_limit
 from ssd.data.readers import FORMATS, divide, read_annotations, usual_splits
 from ssd.data.report import count_notes, draw_samples, one_line, report
 from ssd.errors import InputError
@@ -55,6 +56,7 @@ def parse(argv):
     g.add_argument(
         "--workers", type=number(int, 1), default=os.cpu_count() or 1, help="pictures that are decoded at a time"
     )
+    add_picture_arguments(g)
     g.add_argument("--pictures", metavar="FILE", help="write some training pictures with their boxes as one picture")
     g.add_argument("--output", metavar="DIR", default="data", help="folder for the lists and report.txt")
     args = p.parse_args(argv)
@@ -90,6 +92,8 @@ def is_published(args):
 @command
 def main(argv=None):
     args = parse(argv)
+    if args.no_pixel_limit:
+        lift_pixel_limit()
     if os.path.exists(args.output) and not os.path.isdir(args.output):
         raise InputError(f"--output {args.output} is a file; name a folder")
     class_names = VOC_CLASSES if is_published(args) else read_classes(args.classes) if args.classes else None

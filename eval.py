@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from ssd.cli import add_device_arguments, add_loading_arguments, command, parser
+from ssd.cli import add_device_arguments, add_loading_arguments, add_picture_arguments, command, parser
 from ssd.convert import CHECKPOINT_HELP, find_checkpoint
 from ssd.data import PascalVOCDataset, read_data_list
+from ssd.data.images import lift_pixel_limit
 from ssd.device import choose_device, choose_precision
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
 from ssd.evaluation.plots import figure_class
@@ -34,6 +35,7 @@ def parse(argv):
     p.add_argument("--report", metavar="DIR", help="write report.html: tables, curves, errors and pictures")
     add_loading_arguments(p, batch_size=8)
     add_device_arguments(p, precision="fp32")
+    add_picture_arguments(p)
     args = p.parse_args(argv)
     for option in ("checkpoint", "save_results"):
         if args.results and getattr(args, option):
@@ -44,6 +46,8 @@ def parse(argv):
 @command
 def main(argv=None):
     args = parse(argv)
+    if args.no_pixel_limit:
+        lift_pixel_limit()
     data = read_data_list(args.data, "test")
     check_outputs(args, data)
     source = args.results or find_checkpoint(args.checkpoint)

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 
 from ssd.checkpoint import load_checkpoint, load_training_state
-from ssd.cli import add_device_arguments, add_loading_arguments, command, number, parser
+from ssd.cli import add_device_arguments, add_loading_arguments, add_picture_arguments, command, number, parser
 from ssd.config import BACKBONES
 from ssd.data import PascalVOCDataset, read_data_list
 from ssd.data.augmentation import RECIPES
+from ssd.data.images import lift_pixel_limit
 from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
 from ssd.training import distributed
@@ -63,6 +64,7 @@ def arguments():
     p.add_argument("--patience", type=number(int, 0), default=0, help="evaluations to wait for a better mAP; 0: any")
     p.add_argument("--log", choices=LOGS, default="auto", help="auto is tensorboard where it is installed")
     add_device_arguments(p)
+    add_picture_arguments(p)
     return p
 
 
@@ -120,6 +122,8 @@ def create_data_sets(args, config):
 @command
 def main(argv=None):
     args, checkpoint = parse(argv)
+    if args.no_pixel_limit:
+        lift_pixel_limit()
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
     with distributed.process_group(choose_device(args.device)) as device:
         return train(args, checkpoint, device)
