@@ -17,7 +17,7 @@ from ssd.training import distributed
 from ssd.training.logs import LOGS
 from ssd.training.run import BEST, LAST, RunFolder, resumed_checkpoint, run_folder
 from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup
-from ssd.training.trainer import Recipe, Trainer
+from ssd.training.trainer import Best, Recipe, Trainer
 from ssd.training.validation import Validation
 from ssd.training.weights import initial_model
 
@@ -76,8 +76,16 @@ def parse(argv):
     if args.resume is None:
         return args, None
     checkpoint = resumed_checkpoint(args.resume, args.output)
-    p.set_defaults(**load_training_state(checkpoint).get("arguments", {}))
-    return p.parse_args(argv), checkpoint
+    before = load_training_state(checkpoint).get("arguments", {})
+    p.set_defaults(**before)
+    args = p.parse_args(argv)
+    for name in ("weights", "backbone", "freeze"):
+        if name in before and getattr(args, name) != before[name]:
+            raise InputError(
+                f"--{name} {getattr(args, name)}: {checkpoint} goes on with {before[name]}; "
+                f"--weights {checkpoint} without --resume starts a new run from it"
+            )
+    return args, checkpoint
 
 
 def create_recipe(args):
@@ -141,10 +149,10 @@ def train(args, checkpoint, device):
     recipe, dtype = create_recipe(args), choose_precision(args.precision, device)
     trainer = Trainer(model, train_set, recipe, device, dtype)
     if checkpoint:
-        trainer.restore(load_training_state(checkpoint))
+        restore(trainer, checkpoint)
     validation = Validation(test_set, min(args.batch_size, 32), args.workers, device)
     if distributed.rank() > 0:
-        return trainer.run(None, validation)
+        return exit_status(trainer.run(None, validation))
 
     path = run_folder(checkpoint, args.output)
     saved = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
@@ -153,9 +161,28 @@ def train(args, checkpoint, device):
         describe(path, trainer, start)
         if not checkpoint:
             folder.show_batch(trainer.whole_batch(0))
+        if not (path / LAST).exists():  # where the run can go on from, whenever it is killed
+            folder.save(trainer)
         status = trainer.run(folder, validation)
     report(path, trainer, status)
-    return 128 + status if status else 0
+    return exit_status(status)
+
+
+def restore(trainer, checkpoint):
+    """Put a `Trainer` where the run of a checkpoint was."""
+    trainer.restore(load_training_state(checkpoint))
+    if trainer.iteration > trainer.recipe.iterations:
+        raise InputError(
+            f"{checkpoint}: the run has done {trainer.iteration} iterations, more than --iterations "
+            f"{trainer.recipe.iterations}"
+        )
+    if not (checkpoint.parent / BEST).exists():  # the next validation makes it
+        trainer.best = Best()
+
+
+def exit_status(signal):
+    """Of a process that a signal ended, or 0: what a shell would say."""
+    return 128 + signal if signal else 0
 
 
 def describe(path, trainer, start):
@@ -179,6 +206,8 @@ def report(path, trainer, status):
     if status:
         print(f"stopped after iteration {trainer.iteration}; --resume {path / LAST} goes on", file=sys.stderr)
         return
+    if not trainer.best.iteration:
+        return  # it was at its end already, its best model is gone
     print(f"best of the run, at iteration {trainer.best.iteration}:")
     print(trainer.best.table)
     print(f"trained model: {path / BEST}")

@@ -1,6 +1,7 @@
 """Samples for training and evaluation."""
 
 import copy
+import signal
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from ssd.data.augmentation import augment, sample_augmentation
 from ssd.data.images import load_image, preprocess
 from ssd.data.lists import read_data_list
 from ssd.errors import InputError
+
+GRACE_SECONDS = 30
 
 
 class PascalVOCDataset(Dataset):
@@ -94,3 +97,14 @@ def collate(samples):
     """Samples -> (images (N, 3, 300, 300), boxes, labels, difficulties), the last three as lists of N tensors."""
     images, boxes, labels, difficulties = zip(*samples, strict=True)
     return torch.stack(images), list(boxes), list(labels), list(difficulties)
+
+
+def leave_signals_to_parent(_):
+    """For `DataLoader(worker_init_fn=...)`: what is sent to a whole group of processes, Ctrl-C by the terminal, SIGTERM
+    by a cluster's scheduler, is answered by the main process, which ends its workers.
+
+    A worker outlives SIGTERM by GRACE_SECONDS only: Python ends with it, and waits, where an exception left workers over.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):  # Windows has no such signals
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))

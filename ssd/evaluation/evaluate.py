@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ssd.data import collate
+from ssd.data import collate, leave_signals_to_parent
 from ssd.evaluation.matches import match_detections
 from ssd.evaluation.results import as_saved
 from ssd.inference import as_predictor, detections, forward
@@ -55,7 +55,8 @@ def detect_dataset(
     predictor = as_predictor(model, device, dtype)
     device = predictor.device
     loader = DataLoader(
-        dataset, batch_size, num_workers=workers, collate_fn=collate, pin_memory=device.type == "cuda"
+        dataset, batch_size, num_workers=workers, collate_fn=collate, pin_memory=device.type == "cuda",
+        worker_init_fn=leave_signals_to_parent,
     )  # fmt: skip
     found = DataSetDetections()
     sizes = [entry["size"] for entry in dataset.objects]

@@ -1,13 +1,12 @@
 """Which samples make up which batch: a function of the iteration, so that a run can go on from any."""
 
-import signal
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ssd.data import collate
+from ssd.data import collate, leave_signals_to_parent
 from ssd.errors import InputError
 
 
@@ -101,10 +100,5 @@ def training_loader(dataset, batches, workers=0, pin_memory=False):
     """A DataLoader that gives the `Batch` of each entry of `batches`, keys of a `PascalVOCDataset`."""
     return DataLoader(
         _Readable(dataset), batch_sampler=batches, num_workers=workers, collate_fn=_create_batch, pin_memory=pin_memory,
-        worker_init_fn=_leave_signals_to_the_parent, generator=torch.Generator(),
+        worker_init_fn=leave_signals_to_parent, generator=torch.Generator(),
     )  # fmt: skip
-
-
-def _leave_signals_to_the_parent(_):
-    for number in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group; the run ends in good order
-        signal.signal(number, signal.SIG_IGN)

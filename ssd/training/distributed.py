@@ -28,13 +28,20 @@ def process_group(device):
         yield device
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
+        device = _own_gpu()
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
     finally:
         dist.destroy_process_group()
+
+
+def _own_gpu():
+    number, n_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= n_gpus:
+        raise InputError(f"process {number + 1} of this machine has no GPU of its own; --nproc-per-node {n_gpus} fits")
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 @contextmanager

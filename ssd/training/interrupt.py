@@ -8,9 +8,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether the run was told to stop: `signal` is the number of the signal, 0 while there was none."""
+    """Whether the run has to stop. signal: the number of the one that told it to, 0 while there was none. error: a
+    sentence on what else makes it stop, None while there is nothing."""
 
     signal = 0
+    error = None
+
+    def __bool__(self):
+        return bool(self.signal or self.error)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import torch
 import torchvision
 
 from ssd.errors import InputError
-from ssd.files import replacing
+from ssd.files import naming, replacing
 
 RESULTS_NAME, ARGUMENTS_NAME = "results.csv", "args.json"
 FIGURES = ("loss", "loc", "conf", "accuracy", "iou")  # of a batch in training, of the whole list in validation
@@ -30,7 +30,7 @@ class Results:
 
     A new file gets its header. Of an old one, the rows after `iteration` are removed, which a run wrote that was
     killed after its last checkpoint, and so is a last line that is not complete.
-    Raises InputError where the file is no results.csv, OSError where it cannot be written.
+    Raises InputError where the file is no results.csv, and where it cannot be written.
     """
 
     def __init__(self, path, iteration=0):
@@ -51,7 +51,7 @@ class Results:
         iterations = [self._iteration, *(row["iteration"] for row in rows)]
         if any(after <= before for before, after in zip(iterations, iterations[1:], strict=False)):
             raise ValueError(f"{self._path}: rows of the iterations {iterations[1:]} after {iterations[0]}")
-        with open(self._path, "a", encoding="utf-8", newline="") as file:
+        with naming(self._path), open(self._path, "a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
             file.flush()

@@ -11,20 +11,22 @@ from ssd.files import replacing
 from ssd.training.curves import CURVES_NAME, plot_results
 from ssd.training.logs import is_logged, loggers
 from ssd.training.panels import BATCH_NAME, VALIDATION_NAME, draw_batch, draw_validation, save_picture
-from ssd.training.record import RESULTS_NAME, Results, write_arguments
+from ssd.training.record import RESULTS_NAME, Results, read_results, write_arguments
 
 LAST, BEST, NOT_FINITE = "last.pth", "best.pth", "nonfinite_batch.pth"
 
 
 def create_run(output=None):
-    """The folder of a new run, `output` or the next free runs/N. Raises InputError where one holds a run already."""
-    if output is None:
-        taken = [int(path.name) for path in Path("runs").glob("*") if path.name.isdecimal()]
-        output = Path("runs") / str(max(taken, default=0) + 1)
-    folder = Path(output)
-    if any((folder / name).exists() for name in (LAST, BEST, RESULTS_NAME)):
+    """The folder of a new run, `output` or the next free runs/N. Raises InputError where one holds a run already.
+
+    A results.csv without rows is no run yet: this one was killed before its first checkpoint.
+    """
+    taken = [int(path.name) for path in Path("runs").glob("*") if path.name.isdecimal()]
+    folder = Path("runs") / str(max(taken, default=0) + 1) if output is None else Path(output)
+    results = folder / RESULTS_NAME
+    if any((folder / name).exists() for name in (LAST, BEST)) or results.exists() and read_results(results)["lr"].size:
         raise InputError(f"{folder} holds a run already; --resume goes on with it, another --output starts a new one")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=output is not None)
     return folder
 
 
@@ -42,11 +44,17 @@ def resumed_checkpoint(file, output=None):
 
 
 def run_folder(checkpoint, output):
-    """The folder that a run goes on in: its checkpoint's, unless another is given, which must not hold a run."""
+    """The folder that a run goes on in: its checkpoint's, unless another is given, which must not hold a run and gets a
+    copy of its results and its best model."""
     own = checkpoint.parent if checkpoint else None
     if own and (output is None or Path(output).resolve() == own.resolve()):
         return own
-    return create_run(output)
+    folder = create_run(output)
+    for name in (RESULTS_NAME, BEST):
+        if own and (own / name).exists():
+            with replacing(folder / name) as file:
+                file.write((own / name).read_bytes())
+    return folder
 
 
 class RunFolder:
@@ -81,7 +89,7 @@ class RunFolder:
                 logger.scalars(row["iteration"], row)
 
     def save(self, trainer):
-        """Write last.pth, from which the run goes on."""
+        """Write last.pth, from which the run goes on. trainer: a `Trainer`."""
         save_checkpoint(self.path / LAST, trainer.model, trainer.state() | {"arguments": self.arguments})
 
     def save_best(self, model):

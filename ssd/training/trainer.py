@@ -132,7 +132,8 @@ class Trainer:
         """Go on where a run's `state` was taken; the model must have been loaded from the same checkpoint."""
         self.iteration = state["iteration"]
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the run was not in float16 so far
+            self.scaler.load_state_dict(state["scaler"])
         self.skipped, self.skipped_in_a_row = state["skipped"]
         if self.average:
             self.average.model.load_state_dict(state["average"] or self.model.state_dict())
@@ -156,15 +157,17 @@ class Trainer:
             Progress(recipe.iterations, self.iteration, recipe.batch_size, quiet=not first) as progress,
         ):
             for parts in progress.timed(self._batches()):
+                stop.error = self._note_unreadable(parts)
                 rate = learning_rate(self.iteration, recipe.lr, recipe.drops, recipe.warmup)
                 unread.append((rate, self.step(parts, rate, stop)))
-                too_many = self._note_unreadable(parts)
                 validates = self._due(recipe.eval_every)
-                saves = validates or self._due(recipe.save_every) or bool(too_many)
+                saves = validates or self._due(recipe.save_every)
                 if not saves and self.iteration % READ_EVERY[self.device.type]:
                     continue
                 rows, stopped = self._read(unread, folder)
                 unread = []
+                if saves or stopped:
+                    self._check_weights(rate, folder)
                 validated = validate(self.result, self.criterion) if validates else None
                 if validated:
                     rows[-1] |= validated.figures
@@ -175,8 +178,8 @@ class Trainer:
                     self._judge(validated, folder)
                 if first and (saves or stopped):
                     folder.save(self)
-                if too_many:
-                    raise InputError(too_many)
+                if stopped and stop.error:
+                    raise InputError(stop.error)
                 if stopped:
                     return stop.signal or signal.SIGTERM  # which may have reached another process only
                 if self._out_of_patience():
@@ -188,7 +191,7 @@ class Trainer:
         set_learning_rate(self.optimiser, rate)
         self.optimiser.zero_grad(set_to_none=True)
         sums = sum(self._backward(part, last=part is parts[-1]) for part in parts)  # (5,)
-        stopped = torch.full_like(sums[:1], bool(stop and stop.signal))
+        stopped = torch.full_like(sums[:1], bool(stop))
         sums = distributed.total(torch.cat([sums, stopped]))
         self.scaler.unscale_(self.optimiser)
         norm = self._divide_gradients(sums[POSITIVES])
@@ -272,12 +275,19 @@ class Trainer:
         elif not wrong:
             self.skipped_in_a_row = 0
             return
+        self._refuse(iteration, rate, wrong, folder)
+
+    def _check_weights(self, rate, folder):
+        """Raises InputError where the last step made weights that are not finite, out of a gradient that was."""
+        if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
+            self._refuse(self.iteration - 1, rate, ["weights"], folder)
+
+    def _refuse(self, iteration, rate, wrong, folder):
         batch = self.whole_batch(iteration)
-        kept = folder.keep_batch(batch, iteration + 1) if distributed.rank() == 0 else None
+        kept = f" The batch is kept in {folder.keep_batch(batch, iteration + 1)}." if folder else ""
         raise InputError(
-            f"iteration {iteration + 1}: the {' and the '.join(wrong)} is not finite at rate {rate:.2g}; a lower --lr, "
-            f"a longer --warmup or --clip-norm 10 may help. The batch is kept in {kept}; its pictures: "
-            f"{', '.join(batch.paths)}"
+            f"iteration {iteration + 1}: not finite at rate {rate:.2g}: {' and '.join(wrong)}; a lower --lr, a longer "
+            f"--warmup or --clip-norm 10 may help.{kept} Its pictures: {', '.join(batch.paths)}"
         )
 
     def _note_unreadable(self, parts):
