@@ -161,9 +161,10 @@ def disturbed(network, data, run, iterations, kills, rng, pace, log):
         if number == kills:
             finish(process, log)
             return told
+        leftover = set(run.glob("*.tmp"))
         target = min(iterations - 2, rows(run) + rng.randint(1, max(1, 2 * iterations // (3 * kills))))
         hit = strike(process, run, moment, target, rng, pace)
-        saving = bool(list(run.glob("*.tmp")))
+        saving = bool(set(run.glob("*.tmp")) - leftover)
         saved = check_readable(run)
         told.append(
             f"kill {number + 1:2} with {workers} workers ({moment}{', in a save' if saving else ''}"

@@ -1,0 +1,155 @@
+"""Several processes against one, started as a user starts them: by torchrun, here on the CPU."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ssd.checkpoint import load_training_state, read_file
+from ssd.training.record import read_results
+from tests import small_network
+from tests.kill_and_resume import PROGRAMS, ROOT, rows, wait_for
+
+LIMIT = 1200  # seconds for one run; the slowest machine should need a fifth
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+COMMON = "--weights none --backbone vgg16 --batch-size 2 --workers 0 --device cpu --precision fp32 --log none".split()
+
+
+def start(network, data, run, options, processes):
+    program = [*(TORCHRUN if processes == 2 else []), *PROGRAMS[network]]
+    command = [sys.executable, *program, "--data", str(data), "--output", str(run), *COMMON, *options.split()]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with open(f"{run}.txt", "w") as log:
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
+
+
+def finish(process, run, status=0):
+    """Wait for the end. Returns what was printed."""
+    try:
+        process.wait(LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    told = Path(f"{run}.txt").read_text()
+    assert process.returncode == status, told[-3000:]
+    return told
+
+
+def one_and_two_processes(network, data, folder, options):
+    """The folders of two runs that differ in the number of processes only."""
+    runs = [folder / "one", folder / "two"]
+    for processes, run in enumerate(runs, start=1):
+        finish(start(network, data, run, options, processes), run)
+    return runs
+
+
+def difference(a, b):
+    """Of two tensors, relative to the second."""
+    return ((a - b).norm() / b.norm().clamp(min=1e-30)).item()
+
+
+def flat(state):
+    return torch.cat([tensor.flatten().double() for tensor in state.values()])
+
+
+def compare(one, two, tolerance):
+    """Assert that losses, weights and momentum of two runs differ by no more than this, relatively."""
+    columns = [read_results(run / "results.csv") for run in (one, two)]
+    for name in columns[0]:
+        np.testing.assert_allclose(columns[1][name], columns[0][name], rtol=tolerance, atol=1e-6, err_msg=name)
+    states = [read_file(run / "last.pth", "") for run in (two, one)]
+    models = [state["model"] for state in states]
+    assert difference(*map(flat, models)) < tolerance
+    for name in models[0]:
+        if name.endswith("weight"):  # biases start at 0, so that little is known of them yet
+            assert difference(models[0][name], models[1][name]) < tolerance, name
+    momentum = [{k: v["momentum_buffer"] for k, v in s["training"]["optimiser"]["state"].items()} for s in states]
+    assert difference(*map(flat, momentum)) < 100 * tolerance
+
+
+@pytest.fixture(scope="module")
+def lists(data_folder, tmp_path_factory):
+    """Data lists with three test pictures: shares of two and of one."""
+    lists = shutil.copytree(data_folder, tmp_path_factory.mktemp("uneven") / "lists")
+    for name in ("images", "objects"):
+        path = lists / f"TEST_{name}.json"
+        path.write_text(json.dumps(json.loads(path.read_text())[:3]))
+    return lists
+
+
+def test_two_processes_equal_one(lists, tmp_path):
+    # Deep networks with random weights are chaotic: without clipping, a rounding error of 6e-8 grows tenfold with each
+    # step, and nothing could be compared after seven. Clipped to 1, at this rate, a step moves the weights by about
+    # 1e-5 of their length, and what differs in the end is what the processes did differently.
+    options = "--iterations 20 --lr 1e-3 --warmup 0 --drops --clip-norm 1 --eval-every 0 --seed 1"
+    one, two = one_and_two_processes("ssd300", lists, tmp_path, options)
+    compare(one, two, 1e-4)
+    losses = read_results(one / "results.csv")["train_loss"]
+    assert len(losses) == 20
+    assert losses[-5:].mean() < losses[:5].mean()  # it did learn
+
+
+def test_two_processes_equal_one_in_everything_else(lists, tmp_path, monkeypatch):
+    """Without clipping, with parts of batches, an average, and validations of shares that are not equal."""
+    small_network.use(monkeypatch.setattr)
+    options = "--iterations 20 --batch-size 8 --accumulate 2 --lr 1e-3 --warmup 0 --eval-every 5 --ema 0.9"
+    one, two = one_and_two_processes("small", lists, tmp_path, options)
+    compare(one, two, 1e-5)
+    assert np.isfinite(read_results(two / "results.csv")["val_loss"]).sum() == 4
+    states = [load_training_state(run / "last.pth") for run in (two, one)]
+    assert difference(*(flat(state["average"]) for state in states)) < 1e-5
+    assert states[0]["best"]["mAP"] == pytest.approx(states[1]["best"]["mAP"], abs=1e-6)
+    for run in (one, two):  # one session, written by one process
+        assert len(json.loads((run / "args.json").read_text())["sessions"]) == 1
+    assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
+    assert Path(f"{two}.txt").read_text().count("trained model:") == 1
+
+
+def processes_of(launcher):
+    """Rank -> id of the processes that torchrun started."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    ranks = {}
+    for child in children:
+        variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        ranks |= {int(v[5:]): int(child) for v in variables if v.startswith(b"RANK=")}
+    return ranks
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes as Linux tells of them")
+@pytest.mark.parametrize("told", ["torchrun", "the second process"])
+def test_both_stop_in_good_order(lists, tmp_path, monkeypatch, told):
+    small_network.use(monkeypatch.setattr)
+    run = tmp_path / "run"
+    options = "--iterations 100000 --save-every 100000 --eval-every 0"
+    launcher = start("small", lists, run, options, processes=2)
+    assert wait_for(lambda: rows(run) >= 2, launcher)
+    processes = processes_of(launcher)
+    assert sorted(processes) == [0, 1]
+    os.kill(launcher.pid if told == "torchrun" else processes[1], signal.SIGTERM)
+    told = finish(launcher, run, status=1)
+    iteration = load_training_state(run / "last.pth")["iteration"]
+    assert 2 <= iteration == rows(run)
+    assert f"stopped after iteration {iteration}" in told
+    for process in processes.values():
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_bad_pictures_of_one_process_stop_both(lists, tmp_path, monkeypatch):
+    small_network.use(monkeypatch.setattr)
+    bad = shutil.copytree(lists, tmp_path / "lists")
+    images = json.loads((lists / "TRAIN_images.json").read_text())
+    images[0] += " is not there"
+    (bad / "TRAIN_images.json").write_text(json.dumps(images))
+    run = tmp_path / "run"
+    told = finish(start("small", bad, run, "--iterations 100 --save-every 100", processes=2), run, status=1)
+    assert "1 of 4 pictures could not be read" in told
+    assert "Traceback (most recent call last):\n  File \"" + str(ROOT) not in told
+    assert load_training_state(run / "last.pth")["iteration"] == rows(run) > 0
