@@ -8,6 +8,7 @@ has another number of workers. Exit status 0 where the ends are bitwise equal.
 """
 
 import argparse
+import contextlib
 import itertools
 import os
 import random
@@ -23,8 +24,8 @@ import torch
 import create_data_lists
 from ssd.checkpoint import load_training_state, read_file
 from ssd.data.synthetic import main as draw_dataset
-from ssd.training.run import BEST, LAST
 from ssd.training.record import RESULTS_NAME
+from ssd.training.run import BEST, LAST
 from tests import small_network
 
 ROOT = Path(__file__).parent.parent
@@ -51,10 +52,8 @@ def start(network, args, log):
 
 def kill(process):
     """SIGKILL to the process and its workers, whether it lives or not."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

@@ -40,7 +40,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         draw_dataset([f"{folder}/shapes", "--images", "8", "--test-fraction", "0.5"])
         create_data_lists.main(["--voc", f"{folder}/shapes", "--output", f"{folder}/data"])
-        options = "--weights none --batch-size 2 --iterations 1000 --save-every 50 --eval-every 250 --workers 1"
+        options = "--weights none --batch-size 2 --iterations 1000 --save-every 20 --eval-every 50 --workers 1"
         options += " --ema 0.99 --device cpu --log tensorboard"
         status = train.main(["--data", f"{folder}/data", "--output", f"{folder}/run", *options.split()])
     for iteration, (now, largest) in sizes.items():

@@ -32,7 +32,7 @@ from tests.small_network import SmallSSD
 from tests.test_scripts import refused
 from tests.test_training import OneLayer
 
-OPTIONS = "--weights none --batch-size 2 --workers 0 --device cpu --precision fp32 --log none --lr 1e-3".split()
+OPTIONS = "--weights none --batch-size 2 --workers 0 --device cpu --precision fp32 --log none --lr 1e-3"
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def run(data_folder, tmp_path):
     def run(name, *options, status=0, data=data_folder):
         folder = tmp_path / name
         texts = [text for option in options for text in str(option).split(" ")]
-        assert train.main(["--data", str(data), "--output", str(folder), *OPTIONS, *texts]) == status
+        assert train.main(["--data", str(data), "--output", str(folder), *OPTIONS.split(), *texts]) == status
         return folder
 
     return run
@@ -60,7 +60,7 @@ def run(data_folder, tmp_path):
 @pytest.fixture
 def arguments(data_folder, tmp_path):
     """The same for `refused`."""
-    return lambda name, *texts: ["--data", data_folder, "--output", tmp_path / name, *OPTIONS, *texts]
+    return lambda name, *texts: ["--data", data_folder, "--output", tmp_path / name, *OPTIONS.split(), *texts]
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_arguments_of_a_run_that_goes_on(run, tmp_path, monkeypatch):
     first = run("runs/a", "--iterations 2 --eval-every 0 --clip-norm 7 --drops 1 2 --seed 5")
     run("runs/b", "--iterations 1")
     (first / "last.pth").touch()  # the newest
-    assert train.main("--resume --iterations 3 --device cpu".split()) == 0
+    assert train.main(["--resume", "--iterations", "3"]) == 0
     told = read_arguments(first)
     assert (told["clip_norm"], told["drops"], told["seed"], told["lr"]) == (7, [1, 2], 5, 1e-3)  # as before
     assert told["iterations"] == 3  # as given anew
@@ -435,7 +435,27 @@ def test_average_follows_the_weights():
         torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-5, atol=1e-6)
 
 
-# -- parts of a batch, freezing, few pictures
+# -- the step, parts of a batch, freezing, few pictures
+
+
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_gradients_are_those_of_the_loss(data_folder, n_parts):
+    torch.manual_seed(0)
+    dataset = PascalVOCDataset(data_folder, "train")
+    trainer = Trainer(SmallSSD(dataset.config), dataset, Recipe(1, batch_size=4, lr=1e-3, accumulate=n_parts))
+    batch = trainer.whole_batch(0)
+    locs, scores = trainer.model(batch.images)
+    parameters = list(trainer.model.parameters())
+    loss = trainer.criterion(locs, scores, batch.boxes, batch.labels)
+    expected = torch.autograd.grad(loss, parameters)
+    parts = next(trainer._batches())
+    assert len(parts) == n_parts
+    figures = dict(zip(FIGURES, trainer.step(parts, 1e-3).tolist(), strict=True))
+    for parameter, gradient in zip(parameters, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
+    norm = torch.cat([gradient.flatten() for gradient in expected]).norm().item()
+    assert figures["norm"] == pytest.approx(norm, rel=1e-4)
+    assert (figures["loc_sum"] + figures["conf_sum"]) / figures["positives"] == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_parts_of_a_batch_make_no_difference(run):
@@ -571,7 +591,7 @@ def test_another_picture_stands_in(run, damaged, monkeypatch, capsys):
 
 
 def test_too_many_pictures_that_cannot_be_read(damaged, tmp_path, capsys):
-    args = ["--data", damaged, "--output", tmp_path / "run", *OPTIONS, "--batch-size", 4, "--iterations", 9]
+    args = ["--data", damaged, "--output", tmp_path / "run", *OPTIONS.split(), "--batch-size", 4, "--iterations", 9]
     refused(capsys, train, args, "1 of 4 pictures could not be read, more than 1%", "--resume")
     assert iteration_of(tmp_path / "run") == 1
     assert rows_of(tmp_path / "run") == [1]

@@ -103,7 +103,8 @@ def leave_signals_to_parent(_):
     """For `DataLoader(worker_init_fn=...)`: what is sent to a whole group of processes, Ctrl-C by the terminal, SIGTERM
     by a cluster's scheduler, is answered by the main process, which ends its workers.
 
-    A worker outlives SIGTERM by GRACE_SECONDS only: Python ends with it, and waits, where an exception left workers over.
+    A worker outlives SIGTERM by GRACE_SECONDS only: Python, at its own end, sends it to workers that are left over from
+    an exception, and waits for them.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "alarm"):  # Windows has no such signals
