@@ -545,7 +545,7 @@ def test_transfer():
     torch.manual_seed(0)
     old = SSD300(SSDConfig.caffe(class_names=("boat", "cat", "dog")))
     torch.manual_seed(1)
-    new, names = transfer(old, ("dog", "bird", "cat"))
+    new, names = transfer(old.config, old.state_dict(), ("dog", "bird", "cat"))
     assert names == ["bird"]
     assert new.config == SSDConfig.caffe(class_names=("dog", "bird", "cat"))
     assert torch.equal(new.priors_cxcy, old.priors_cxcy)
