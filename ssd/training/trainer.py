@@ -142,42 +142,31 @@ class Trainer:
     def run(self, folder, validate):
         """Train from the present iteration to the last, with a progress line.
 
-        folder: the `RunFolder` that the first process writes to. validate: called with the model and the criterion,
-        gives a `Validated`.
+        folder: the `RunFolder` of the first process, None in the others.
+        validate: called with the model and the criterion, gives a `Validated`.
         Returns 0, or the number of the signal that ended the run early. Raises InputError where the loss or the
         gradient is not finite, where too many pictures cannot be read, and where memory is short.
         """
-        recipe, first = self.recipe, distributed.rank() == 0
+        recipe = self.recipe
         unread = []  # what a step returned, with its rate
         if self._out_of_patience():
             return 0
         with (
             stop_signals() as stop,
             _memory_named(recipe),
-            Progress(recipe.iterations, self.iteration, recipe.batch_size, quiet=not first) as progress,
+            Progress(recipe.iterations, self.iteration, recipe.batch_size, quiet=folder is None) as progress,
         ):
             for parts in progress.timed(self._batches()):
                 stop.error = self._note_unreadable(parts)
                 rate = learning_rate(self.iteration, recipe.lr, recipe.drops, recipe.warmup)
                 unread.append((rate, self.step(parts, rate, stop)))
-                validates = self._due(recipe.eval_every)
-                saves = validates or self._due(recipe.save_every)
+                saves = self._due(recipe.eval_every) or self._due(recipe.save_every)
                 if not saves and self.iteration % READ_EVERY[self.device.type]:
                     continue
                 rows, stopped = self._read(unread, folder)
                 unread = []
-                if saves or stopped:
-                    self._check_weights(rate, folder)
-                validated = validate(self.result, self.criterion) if validates else None
-                if validated:
-                    rows[-1] |= validated.figures
+                self._record(rows, saves or stopped, folder, validate)
                 progress.update(rows)
-                if first:
-                    folder.append(rows)
-                if validated:
-                    self._judge(validated, folder)
-                if first and (saves or stopped):
-                    folder.save(self)
                 if stopped and stop.error:
                     raise InputError(stop.error)
                 if stopped:
@@ -243,13 +232,28 @@ class Trainer:
     def _out_of_patience(self):
         return bool(self.recipe.patience) and self.best.waited >= self.recipe.patience
 
-    def _judge(self, validated, folder):
-        """Take note of a validation; keep the model where it is the best so far."""
-        best = self.best.beaten_by(validated, self.iteration)
-        if distributed.rank() == 0:
-            folder.show(self.iteration, validated.pictures)
+    def _record(self, rows, saves, folder, validate):
+        """Validate where it is due, write the rows of results.csv, and the checkpoints."""
+        if saves:
+            self._check_weights(rows[-1]["lr"], folder)
+        validated, error = None, None
+        try:
+            if self._due(self.recipe.eval_every):
+                validated = validate(self.result, self.criterion)
+                rows[-1] |= validated.figures
+        except InputError as bad_picture:  # of the test list: it must not cost the iterations since the last save
+            error = bad_picture
+        best = validated and self.best.beaten_by(validated, self.iteration)
+        if folder:
+            folder.append(rows)
+            if validated:
+                folder.show(self.iteration, validated.pictures)
             if best:
                 folder.save_best(self.result)
+            if saves:
+                folder.save(self)
+        if error:
+            raise error
 
     def _read(self, unread, folder):
         """The rows of results.csv from figures that the device has, and whether the run was told to stop."""
