@@ -218,7 +218,7 @@ def test_arguments_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypat
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="No space"):
         write_arguments(tmp_path, {"lr": 1e-4})
     assert read_arguments(tmp_path) == {"lr": 1e-3}
 
