@@ -20,11 +20,15 @@ from ssd.errors import InputError
 # Compiled code and pickled objects, which such archives can also hold, are not among them.
 MEMBERS = re.compile(
     r"[^/]+/(models/model\.json|data/(weights|constants)/(\w+_config\.json|(weight|tensor)_\d+)"
-    r"|data/sample_inputs/model\.pt|extra/[\w.]+|archive_format|archive_version|byteorder|\.data/(version|serialization_id))"
-    r"|serialized_exported_program\.json|serialized_\w+\.pt|version|extra_files/[\w.]+"
+    r"|data/sample_inputs/model\.pt|archive_format|archive_version|byteorder|\.data/(version|serialization_id))"
+    r"|serialized_exported_program\.json|serialized_\w+\.pt|version"
 )
+EXTRA = re.compile(r"([^/]+/extra|extra_files)/[\w.]+")  # texts that come with the network, and that nothing reads
 # Words, which evaluated as Python do nothing, and the one expression that a dynamic batch size is written as.
-TEXT = re.compile(r"[\w.+-]*|\[\]|Symbol\('\w+'(, \w+=True)*\)")
+TEXT = re.compile(r"[\w.+-]*|Symbol\('\w+'(, \w+=True)*\)")
+# Of the containers that inputs and outputs come in: that of a tuple, of an empty dict, of no container. Others can name
+# modules, which would be imported.
+CONTEXTS = ("null", "[]", None)
 OPERATORS = (
     "_assert_scalar", "_assert_tensor_metadata", "add", "cat", "clamp", "conv2d", "div", "exp", "ge", "le",
     "max_pool2d", "mul", "permute", "relu_", "reshape", "slice", "softmax", "sqrt", "square", "sub", "sum",
@@ -79,11 +83,13 @@ def quiet():
 
 def _refusal(name, content):
     """Why a member is not given to PyTorch, or None."""
+    if EXTRA.fullmatch(name):
+        return None
     if not MEMBERS.fullmatch(name):
         return "is not a part of an exported network"
     if name.endswith(".pt") and content and not _is_plain(content):
         return "is a pickle of more than tensors"
-    if name.endswith(".json") and "extra" not in name:
+    if name.endswith(".json"):
         try:
             return _refusal_of_json(json.loads(content))
         except (ValueError, RecursionError):
@@ -101,15 +107,17 @@ def _is_plain(content):
 
 def _refusal_of_json(value, key=""):
     """Why a JSON value is not given to PyTorch, or None. key: what it is called there."""
+    if key == "context":
+        return None if value in CONTEXTS else f"has the context {value!r:.80} in it"
     if isinstance(value, dict):
         return _refusal_of_json([*value]) or _first(_refusal_of_json(item, name) for name, item in value.items())
     if isinstance(value, list):
         return _first(_refusal_of_json(item, key) for item in value)
     if key in ("in_spec", "out_spec") and value:
-        return _refusal_of_json(json.loads(value))  # JSON once more
+        return _refusal_of_json(json.loads(str(value)))  # JSON once more
     if key == "use_pickle" and value:
         return "says that a tensor is pickled"
-    if key == "target" and value is not None and not TARGET.fullmatch(value):
+    if key == "target" and value is not None and not TARGET.fullmatch(str(value)):
         return f"calls {value!r}"
     if isinstance(value, str) and not TEXT.fullmatch(value):
         return f"has {value!r} in it"

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 import sys
 import zipfile
@@ -349,6 +350,11 @@ def graph(content):
     return content["graph_module"]["graph"]
 
 
+def describe_inputs(content, context):
+    spec = [1, {"type": "collections.defaultdict", "context": context, "children_spec": []}]
+    content["graph_module"]["module_call_graph"][0]["signature"]["in_spec"] = json.dumps(spec)
+
+
 CODE = "__import__('pathlib').Path('touched').touch()"
 CHANGES = {
     "another function": lambda content: graph(content)["nodes"][-1].update(target="torch.os.system"),
@@ -361,20 +367,26 @@ CHANGES = {
     "a guard that is code": lambda content: content.update(guards_code=[CODE]),
     "an input that is code": lambda content: graph(content)["inputs"][-1]["as_tensor"].update(name=f"x={CODE}"),
     "a key that is code": lambda content: content["range_constraints"].update({CODE: {"min_val": 0, "max_val": 1}}),
-    "code in a description of the inputs": lambda content: content["graph_module"]["module_call_graph"][0][
-        "signature"
-    ].update(
-        in_spec=json.dumps([1, {"type": "collections.defaultdict", "context": f'["{CODE}"]', "children_spec": []}])
+    "code in a description of the inputs": lambda content: describe_inputs(content, f'["{CODE}"]'),
+    "a module in a description of the inputs": lambda content: describe_inputs(
+        content, {"default_factory_module": "touching", "default_factory_name": "f", "dict_context": []}
     ),
+    "numbers for texts": lambda content: graph(content)["nodes"][-1].update(target=5),
 }
 
 
+@pytest.mark.parametrize("folder", [None, "extra", "extra_files"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_programs_that_hold_code(members, tmp_path, monkeypatch, change):
+def test_programs_that_hold_code(members, tmp_path, monkeypatch, change, folder):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("touching.py").write_text(f"{CODE}\nf = dict\n")
     ending = "serialized_exported_program.json" if "serialized_exported_program.json" in members else "model.json"
+    hostile = changed(members, ending, change)
+    if folder:  # the first folder may have any name
+        hostile = {re.sub("^x/", f"{folder}/", name): content for name, content in hostile.items()}
     with pytest.raises(InputError, match="x.pt2: not run, since"):
-        load_program("x.pt2", changed(members, ending, change))
+        load_program("x.pt2", hostile)
     assert not Path("touched").exists()
 
 
