@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ssd.config import SSDConfig
-from ssd.errors import InputError
+from ssd.errors import InputError, first_line
 from ssd.files import replacing
 from ssd.model import SSD300
 
@@ -67,7 +67,7 @@ def checkpoint_weights(content, path):
         config = SSDConfig.from_dict(content["config"])
         check_tensors(config, content["model"])
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: a checkpoint whose contents do not fit ({_first_line(error)}); {REMEDY}") from None
+        raise InputError(f"{path}: a checkpoint whose contents do not fit ({first_line(error)}); {REMEDY}") from None
     return config, content["model"]
 
 
@@ -108,7 +108,7 @@ def read_file(path, remedy, load=load_plain):
     except InputError:
         raise
     except Exception as error:  # the unpickler raises almost anything on a file that is no pickle
-        raise InputError(f"{path}: damaged, or no file of weights ({_first_line(error)}); {remedy}") from None
+        raise InputError(f"{path}: damaged, or no file of weights ({first_line(error)}); {remedy}") from None
 
 
 def _read(path):
@@ -116,7 +116,3 @@ def _read(path):
     if not holds_checkpoint(content, path):
         raise InputError(f"{path}: not a checkpoint of this project; {REMEDY}")
     return content
-
-
-def _first_line(error):
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

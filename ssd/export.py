@@ -95,11 +95,13 @@ def export(model, path, with_nms=False, min_score=0.2, max_overlap=0.45, top_k=2
         raise InputError(f"{path}: --with-nms is for .onnx files")
     thresholds = {"min_score": min_score, "max_overlap": max_overlap, "top_k": top_k}
     facts = describe(model.config, with_nms, **thresholds)
+    onnx = _onnx(path) if kind == ".onnx" else None
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if kind == ".onnx":
-        _export_onnx(model, path, facts, with_nms and thresholds)
-    else:
-        _export_pt2(model, path, facts)
+    with replacing(path) as file:  # before the work: a file that cannot be written is refused at once
+        if onnx:
+            _export_onnx(onnx, model, file, facts, with_nms and thresholds)
+        else:
+            torch.export.save(_trace(model), file, extra_files={FACTS: json.dumps(facts)})
 
 
 def _trace(model):
@@ -114,14 +116,8 @@ def _trace(model):
     return program
 
 
-def _export_pt2(model, path, facts):
-    with replacing(path) as file:
-        torch.export.save(_trace(model), file, extra_files={FACTS: json.dumps(facts)})
-
-
-def _export_onnx(model, path, facts, thresholds):
+def _export_onnx(onnx, model, file, facts, thresholds):
     """thresholds: of the detections that are wanted, or nothing."""
-    onnx = _onnx(path)
     outputs = SELECTION_INPUTS if thresholds else OUTPUTS
     proto = _to_onnx(_trace(model), outputs)
     if thresholds:
@@ -133,8 +129,7 @@ def _export_onnx(model, path, facts, thresholds):
     proto.doc_string = DESCRIPTION
     onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in facts.items()})
     onnx.checker.check_model(proto, full_check=True)
-    with replacing(path) as file:
-        file.write(proto.SerializeToString())
+    file.write(proto.SerializeToString())
 
 
 def _to_onnx(program, outputs):

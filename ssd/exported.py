@@ -15,7 +15,7 @@ from torch.export.passes import move_to_device_pass
 from ssd.checkpoint import load_checkpoint
 from ssd.config import SSDConfig
 from ssd.device import choose_device
-from ssd.errors import InputError
+from ssd.errors import InputError, first_line
 from ssd.pt2 import load_program, read_members
 
 FORMAT, VERSION = "ssd300 export", 1
@@ -67,7 +67,7 @@ class OnnxModel(_Exported):
         try:
             self.session = runtime.InferenceSession(path, options, [provider])
         except Exception as error:  # of a dozen classes that are not public
-            raise InputError(f"{path}: damaged, or no ONNX model ({_first_line(error)}); {REMEDY}") from None
+            raise InputError(f"{path}: damaged, or no ONNX model ({first_line(error)}); {REMEDY}") from None
         properties = self.session.get_modelmeta().custom_metadata_map
         self.config = _read_config(path, {name: _from_json(text) for name, text in properties.items()})
         self.device = torch.device("cpu")  # ONNX Runtime returns its results there, wherever it computes
@@ -134,7 +134,3 @@ def _from_json(text):
         return json.loads(text)
     except ValueError:  # of another program
         return None
-
-
-def _first_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,7 +14,7 @@ import zipfile
 
 import torch
 
-from ssd.errors import InputError
+from ssd.errors import InputError, first_line
 
 # The members of the archives of PyTorch 2.8 and newer, and of those of 2.6 and 2.7; the first folder is any name.
 # Compiled code and pickled objects, which such archives can also hold, are not among them.
@@ -62,9 +62,8 @@ def load_program(path, members):
         with quiet():
             return torch.export.load(copy)
     except Exception as error:  # whatever the reader of this PyTorch stumbles on
-        reason = str(error).strip().partition("\n")[0]
         raise InputError(
-            f"{path}: PyTorch {torch.__version__} cannot read it ({reason}); export it again with this version"
+            f"{path}: PyTorch {torch.__version__} cannot read it ({first_line(error)}); export it again with this version"
         ) from None
 
 

@@ -21,6 +21,7 @@ from ssd.checkpoint import write_checkpoint
 from ssd.config import VOC_CLASSES, prior_sizes
 from ssd.convert import building_lines, coco_checkpoint, read_weights, to_torchvision
 from ssd.convert.__main__ import main
+from ssd.convert.classes import read_class_names
 from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
 from ssd.convert.torchvision_format import from_torchvision, torchvision_order
 from ssd.errors import InputError
@@ -238,12 +239,10 @@ def test_labels_without_a_class_are_never_detected():
 
 
 @torch.no_grad()
-def test_a_model_detects_no_label_without_a_class(images):
-    torch.manual_seed(0)
-    model = SSD300(SSDConfig(class_names=("cat", "", "dog"))).eval()
-    locs, scores = model(images)
+def test_a_model_detects_no_label_without_a_class(ours, images):
+    locs, scores = ours(normalise(images, ours.config))
     scores[:, ::2, 2] += 5
-    _, labels, _ = model.detect_objects(locs, scores, 0.0, 0.45, 10_000)
+    _, labels, _ = ours.detect_objects(locs, scores, 0.0, 0.45, 10_000)
     assert {label for image in labels for label in image.tolist()} == {1, 3}
 
 
@@ -274,7 +273,7 @@ def run_lines(lines):
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @torch.no_grad()
 def test_to_torchvision_and_back(convention, ours, images, tmp_path):
-    """The printed lines build the model that gives the same detections, and the file comes back bit for bit."""
+    """The printed lines build the model that has the same priors and detections; the file comes back bit for bit."""
     ours.config = CONVENTIONS[convention](class_names=("cat", "", "dog"))
     ours.priors_cxcy.copy_(create_prior_boxes(ours.config))
     ours.base.conv1_1.weight.div_(ours.base.conv1_1.weight.std() / ours.config.std[0])  # activations alike in all
@@ -288,6 +287,12 @@ def test_to_torchvision_and_back(convention, ours, images, tmp_path):
 
     model, names = run_lines(building_lines(ours.config, path))
     assert names == ["__background__", "cat", "N/A", "dog"]
+    maps = [torch.zeros(1, 1, cells, cells) for cells in config.feature_maps]
+    anchors = model.anchor_generator(ImageList(torch.zeros(1, 3, 300, 300), [(300, 300)]), maps)[0]
+    sizes = tuple(tuple(cell[k] for k in torchvision_order(cell)) for cell in config.prior_sizes)
+    priors = create_prior_boxes(replace(config, prior_sizes=sizes))
+    torch.testing.assert_close(anchors, cxcy_to_xy(priors) * 300, rtol=0, atol=1e-3)
+
     model.score_thresh, model.nms_thresh, model.detections_per_img = 0.3, 0.45, 200
     found = model(list(images))
     locs, scores = ours(normalise(images, ours.config))
@@ -297,18 +302,6 @@ def test_to_torchvision_and_back(convention, ours, images, tmp_path):
         torch.testing.assert_close(image["scores"], image_scores, rtol=1e-3, atol=1e-5)
         assert torch.equal(image["labels"], labels)
         torch.testing.assert_close(image["boxes"], boxes * 300, rtol=0, atol=0.01)
-
-
-@pytest.mark.parametrize("convention", CONVENTIONS)
-def test_printed_lines_make_the_priors(convention):
-    config = CONVENTIONS[convention]()
-    lines = building_lines(config, "x.pth")
-    model, _ = run_lines("\n".join(line for line in lines.splitlines() if "load_state_dict" not in line))
-    maps = [torch.zeros(1, 1, cells, cells) for cells in config.feature_maps]
-    anchors = model.anchor_generator(ImageList(torch.zeros(1, 3, 300, 300), [(300, 300)]), maps)[0]
-    sizes = tuple(tuple(cell[k] for k in torchvision_order(cell)) for cell in config.prior_sizes)
-    priors = create_prior_boxes(replace(config, prior_sizes=sizes))
-    torch.testing.assert_close(anchors, cxcy_to_xy(priors) * 300, rtol=0, atol=1e-3)
 
 
 def test_torchvision_to_ours_and_back(theirs):
@@ -360,23 +353,24 @@ def test_command(foreign, checkpoint, tmp_path, capsys):
 @pytest.mark.parametrize("name, text, message", [
     ("a.txt", "one\ntwo\n", "2 class names, but the network has 3 classes"),
     ("a.txt", "one\ntwo\ntwo\n", "two comes twice"),
+    ("a.txt", "one\ntwo\nbackground\n", 'a class is called "background"'),
+    ("a.txt", b"\xff\xfe", "not a text in UTF-8"),
     ("a.json", '["one"]', "holds no label map"),
     ("a.json", '{"one": "1", "two": 2}', "holds no label map"),
+    ("a.json", '{"one": 1, "two": 2, "too": 2, "three": 3}', "holds no label map"),
+    ("a.json", '{"one": 0, "two": 1, "three": 2}', "2 class names"),
+    ("a.json", "{}", "holds no label map"),
     ("a.json", "one", "holds no label map"),
 ])  # fmt: skip
-def test_bad_class_names(name, text, message, foreign, tmp_path, capsys):
-    torch.save(foreign(Amdegroot).state_dict(), tmp_path / "theirs.pth")
-    (tmp_path / name).write_text(text)
-    refused(capsys, [tmp_path / "theirs.pth", tmp_path / "x.pth", "--classes", tmp_path / name], name, message)
-    assert not (tmp_path / "x.pth").exists()
+def test_bad_class_names(name, text, message, tmp_path):
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=f"{name}: .*{message}"):
+        read_class_names(tmp_path / name, 3)
 
 
-def test_label_map_as_class_names(foreign, tmp_path):
-    torch.save(foreign(Amdegroot).state_dict(), tmp_path / "theirs.pth")
-    (tmp_path / "label_map.json").write_text('{"wolf": 3, "background": 0, "cat": 1, "dog": 2}')
-    args = [tmp_path / "theirs.pth", tmp_path / "x.pth", "--classes", tmp_path / "label_map.json"]
-    assert main([str(arg) for arg in args]) == 0
-    assert load_checkpoint(tmp_path / "x.pth").config.class_names == ("cat", "dog", "wolf")
+def test_label_map_as_class_names(tmp_path):
+    (tmp_path / "label_map.json").write_text('{"wolf": 4, "background": 0, "cat": 1, "dog": 2}')
+    assert read_class_names(tmp_path / "label_map.json", 4) == ("cat", "dog", "", "wolf")
 
 
 def test_files_that_are_none_of_these(tmp_path, capsys):
@@ -412,6 +406,10 @@ def test_files_that_are_none_of_these(tmp_path, capsys):
 def test_destinations(checkpoint, tmp_path, capsys):
     refused(capsys, [checkpoint, checkpoint], "is the source itself")
     refused(capsys, [checkpoint, tmp_path / "no" / "x.pth"], "no such folder")
+    refused(capsys, [checkpoint, tmp_path], "a folder; name the file")
+    (tmp_path / "a.txt").write_text("one")
+    refused(capsys, [checkpoint, tmp_path / "x.pth", "--classes", tmp_path / "a.txt"], "1 class names")
+    assert not (tmp_path / "x.pth").exists()
     assert load_checkpoint(checkpoint)
 
 

@@ -1,5 +1,7 @@
 """Exported models against the model that they were made of, and files that must not be run."""
 
+import contextlib
+import io
 import json
 import pickle
 import re
@@ -56,8 +58,12 @@ def files(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports")
     save_checkpoint(folder / "model.pth", model)
     options = [f"--{name.replace('_', '-')}={value}" for name, value in NMS.items()]
-    for name, *more in (("model.onnx",), ("model.pt2",), ("nms.onnx", "--with-nms", *options)):
-        assert export_main([str(folder / "model.pth"), str(folder / name), *more]) == 0
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        for name, *more in (("model.onnx",), ("model.pt2",), ("nms.onnx", "--with-nms", *options)):
+            assert export_main([str(folder / "model.pth"), str(folder / "new" / name), *more]) == 0
+            (folder / "new" / name).rename(folder / name)
+    (folder / "said.txt").write_text(said.getvalue())
     yield folder
     shutil.rmtree(folder)
 
@@ -225,11 +231,18 @@ def test_scripts_take_exports(files, data_folder, figures, tmp_path, name):
     assert len(json.loads((tmp_path / "out/detections.json").read_text())[0]["detections"]) == 7
 
 
-def test_what_the_command_says(files, tmp_path, capsys):
-    assert export_main([str(files / "model.pth"), str(tmp_path / "new/x.pt2")]) == 0
-    shown = capsys.readouterr()
-    assert "new/x.pt2: images (N, 3, 300, 300) -> boxes, probabilities;" in shown.out
-    assert shown.err == ""
+def test_what_the_command_says(files):
+    lines = (files / "said.txt").read_text().splitlines()
+    for line, name in zip(lines, ("model.onnx", "model.pt2", "nms.onnx"), strict=True):
+        gives = "boxes, labels, scores, counts" if name == "nms.onnx" else "boxes, probabilities"
+        assert line.startswith(f"{files / 'new' / name}: images (N, 3, 300, 300) -> {gives}; ")
+
+
+@pytest.mark.parametrize("name", ["x.onnx", "x.pt2"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(name, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("ssd.export._trace", lambda model: pytest.fail("began"))
+    with pytest.raises(OSError):
+        export(model, tmp_path / ("x" * 300 + name))
 
 
 # -- bad input

@@ -42,6 +42,8 @@ def main(argv=None):
     source, destination = Path(find_checkpoint(args.source)), Path(args.destination)
     if destination.exists() and source.exists() and destination.samefile(source):
         raise InputError(f"{destination}: is the source itself; give the result another name")
+    if destination.is_dir():
+        raise InputError(f"{destination}: a folder; name the file to write")
     if not destination.parent.is_dir():
         raise InputError(f"{destination.parent}: no such folder to write {destination.name} to")
     whose, config, state = read(source)

@@ -12,8 +12,9 @@ BACKGROUND = ("background", "__background__")
 def read_class_names(path, n_classes):
     """The names of `n_classes` classes in a file, in the order of their labels 1, 2, ...
 
-    path: text with a name a line, or the `label_map.json` of data lists. The background may come first. An empty line
-    or N/A is a label without a class. Raises InputError on another number of names, and on one that comes twice.
+    path: text with a name a line, the background first or left out, where an empty line or N/A is a label without a
+    class; or the `label_map.json` of data lists. Raises InputError on another number of names, on one that comes twice,
+    and on a class called background.
     """
     names = _label_map(path) if Path(path).suffix == ".json" else _read(path).rstrip().splitlines()
     names = [name.strip() for name in names]
@@ -24,13 +25,21 @@ def read_class_names(path, n_classes):
     names = without_gaps(names)
     if repeated := [name for name in names if name and names.count(name) > 1]:
         raise InputError(f"{path}: the class {repeated[0]} comes twice; labels without a class are empty lines")
+    if "background" in names:
+        raise InputError(
+            f'{path}: a class is called "background", the name of label 0, which comes first or not at all'
+        )
     return names
 
 
 def _label_map(path):
+    """The names of the labels from 1 to the highest, "" for one that is not there."""
     try:
         label_map = json.loads(_read(path))
-        return sorted(label_map, key=label_map.get)
+        names = {label: name for name, label in label_map.items()}
+        if len(names) < len(label_map):
+            raise ValueError("two classes with one label")
+        return [names.get(label, "") for label in range(1, max(names) + 1)]
     except (AttributeError, TypeError, ValueError):
         raise InputError(f"{path}: holds no label map, which gives each class name its label") from None
 

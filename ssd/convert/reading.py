@@ -10,7 +10,7 @@ from ssd.convert import unpickling
 from ssd.convert.layouts import LAYOUTS, TORCHVISION, convert, find_layout
 from ssd.convert.torchvision_format import from_torchvision
 from ssd.convert.unpickling import Inert, Refused
-from ssd.errors import InputError
+from ssd.errors import InputError, first_line
 from ssd.vgg import pretrained_input
 
 REMEDY = "give the path of a file of SSD300 weights"
@@ -29,7 +29,11 @@ def read_weights(source, remedy=REMEDY):
 
 def read(source, remedy=REMEDY):
     """As `read_weights`, after a few words on whose layout it is: (whose, config, state dict)."""
-    content = read_file(source, remedy, load_without_running)
+    return interpret(read_file(source, remedy, load_without_running), source, remedy)
+
+
+def interpret(content, source, remedy=REMEDY):
+    """As `read`, from what `load_without_running` has read from `source`."""
     if holds_checkpoint(content, source):
         return "a checkpoint of ours", *checkpoint_weights(content, source)
     state = find_state(content)
@@ -40,8 +44,7 @@ def read(source, remedy=REMEDY):
         config, ours = from_torchvision(state) if layout is TORCHVISION else convert(layout, state)
         check_tensors(config, ours)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{source}: begins as {layout.project}, but {reason}; {remedy}") from None
+        raise InputError(f"{source}: begins as {layout.project}, but {first_line(error)}; {remedy}") from None
     return layout.project, config, ours
 
 

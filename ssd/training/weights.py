@@ -7,9 +7,9 @@ from torchvision.models import get_model_weights
 
 from ssd.checkpoint import read_file
 from ssd.config import SSDConfig
-from ssd.convert import find_checkpoint, read_weights
+from ssd.convert import find_checkpoint
 from ssd.convert.coco import REDOWNLOAD, download
-from ssd.convert.reading import load_without_running
+from ssd.convert.reading import find_state, interpret, load_without_running
 from ssd.errors import InputError
 from ssd.model import SSD300
 from ssd.training.transfer import transfer
@@ -38,11 +38,13 @@ def initial_model(class_names, weights, backbone=None, seed=0):
     else:
         path, remedy = find_checkpoint(weights), ALTERNATIVES
     content = read_file(path, remedy, load_without_running)
+    state = find_state(content)
     try:
-        config = replace(config, **pretrained_input(content))
+        config = replace(config, **pretrained_input(state))
     except ValueError:  # no VGG16
-        return _from_detector(path, remedy, class_names, backbone)
-    return _from_vgg16(config, content, path), f"VGG16's weights {path}"
+        _, trained, state = interpret(content, path, remedy)
+        return _from_detector(trained, state, path, class_names, backbone)
+    return _from_vgg16(config, state, path), f"VGG16's weights {path}"
 
 
 def _from_vgg16(config, state, path):
@@ -54,8 +56,7 @@ def _from_vgg16(config, state, path):
     return model
 
 
-def _from_detector(path, remedy, class_names, backbone):
-    config, state = read_weights(path, remedy)
+def _from_detector(config, state, path, class_names, backbone):
     if backbone not in (None, config.backbone):
         raise InputError(f"{path}: its backbone is {config.backbone}; leave out --backbone {backbone}")
     model, new = transfer(config, state, class_names)
