@@ -62,9 +62,8 @@ def load_program(path, members):
         with quiet():
             return torch.export.load(copy)
     except Exception as error:  # whatever the reader of this PyTorch stumbles on
-        raise InputError(
-            f"{path}: PyTorch {torch.__version__} cannot read it ({first_line(error)}); export it again with this version"
-        ) from None
+        reader = f"PyTorch {torch.__version__}"
+        raise InputError(f"{path}: {reader} cannot read it ({first_line(error)}); export it again with that") from None
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from ssd.convert.__main__ import main
 from ssd.convert.classes import read_class_names
 from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
 from ssd.convert.torchvision_format import from_torchvision, torchvision_order
-from ssd.errors import InputError
+from ssd.errors import InputError, first_line
 from tests.foreign_models import Amdegroot, Lufficc, Tutorial, randomise, save_tutorial
 
 N_CLASSES = 4
@@ -401,6 +401,12 @@ def test_files_that_are_none_of_these(tmp_path, capsys):
     for name, words in {"text.pth": "damaged", "missing.pth": "no such file", "": "a folder"}.items():
         refused(capsys, [tmp_path / name, tmp_path / "x.pth"], words)
     assert not (tmp_path / "x.pth").exists()
+
+
+def test_what_an_exception_says():
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(ValueError(" ")) == "ValueError"
+    assert first_line(KeyError(101)) == "KeyError"
 
 
 def test_destinations(checkpoint, tmp_path, capsys):

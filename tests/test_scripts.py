@@ -244,6 +244,8 @@ def test_bad_weights(data_folder, tmp_path, capsys):
     refused(capsys, train, [*args, tmp_path / "damaged.pth"], "damaged.pth: damaged")
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     refused(capsys, train, [*args, tmp_path / "other.pth"], "other.pth: not the weights of")
+    torch.save({"state_dict": {"module.features.0.weight": torch.zeros(1)}}, tmp_path / "wrapped.pth")
+    refused(capsys, train, [*args, tmp_path / "wrapped.pth"], "wrapped.pth: not the weights of")
     torch.save(torch.zeros(1), tmp_path / "tensor.pth")
     refused(capsys, train, [*args, tmp_path / "tensor.pth"], "tensor.pth: holds no SSD300 that is known")
 
