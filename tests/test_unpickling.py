@@ -158,6 +158,8 @@ INERT_PROGRAMS = {
     "a loader": imported("torch.optim.swa_utils", "deepcopy") + b"(S'{}'\ntR.",
     "instruction OBJ": b"(" + imported("torch.nn", "Module") + b"S'x'\no.",
     "instruction INST": b"(S'x'\nimodel\nSSD300\n.",
+    "instruction NEWOBJ_EX": imported("torch.nn", "Module") + b")}\x92.",
+    "state of a set": imported("builtins", "set") + b")R}b.",
     "setstate": imported("torch.nn", "Module") + b")\x81}" + text("__setstate__") + imported("model", "f") + b"sb.",
     "state of a class": imported("torch.nn", "Module") + b"N}" + text("dump_patches") + b"\x88s\x86b.",
     "state of a function": imported("torch._utils", "_rebuild_tensor_v2") + b"N}" + text("__defaults__") + b"Ns\x86b.",
