@@ -97,9 +97,7 @@ def main(argv=None):
     if os.path.exists(args.output) and not os.path.isdir(args.output):
         raise InputError(f"--output {args.output} is a file; name a folder")
     class_names = VOC_CLASSES if is_published(args) else read_classes(args.classes) if args.classes else None
-    splits, notes = read_splits(args, class_names)
-    splits, class_names, more_notes = check(args, splits, class_names)
-    notes += more_notes
+    splits, class_names, notes = check(args, *read_splits(args, class_names), class_names)
     lists = {
         split: (images, label_objects(images, objects, class_names)) for split, (images, objects) in splits.items()
     }
@@ -148,9 +146,9 @@ def read_published(voc07, voc12):
     return {"train": (images, objects), "test": test}, notes + more_notes
 
 
-def check(args, splits, class_names):
-    """The splits less what cannot be used, the names of the classes, and notes."""
-    notes = []
+def check(args, splits, notes, class_names):
+    """The splits less what cannot be used, the names of the classes, and the notes with more of them."""
+    notes = list(notes)
     if not args.no_verify:
         for split, (images, objects) in splits.items():
             *kept, more_notes = drop_undecodable(images, objects, args.workers)
@@ -162,14 +160,15 @@ def check(args, splits, class_names):
     for step in steps:
         splits, more_notes = step(splits)
         notes += more_notes
-    return splits, class_names or discover(splits), notes
+    return splits, class_names or discover(splits, notes), notes
 
 
-def discover(splits):
-    """The names of all objects, sorted."""
+def discover(splits, notes):
+    """The names of all objects, sorted. Raises InputError, with the first of the notes, where there are none."""
     names = {name for _, objects in splits.values() for entry in objects for name in entry["names"]}
     if not names:
-        raise InputError("no image has an object, so there is nothing to learn")
+        first = f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""
+        raise InputError(f"no image has an object that can be learnt from{first}")
     return tuple(sorted(names))
 
 

@@ -286,6 +286,15 @@ def test_images_of_the_same_id(coco, tmp_path):
     assert report.count("is on no image of the file, dropped") == 1
 
 
+def test_nothing_to_learn(coco, tmp_path, capsys):
+    """The reason is told, as no report is written."""
+    for name in ("train", "test"):
+        (coco / f"{name}.json").write_text(json.dumps(COCO | {"categories": []}))
+    args = ["--coco", coco, "--output", tmp_path / "x"]
+    refused(capsys, create_data_lists, args, "no image has an object", "first of 6 notes", "good.jpg: object 1 with")
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize("change, kept, message", [
     ({"bbox": [0, 0, 9]}, 0, "does not have four finite"),
     ({"bbox": [0, 0, 9, None]}, 0, "does not have four finite"),

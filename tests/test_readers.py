@@ -216,6 +216,27 @@ def test_coco(tmp_path):
     assert objects == [entry((40, 30), *rows)]
 
 
+@pytest.mark.parametrize("image, category", [(7.0, 18.0), ("7", "18"), (7, "18")])
+def test_ids_of_mixed_kinds(image, category, tmp_path):
+    picture(tmp_path / "a.jpg")
+    content = coco(coco_object([0, 0, 10, 20], category, image))
+    assert read_coco(write(tmp_path / "a.json", content))[1] == [entry((40, 30), ("dog", [0, 0, 10, 20], 0))]
+
+
+def test_long_ids_are_kept_apart(tmp_path):
+    """Neighbours beyond 2^53 are the same float."""
+    records = [{"id": 2**60 + k, "file_name": picture(tmp_path / f"{k}.jpg").name} for k in range(2)]
+    content = coco(coco_object([0, 0, 10, 20], image=2**60 + 1), images=records)
+    objects = read_coco(write(tmp_path / "a.json", content))[1]
+    assert [each["names"] for each in objects] == [[], ["dog"]]
+
+
+def test_numbers_as_class_names_of_coco(tmp_path):
+    picture(tmp_path / "a.jpg")
+    content = coco(coco_object([0, 0, 10, 20])) | {"categories": [{"id": 18, "name": 5}]}
+    assert read_coco(write(tmp_path / "a.json", content))[1] == [entry((40, 30), ("5", [0, 0, 10, 20], 0))]
+
+
 @pytest.mark.parametrize("annotations, pictures", [
     ("annotations/instances_{}2017.json", "{}2017/a.jpg"),  # COCO
     ("{}/_annotations.coco.json", "{}/a.jpg"),  # Roboflow

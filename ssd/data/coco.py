@@ -30,7 +30,7 @@ def read_coco(path, split=None, images_folder=None):
     path = coco_file(path, split)
     content = read_json(path, dict, missing="no such file of annotations")
     records, annotations, categories = (_list(content, key, path) for key in ("images", "annotations", "categories"))
-    names = {_key(category, "id"): category.get("name") for category in categories}
+    names = {_key(category, "id"): _name(category) for category in categories}
     by_image, notes = defaultdict(list), []
     for record in annotations:
         by_image[_key(record, "image_id")].append(_annotated(record, names))
@@ -64,8 +64,16 @@ def _list(content, key, path):
 
 
 def _key(record, name):
-    """An id as a key: of any type that JSON has."""
-    return json.dumps(record.get(name))
+    """An id as a key, of any type that JSON has; 7, 7.0 and "7", which tools mix up, are the same."""
+    value = record.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _name(category):
+    name = category.get("name")
+    return str(name) if type(name) in (int, float) else name
 
 
 def _annotated(record, names):

@@ -17,8 +17,8 @@ def picture_endings():
     return {end for end, kind in known if kind in Image.OPEN and Image.MIME.get(kind, "").startswith("image/")}
 
 
-def find_files(folder, endings):
-    """The files in a folder and below with one of some endings (lower case), sorted.
+def find_files(folder, endings, recursive=True):
+    """The files in a folder and, with `recursive`, below, that have one of some endings (lower case), sorted.
 
     Hidden files and folders (".name") are left out. Links to folders are followed, each folder once, however they
     loop. A folder that is missing holds none. Raises InputError on one that cannot be read.
@@ -32,7 +32,7 @@ def find_files(folder, endings):
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         found += [
             Path(parent, name)
             for name in names

@@ -51,11 +51,8 @@ def _or_refuse(paths, message):
 
 
 def _in_folder(folder, recursive, leave_out):
-    endings = picture_endings()
-    if recursive:
-        return _outside(leave_out, find_files(folder, endings))
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    return [path for path in inside if _ending(path) in endings and not path.is_dir()]
+    pictures = find_files(folder, picture_endings(), recursive)
+    return _outside(leave_out, pictures) if recursive else pictures
 
 
 def _matching(pattern, leave_out):
