@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from ssd.cli import add_picture_arguments, command, number, parser
+from ssd.cli import add_picture_arguments, check_writable, command, number, parser
 from ssd.config import VOC_CLASSES
 from ssd.data import write_data_lists
 from ssd.data.annotations import label_objects
@@ -13,8 +13,8 @@ from ssd.data.download import download_voc
 from ssd.data.folders import picture_endings, read_text, write_text
 from ssd.data.images import lift_pixel_limit
 from ssd.data.readers import FORMATS, divide, read_annotations, usual_splits
-from ssd.data.report import count_notes, draw_samples, one_line, report
-from ssd.errors import InputError
+from ssd.data.report import count_notes, draw_samples, report
+from ssd.errors import InputError, one_line
 
 NOTES_SHOWN = 20  # on the terminal; the report has all
 
@@ -94,8 +94,8 @@ def main(argv=None):
     args = parse(argv)
     if args.no_pixel_limit:
         lift_pixel_limit()
-    if os.path.exists(args.output) and not os.path.isdir(args.output):
-        raise InputError(f"--output {args.output} is a file; name a folder")
+    for folder in (args.output, *([Path(args.pictures).parent] if args.pictures else [])):
+        check_writable(folder)
     class_names = VOC_CLASSES if is_published(args) else read_classes(args.classes) if args.classes else None
     splits, class_names, notes = check(args, *read_splits(args, class_names), class_names)
     lists = {
@@ -147,7 +147,8 @@ def read_published(voc07, voc12):
 
 
 def check(args, splits, notes, class_names):
-    """The splits less what cannot be used, the names of the classes, and the notes with more of them."""
+    """The splits less what cannot be used, the names of the classes (given, or of all objects, sorted), and the notes
+    with more of them. Raises InputError, with the first of them, where no object is left."""
     notes = list(notes)
     if not args.no_verify:
         for split, (images, objects) in splits.items():
@@ -160,16 +161,11 @@ def check(args, splits, notes, class_names):
     for step in steps:
         splits, more_notes = step(splits)
         notes += more_notes
-    return splits, class_names or discover(splits, notes), notes
-
-
-def discover(splits, notes):
-    """The names of all objects, sorted. Raises InputError, with the first of the notes, where there are none."""
     names = {name for _, objects in splits.values() for entry in objects for name in entry["names"]}
     if not names:
         first = f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""
         raise InputError(f"no image has an object that can be learnt from{first}")
-    return tuple(sorted(names))
+    return splits, class_names or tuple(sorted(names)), notes
 
 
 def print_summary(output, lists, class_names, notes):

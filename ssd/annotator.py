@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ssd.data.sources import ahead, batched, load_batches
 from ssd.data.video import VideoWriter, open_video
-from ssd.errors import InputError
+from ssd.errors import InputError, one_line
 from ssd.outputs import fresh, record, save_picture
 
 
@@ -71,7 +71,7 @@ class Annotator:
 
     def _report(self, errors):
         for error in errors:
-            tqdm.write(f"error: {error}", file=sys.stderr)
+            tqdm.write(one_line(f"error: {error}"), file=sys.stderr)
             self.n_bad += 1
 
     def summary(self, seconds):

@@ -10,7 +10,7 @@ from math import inf, isfinite
 from pathlib import Path
 
 from ssd.device import PRECISIONS
-from ssd.errors import InputError
+from ssd.errors import InputError, one_line
 
 
 def command(main):
@@ -28,8 +28,7 @@ def command(main):
         try:
             return main(argv) or 0
         except (InputError, OSError) as error:
-            # An error from a DataLoader's worker comes wrapped in its traceback; the sentence is at the end.
-            print("error:", str(error).strip().rpartition("InputError: ")[2], file=sys.stderr)
+            print("error:", one_line(_sentence(error)), file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -38,6 +37,23 @@ def command(main):
             return exit.code or 0
 
     return wrapper
+
+
+def _sentence(error):
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    # An error from a DataLoader's worker comes wrapped in its traceback; the sentence is at the end.
+    return str(error).strip().rpartition("InputError: ")[2]
+
+
+def check_writable(folder):
+    """Raises InputError where a folder can be neither written to nor made: better told before the work than after."""
+    folder = Path(folder).absolute()
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not os.path.isdir(there):
+        raise InputError(f"{there}: is a file; name a folder")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{there}: cannot be written to; name another folder")
 
 
 class _HelpFormatter(ArgumentDefaultsHelpFormatter):

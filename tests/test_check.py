@@ -2,6 +2,7 @@
 
 import os
 import re
+from time import sleep
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from ssd import SSDConfig, create_prior_boxes
 from ssd.boxes import cxcy_to_xy
 from ssd.data import read_data_list
 from ssd.data.check import drop_duplicates, drop_repeats, drop_undecodable, drop_unknown, merge_spellings
-from ssd.data.report import best_overlaps, box_fractions, count_notes, draw_samples, one_line, report
-from ssd.errors import InputError
+from ssd.data.report import best_overlaps, box_fractions, count_notes, draw_samples, report
+from ssd.errors import InputError, one_line
 from ssd.visualize import class_colour
 from tests.test_data import make_voc, voc_object
 
@@ -45,6 +46,25 @@ def test_pictures_that_cannot_be_decoded(tmp_path):
         assert start in note and note.endswith(", left out")
     with pytest.raises(InputError, match="cut.jpg.*no image of the list"):
         drop_undecodable(images[:1], objects[:1], workers=1)
+
+
+def test_interrupted_decoding_does_not_go_on(monkeypatch):
+    asked = []
+
+    def decoded(path):
+        asked.append(path)
+        sleep(0.005)
+        return Image.new("RGB", (40, 30))
+
+    def interrupted(items, **options):
+        yield next(iter(items))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssd.data.check.load_image", decoded)
+    monkeypatch.setattr("ssd.data.check.tqdm", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        drop_undecodable([f"{k}.jpg" for k in range(300)], [named("dog")] * 300, workers=1)
+    assert len(asked) < 200
 
 
 def test_damaged_pictures_are_left_out_unless_not_verified(tmp_path, capsys):

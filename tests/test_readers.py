@@ -1,6 +1,7 @@
 """Annotations of every format, read, written, and read back."""
 
 import json
+import os
 from xml.etree import ElementTree
 
 import numpy as np
@@ -543,6 +544,37 @@ def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
             capsys, create_data_lists, [*args, *([] if "--output" in args else ["--output", tmp_path / "x"])], *words
         )
     assert not (tmp_path / "x").exists()
+
+
+def test_output_that_cannot_be_written(pets, tmp_path, capsys):
+    """Told before the pictures are decoded."""
+    (tmp_path / "file").touch()
+    args = ["--voc", pets, "--test-fraction", 0.5]
+    for more in (["--output", tmp_path / "file"], ["--output", tmp_path / "file/x"]):
+        refused(capsys, create_data_lists, [*args, *more], f"{tmp_path / 'file'}: is a file; name a folder")
+    more = ["--output", tmp_path / "new", "--pictures", tmp_path / "file/x.png"]
+    refused(capsys, create_data_lists, [*args, *more], f"{tmp_path / 'file'}: is a file; name a folder")
+    (tmp_path / "folder").mkdir(mode=0o500)
+    if os.geteuid():  # root may write everywhere
+        more = ["--output", tmp_path / "folder/x"]
+        refused(capsys, create_data_lists, [*args, *more], f"{tmp_path / 'folder'}: cannot be written to")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_the_system_refuses_is_one_sentence(pets, tmp_path, capsys):
+    (tmp_path / "new/TRAIN_images.json").mkdir(parents=True)
+    args = ["--voc", pets, "--test-fraction", 0.5, "--output", tmp_path / "new"]
+    refused(capsys, create_data_lists, args, "error: " + str(tmp_path), "TRAIN_images.json", ": Is a directory")
+
+
+def test_all_objects_dropped(pets, tmp_path, capsys):
+    args = ["--voc", pets, "--test-fraction", 0.5, "--classes", "zebra", "--ignore-unknown", "--output", tmp_path / "x"]
+    refused(capsys, create_data_lists, args, "no image has an object", "is none of the classes, dropped")
+    assert not (tmp_path / "x").exists()
+
+
+def test_line_breaks_in_names(tmp_path, capsys):
+    refused(capsys, create_data_lists, ["--voc", tmp_path / "a\nb\x1b[31m"], "a?b?[31m/ImageSets")
 
 
 def test_no_split_is_found(tmp_path, capsys):

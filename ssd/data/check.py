@@ -8,6 +8,7 @@ import os
 import unicodedata
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from tqdm import tqdm
 
@@ -21,10 +22,10 @@ def drop_undecodable(images, objects, workers):
     workers: threads, which suffice as Pillow decodes without Python's lock.
     Returns images, objects and notes. Raises InputError, with the first of the notes, where no image remains.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        sizes = [entry["size"] for entry in objects]
-        decoded = tqdm(pool.map(_why_not, images, sizes), total=len(images), desc="decoding", unit="image")
-        reasons = list(decoded)
+    sizes = [entry["size"] for entry in objects]
+    # Closed on an interruption, `map` forgets what has not begun; the pool alone would wait for all of it.
+    with ThreadPoolExecutor(workers) as pool, closing(pool.map(_why_not, images, sizes)) as decoded:
+        reasons = list(tqdm(decoded, total=len(images), desc="decoding", unit="image"))
     kept = [k for k, reason in enumerate(reasons) if reason is None]
     notes = [f"{reason}, left out" for reason in reasons if reason is not None]
     if not kept:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ssd.config import create_label_map
 from ssd.data.folders import read_json
 from ssd.errors import InputError
+from ssd.files import replacing
 
 SPLITS = ("train", "test")
 
@@ -97,4 +98,5 @@ def _read(path, kind):
 
 
 def _write(path, content, indent=None):
-    path.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
+    with replacing(path) as file:
+        file.write(f"{json.dumps(content, indent=indent)}\n".encode())

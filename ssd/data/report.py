@@ -10,6 +10,7 @@ from torchvision.ops import box_iou
 from ssd.boxes import cxcy_to_xy
 from ssd.config import SSDConfig
 from ssd.data.images import load_image
+from ssd.errors import one_line
 from ssd.priors import create_prior_boxes
 from ssd.visualize import class_colour, draw_boxes, mosaic
 
@@ -127,11 +128,6 @@ def count_notes(notes):
     """How many notes there are of each kind: what was done stands after the last comma."""
     counts = Counter(note.rpartition(", ")[2] for note in notes)
     return ", ".join(f"{count} {done}" for done, count in counts.most_common())
-
-
-def one_line(text):
-    """A text without line breaks and control characters, which annotations may hold and a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _share(part, whole):
