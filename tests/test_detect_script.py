@@ -237,7 +237,7 @@ def test_csv(fixed, photos, tmp_path):
 def test_file_name_that_is_no_unicode(fixed, tmp_path):
     name = os.fsencode(tmp_path) + b"/caf\xe9.png"
     Image.new("RGB", (4, 4)).save(os.fsdecode(name))
-    status, records, copies = run(tmp_path / "out", tmp_path, "--save", "json,csv")
+    status, records, copies = run(tmp_path / "out", tmp_path, "--save", "json,csv,voc,coco,yolo")
     assert status == 0
     assert os.fsencode(records[0]["image"]) == name
     assert name in (tmp_path / "out/detections.csv").read_bytes()

@@ -538,7 +538,7 @@ def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
         (["--voc", pets, "--ignore-unknown"], ["--ignore-unknown goes with --classes"]),
         (["--voc", pets, "--pictures", "a.txt"], ["a.txt", "picture's"]),
         (["--voc", pets, "--classes", "a,a"], ["--classes a,a", "once"]),
-        (["--voc", pets, "--output", pets / "Annotations/a.xml"], ["a.xml is a file"]),
+        (["--voc", pets, "--output", pets / "Annotations/a.xml"], ["a.xml: is a file"]),
     ):
         refused(
             capsys, create_data_lists, [*args, *([] if "--output" in args else ["--output", tmp_path / "x"])], *words
