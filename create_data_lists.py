@@ -94,7 +94,7 @@ def main(argv=None):
     args = parse(argv)
     if args.no_pixel_limit:
         lift_pixel_limit()
-    for folder in (args.output, *([Path(args.pictures).parent] if args.pictures else [])):
+    for folder in filter(None, (args.output, args.download, args.pictures and Path(args.pictures).parent)):
         check_writable(folder)
     class_names = VOC_CLASSES if is_published(args) else read_classes(args.classes) if args.classes else None
     splits, class_names, notes = check(args, *read_splits(args, class_names), class_names)

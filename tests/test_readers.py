@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 import create_data_lists
 from ssd.data import read_data_list
 from ssd.data.annotations import Annotated, check_objects, name_objects, read_entry, upright
-from ssd.data.coco import read_coco, write_coco
+from ssd.data.coco import find_coco, read_coco, write_coco
 from ssd.data.readers import divide
 from ssd.data.supervisely import read_supervisely, write_supervisely
 from ssd.data.voc import read_voc, write_voc
@@ -215,6 +215,15 @@ def test_coco(tmp_path):
     assert (images, notes) == ([str(tmp_path / "a.jpg")], [])
     rows = ("dog", [0, 1.5, 10, 21.5], 0), ("dog", [0, 0, 40, 30], 1), ("dog", [1, 1, 3, 3], 1)
     assert objects == [entry((40, 30), *rows)]
+
+
+def test_annotations_of_other_tasks_are_passed_over(tmp_path):
+    """As in COCO's own folder."""
+    picture(tmp_path / "val2017/a.jpg")
+    for task in ("captions", "instances", "person_keypoints"):
+        write(tmp_path / f"annotations/{task}_val2017.json", coco(coco_object([0, 0, 10, 20])))
+    assert find_coco(tmp_path) == {"val": [tmp_path / "annotations/instances_val2017.json"]}
+    assert read_coco(tmp_path, "val")[0] == [str(tmp_path / "val2017/a.jpg")]
 
 
 @pytest.mark.parametrize("image, category", [(7.0, 18.0), ("7", "18"), (7, "18")])
@@ -554,10 +563,12 @@ def test_output_that_cannot_be_written(pets, tmp_path, capsys):
         refused(capsys, create_data_lists, [*args, *more], f"{tmp_path / 'file'}: is a file; name a folder")
     more = ["--output", tmp_path / "new", "--pictures", tmp_path / "file/x.png"]
     refused(capsys, create_data_lists, [*args, *more], f"{tmp_path / 'file'}: is a file; name a folder")
+    args = ["--download", tmp_path / "file", "--output", tmp_path / "new"]
+    refused(capsys, create_data_lists, args, f"{tmp_path / 'file'}: is a file; name a folder")
     (tmp_path / "folder").mkdir(mode=0o500)
     if os.geteuid():  # root may write everywhere
-        more = ["--output", tmp_path / "folder/x"]
-        refused(capsys, create_data_lists, [*args, *more], f"{tmp_path / 'folder'}: cannot be written to")
+        args = ["--voc", pets, "--test-fraction", 0.5, "--output", tmp_path / "folder/x"]
+        refused(capsys, create_data_lists, args, f"{tmp_path / 'folder'}: cannot be written to")
     assert not (tmp_path / "new").exists()
 
 

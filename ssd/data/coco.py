@@ -164,7 +164,7 @@ def write_coco(path, images, objects, class_names, scores=None):
     annotations = []
     for image_id, (entry, image_scores) in enumerate(zip(objects, scores, strict=True), start=1):
         for k, (name, box) in enumerate(zip(entry["names"], entry["boxes"], strict=True)):
-            annotation = _annotation(len(annotations) + 1, image_id, ids[name], box, entry["difficulties"][k])
+            annotation = coco_annotation(len(annotations) + 1, image_id, ids[name], box, entry["difficulties"][k])
             annotations.append(annotation | ({"score": image_scores[k]} if image_scores else {}))
     content = {
         "images": [
@@ -178,7 +178,8 @@ def write_coco(path, images, objects, class_names, scores=None):
     return []
 
 
-def _annotation(number, image_id, category_id, box, difficult):
+def coco_annotation(number, image_id, category_id, box, difficult):
+    """An object as an annotation of COCO's format. box: x_min, y_min, x_max, y_max in pixels."""
     x_min, y_min, x_max, y_max = box
     bbox = [x_min, y_min, x_max - x_min, y_max - y_min]
     return {

@@ -13,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 import torch
 
+from ssd.data.coco import coco_annotation
 from ssd.errors import InputError
 from ssd.evaluation.matches import class_names
 
@@ -80,17 +81,7 @@ def save_truth(folder, objects, label_map, image_paths) -> None:
             for image, (path, size) in enumerate(zip(image_paths, (entry["size"] for entry in objects), strict=True))
         ],
         "categories": [{"id": label_map[name], "name": name} for name in class_names(label_map)],
-        "annotations": [
-            {
-                "id": number,
-                "image_id": image,
-                "category_id": label,
-                "bbox": [x_min, y_min, x_max - x_min, y_max - y_min],
-                "area": (x_max - x_min) * (y_max - y_min),
-                "iscrowd": int(difficult),
-            }
-            for number, (image, label, (x_min, y_min, x_max, y_max), difficult) in enumerate(rows, start=1)
-        ],
+        "annotations": [coco_annotation(number, *row) for number, row in enumerate(rows, start=1)],
     }
     (Path(folder) / COCO_TRUTH_NAME).write_text(json.dumps(truth) + "\n", encoding="utf-8")
 
