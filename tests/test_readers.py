@@ -311,6 +311,17 @@ def test_layouts_of_yolo(yaml, pictures, split, tmp_path):
         assert objects == [entry((40, 30), ("cat", [10, 12, 30, 18], 0))]
 
 
+def test_labels_beside_pictures_in_a_folder_images(tmp_path):
+    """As labelImg leaves them; those in labels/ come first."""
+    for name in ("a", "b"):
+        picture(tmp_path / f"images/{name}.jpg")
+        write(tmp_path / f"images/{name}.txt", "0 0.5 0.5 0.5 0.5\n")
+    write(tmp_path / "labels/b.txt", "1 0.5 0.5 0.5 0.5\n")
+    write(tmp_path / "classes.txt", "cat\ndog\n")
+    _, objects, notes = read_yolo(tmp_path, "images")
+    assert [each["names"] for each in objects] == [["cat"], ["dog"]] and notes == []
+
+
 def test_classes_of_yolo_on_the_command_line(tmp_path):
     for name in ("a", "b"):
         picture(tmp_path / "images" / f"{name}.jpg")
@@ -455,6 +466,14 @@ def test_voc_says_what_it_cannot_hold(two_pictures, tmp_path):
     ]
     assert read_voc(tmp_path, images_folder=folder)[1][0] == entry((40, 30), ("cat", [5, 5, 9, 9], 0))
     assert ElementTree.parse(tmp_path / "Annotations/a b.xml").findtext("object/score") == "0.2"
+
+
+def test_names_that_xml_cannot_hold(tmp_path):
+    images, objects = [str(picture(tmp_path / "a\x1bb.png"))], [entry((40, 30), ("c\x01t", [0, 0, 9, 9], 0))]
+    write_voc(tmp_path / "voc", images, objects)
+    assert read_voc(tmp_path / "voc", images_folder=tmp_path) == (
+        images, [entry((40, 30), ("c?t", [0, 0, 9, 9], 0))], [],
+    )  # fmt: skip
 
 
 def test_nothing_to_write(tmp_path):

@@ -20,6 +20,7 @@ from ssd.data.folders import (
 from ssd.errors import InputError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # which an XML file cannot hold in any form
 
 
 # Reading
@@ -235,5 +236,5 @@ def _decimal(value):
 def _add(parent, tag=None, **texts):
     """Append an element `tag`, which is returned, or an element with a text for each keyword."""
     for name, text in texts.items():
-        ElementTree.SubElement(parent, name).text = str(text)
+        ElementTree.SubElement(parent, name).text = NOT_XML.sub("?", str(text))
     return ElementTree.SubElement(parent, tag) if tag else None
