@@ -41,7 +41,7 @@ def command(main):
 
 def _sentence(error):
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}"
     # An error from a DataLoader's worker comes wrapped in its traceback; the sentence is at the end.
     return str(error).strip().rpartition("InputError: ")[2]
 
