@@ -108,6 +108,8 @@ def check_detections(ours, theirs, side):
     for boxes, labels, scores, image in zip(*ours, theirs, strict=True):
         own = torch.cat([boxes * side, labels[:, None], 100 * scores[:, None]], dim=1)
         other = torch.cat([image["boxes"], image["labels"][:, None], 100 * image["scores"][:, None]], dim=1)
-        missing = (torch.cdist(other, own, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1) > 0.1).float().mean()
+        missing = (
+            (torch.cdist(other, own, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1) > 0.1).float().mean()
+        )
         if len(own) != len(other) or missing > 0.02:
             raise RuntimeError(f"post-processing: {missing:.0%} of torchvision's detections are not among ours")

@@ -66,7 +66,9 @@ def their_step(model, images, boxes, labels, device):
 
 def their_arguments(model, images, boxes, labels, device):
     """Pictures of 0-1 and targets in pixels, on the device. (They normalise and resize to the size these have.)"""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (model.transform.image_mean, model.transform.image_std))
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1) for values in (model.transform.image_mean, model.transform.image_std)
+    )
     pictures = [(image * std + mean).to(device) for image in images]
     targets = zip(boxes, labels, strict=True)
     return pictures, [{"boxes": (300 * b).to(device), "labels": lb.to(device)} for b, lb in targets]

@@ -7,8 +7,8 @@ import torch
 from torch.utils.data import Dataset
 
 from ssd.config import SSDConfig
-from ssd.data.augmentation import augment, sample_augmentation
-from ssd.data.images import load_image, preprocess
+from ssd.data.augmentation import augment, needed_size, sample_augmentation
+from ssd.data.images import load_image, load_reduced, preprocess
 from ssd.data.lists import read_data_list
 from ssd.errors import InputError
 
@@ -52,16 +52,18 @@ class PascalVOCDataset(Dataset):
 
     def __getitem__(self, key):
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        image, objects = load_image(self.images[index]), self.objects[index]
+        path, objects = self.images[index], self.objects[index]
         boxes = np.array(objects["boxes"], dtype=np.float64).reshape(-1, 4)
         labels = np.array(objects["labels"], dtype=np.int64)
         difficulties = np.array(objects["difficulties"], dtype=bool)
         if self.augment:
             rng = np.random.default_rng((self.seed, epoch, index))
-            augmentation = sample_augmentation(rng, image.size, boxes, self.recipe)
-            image, boxes, kept = augment(image, boxes, augmentation, self.config)
+            augmentation = sample_augmentation(rng, objects["size"], boxes, self.recipe)
+            image, scale = load_reduced(path, needed_size(augmentation, objects["size"], self.config.input_size))
+            image, boxes, kept = augment(image, boxes, augmentation, self.config, scale)
             labels, difficulties = labels[kept], difficulties[kept]
         else:
+            image = load_image(path)
             boxes = boxes / np.tile(image.size, 2)
             image = preprocess(image, self.config)
         return (

@@ -32,9 +32,23 @@ def image_size(path):
 
 def load_image(path):
     """The picture as people see it: upright, RGB. Raises InputError, naming the file, if it is missing or damaged."""
+    return load_reduced(path)[0]
+
+
+def load_reduced(path, least_size=None):
+    """`load_image`, but a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, at once and faster.
+
+    least_size: (width, height) that must remain; without one, the whole size. A picture that has to be turned upright
+    stays whole.
+    Returns the image and its scale, 1 or less. The last row and column may lie partly beyond the picture: a width of
+    101 pixels becomes 51 at scale 1/2.
+    """
     with open_image(path) as image:
         try:
-            return to_rgb(image)
+            width, upright = image.width, image.getexif().get(ORIENTATION, 1) == 1
+            drafted = image.draft(None, least_size) if least_size and upright else None
+            scale = drafted[1][2] / width if drafted else 1.0
+            return to_rgb(image), scale
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on truncated and damaged files
             raise InputError(f"{path}: damaged picture ({error})") from None
 
@@ -51,9 +65,11 @@ def to_rgb(image):
 
 def normalise(image, config):
     """PIL RGB image -> float32 tensor (3, height, width): 0-1 RGB less the mean, divided by the deviation."""
-    mean, std = np.float32(config.mean), np.float32(config.std)
-    pixels = (np.asarray(image, dtype=np.float32) / 255 - mean) / std  # (height, width, 3)
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    levels, pixels = np.arange(256, dtype=np.float32), np.asarray(image)  # (height, width, 3)
+    planes = np.empty((3, image.height, image.width), dtype=np.float32)
+    for channel, (mean, std) in enumerate(zip(np.float32(config.mean), np.float32(config.std), strict=True)):
+        np.take((levels / 255 - mean) / std, pixels[..., channel], out=planes[channel], mode="clip")
+    return torch.from_numpy(planes)
 
 
 def denormalise(tensor, config):
