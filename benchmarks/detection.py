@@ -106,7 +106,7 @@ def check_detections(ours, theirs, side):
     They round differently, so one pair in a hundred thousand may overlap just more or just less than the limit.
     """
     for boxes, labels, scores, image in zip(*ours, theirs, strict=True):
-        own = torch.cat([boxes * side, labels[:, None], 100 * scores[:, None]], dim=1)
+        own = torch.cat([boxes * side, labels[:, None], 100 * scores[:, None]], dim=1)  # (n, 6)
         other = torch.cat([image["boxes"], image["labels"][:, None], 100 * image["scores"][:, None]], dim=1)
         missing = (
             (torch.cdist(other, own, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1) > 0.1).float().mean()
