@@ -37,6 +37,24 @@ class Measured:
         return {"title": self.title, "pictures": self.units, "contenders": contenders}
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What two contenders need at their peak. peaks: contender -> bytes, ours first."""
+
+    title: str
+    peaks: dict[str, int]
+
+    def lines(self):
+        """The rows of the table."""
+        ours = next(iter(self.peaks.values()))
+        for name, peak in self.peaks.items():
+            yield f"  {name:<34}{peak / 2**20:>10.0f} MiB{'':>26}{peak / ours:>8.2f}"
+
+    def to_dict(self):
+        """Plain data, for JSON."""
+        return {"title": self.title, "bytes": self.peaks}
+
+
 HEADER = f"  {'':<34}{'median ms':>10}{'quartiles ms':>19}{'pictures/s':>12}{'x ours':>7}"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.models import create_pair, inputs, random_scenes
-from benchmarks.timing import Measured, measure
+from benchmarks.timing import Measured, Memory, measure
 from ssd import MultiBoxLoss
 from ssd.device import choose_precision
 from ssd.training.batches import Batch
@@ -85,10 +85,11 @@ def check_loss(ours, theirs, images, boxes, labels):
 
 
 def peak_memory(device, rounds):
-    """Most memory that a process of its own takes for training steps: bytes, ours and torchvision's."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1, maxtasksperchild=1) as pool:
-        return [pool.apply(steps_memory, (side, device)) for side in ("ours", "torchvision")]
+    """Most memory that training steps take, each contender's in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        peaks = {side: pool.apply(steps_memory, (side, device)) for side in ("ours", "torchvision")}
+    what = "allocated on the GPU" if torch.device(device).type == "cuda" else "of the process"
+    return Memory(f"peak memory of training steps, batch {default_batch(device)}, {what}", peaks)
 
 
 def steps_memory(side, device):
