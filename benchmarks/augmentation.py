@@ -9,7 +9,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from benchmarks.models import SIZE, random_scenes
-from benchmarks.timing import Measured, measure
+from benchmarks.timing import Measured
 from ssd import SSDConfig
 from ssd.data import PascalVOCDataset, load_image
 from ssd.data.lists import write_data_lists
@@ -19,7 +19,7 @@ QUALITY = 90
 MEAN_LEVELS = (123.0, 117.0, 104.0)
 
 
-def samples(device, rounds):
+def samples(timer):
     """One process, one thread: decode, distort, expand, crop, flip, resize, normalise.
 
     The two draw different random numbers, so their samples are not equal; the tests compare the distribution of ours
@@ -38,10 +38,10 @@ def samples(device, rounds):
             return [theirs(*_decoded(path, b)) for path, b in zip(paths, boxes, strict=True)]
 
         runs = {"ours": run_ours, "torchvision v2": run_theirs}
-        return Measured("augmented samples from JPEG, one core", measure(runs, "cpu", rounds), PICTURES)
+        return Measured("augmented samples from JPEG, one core", timer.measure(runs), PICTURES)
 
 
-def decoding(device, rounds):
+def decoding(timer):
     """JPEG to RGB, nothing else: `load_image`, and Pillow by itself, which torchvision's datasets use."""
     with tempfile.TemporaryDirectory() as folder, _one_thread():
         _write(Path(folder))
@@ -50,7 +50,7 @@ def decoding(device, rounds):
             "ours": lambda: [load_image(path) for path in paths],
             "Pillow": lambda: [Image.open(path).convert("RGB") for path in paths],
         }
-        return Measured("decoding alone, one core", measure(runs, "cpu", rounds), PICTURES)
+        return Measured("decoding alone, one core", timer.measure(runs), PICTURES)
 
 
 def _torchvision_recipe():

@@ -16,15 +16,16 @@ from benchmarks.models import (
     random_scenes,
     with_bias,
 )
-from benchmarks.timing import Measured, agree, measure
+from benchmarks.timing import Measured, agree
 from ssd import Detector, detect_objects
 from ssd.inference import Predictor, forward
 
 CANDIDATES, MANY_CANDIDATES = 100, 6000  # of a picture
 
 
-def end_to_end(device, rounds, batch=8, precision="auto"):
+def end_to_end(timer, batch=8, precision="auto"):
     """Pictures in memory (640 x 480, uint8) to detections in their pixels."""
+    device = timer.device
     ours, theirs = create_pair()
     images, _ = random_scenes(batch)
     expect_candidates(ours, theirs, inputs(images, ours.config), CANDIDATES)
@@ -40,12 +41,13 @@ def end_to_end(device, rounds, batch=8, precision="auto"):
     def run_ours():
         return detector([Image.fromarray(array) for array in arrays], **SETTINGS)
 
-    seconds = measure({"ours": run_ours, "torchvision ssd300_vgg16": run_theirs}, device, rounds)
+    seconds = timer.measure({"ours": run_ours, "torchvision ssd300_vgg16": run_theirs})
     return Measured(f"picture to detections, batch {batch}, ours {precision}", seconds, batch)
 
 
-def network(device, rounds, batch=8, precision="auto"):
+def network(timer, batch=8, precision="auto"):
     """Normalised images to raw predictions."""
+    device = timer.device
     ours, theirs = create_pair()
     images, _ = random_scenes(batch)
     check_network(ours, theirs, images, device, precision)
@@ -56,7 +58,7 @@ def network(device, rounds, batch=8, precision="auto"):
     def run_theirs():
         return theirs.head(list(theirs.backbone(x).values()))
 
-    seconds = measure({"ours": lambda: forward(predictor, x), "torchvision": run_theirs}, device, rounds)
+    seconds = timer.measure({"ours": lambda: forward(predictor, x), "torchvision": run_theirs})
     return Measured(f"network, batch {batch}, ours {precision}", seconds, batch)
 
 
@@ -74,8 +76,9 @@ def check_network(ours, theirs, images, device, precision):
             agree("network", found.float().cpu(), true, tolerance)
 
 
-def postprocessing(device, rounds, batch=8):
+def postprocessing(timer, batch=8):
     """Raw predictions to detections at evaluation settings, about 6,000 candidates a picture."""
+    device = timer.device
     ours, theirs = create_pair()
     images, _ = random_scenes(batch)
     x = inputs(images, ours.config)
@@ -95,7 +98,7 @@ def postprocessing(device, rounds, batch=8):
         return theirs.postprocess_detections({"bbox_regression": locs, "cls_logits": scores}, anchors, sizes)
 
     check_detections(run_ours(), run_theirs(), ours.config.input_size)
-    seconds = measure({"ours": run_ours, "torchvision": run_theirs}, device, rounds, warm_up=3)
+    seconds = timer.measure({"ours": run_ours, "torchvision": run_theirs}, warm_up=3)
     n = count_candidates(scores)
     return Measured(f"post-processing, {n:.0f} candidates a picture, batch {batch}", seconds, batch)
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from benchmarks.timing import Measured, measure
+from benchmarks.timing import Measured
 from ssd.evaluation import calculate_mAP
 
 N_CLASSES = 20
@@ -17,7 +17,7 @@ RECALLS = np.arange(0.0, 1.1, 0.1)
 N_IMAGES, N_DETECTIONS = 4952, 200  # of VOC07's test set; of an image
 
 
-def mean_average_precision(device, rounds, n_images=N_IMAGES):
+def mean_average_precision(timer, n_images=N_IMAGES):
     """mAP of `n_images`, by all contenders that are installed. Raises RuntimeError where they do not agree."""
     case = random_detections(n_images, N_DETECTIONS)
     contenders = {"ours": ours} | {name: run for name, run in LIBRARIES.items() if is_installed(name, run)}
@@ -27,7 +27,7 @@ def mean_average_precision(device, rounds, n_images=N_IMAGES):
         raise RuntimeError(f"mAP: the results differ by up to {worst:g}")
     runs = {name: lambda run=run: run(*case) for name, run in contenders.items()}
     title = f"mAP of {n_images * N_DETECTIONS} detections in {n_images} images"
-    return Measured(title, measure(runs, "cpu", rounds, warm_up=0), n_images)
+    return Measured(title, timer.measure(runs, warm_up=0), n_images)
 
 
 def is_installed(name, run):

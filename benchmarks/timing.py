@@ -1,5 +1,6 @@
 """Contenders that take turns, and the table of what they took."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -58,27 +59,34 @@ class Memory:
 HEADER = f"  {'':<34}{'median ms':>10}{'quartiles ms':>19}{'pictures/s':>12}{'x ours':>7}"
 
 
-def measure(contenders, device="cpu", rounds=5, warm_up=1):
-    """contenders: name -> function without arguments, ours first. Returns name -> seconds of each round.
+@dataclass(frozen=True)
+class Timer:
+    """How contenders are timed. device: what they run on. rounds: how often. clock: a function that gives seconds."""
 
-    After the warm-up they take turns, so that whatever else the machine does meets all of them. On a GPU the clock
-    runs until its work is done.
-    """
-    seconds = {name: [] for name in contenders}
-    for k in range(warm_up + rounds):
-        for name, run in contenders.items():
-            _synchronise(device)
-            start = perf_counter()
-            run()
-            _synchronise(device)
-            if k >= warm_up:
-                seconds[name].append(perf_counter() - start)
-    return seconds
+    device: torch.device
+    rounds: int = 5
+    clock: Callable[[], float] = perf_counter
 
+    def measure(self, contenders, warm_up=1):
+        """contenders: name -> function without arguments, ours first. Returns name -> seconds of each round.
 
-def _synchronise(device):
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
+        After the warm-up they take turns, so that whatever else the machine does meets all of them. On a GPU the clock
+        runs until its work is done.
+        """
+        seconds = {name: [] for name in contenders}
+        for k in range(warm_up + self.rounds):
+            for name, run in contenders.items():
+                self._synchronise()
+                start = self.clock()
+                run()
+                self._synchronise()
+                if k >= warm_up:
+                    seconds[name].append(self.clock() - start)
+        return seconds
+
+    def _synchronise(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
 
 def agree(name, ours, theirs, tolerance):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.models import create_pair, inputs, random_scenes
-from benchmarks.timing import Measured, Memory, measure
+from benchmarks.timing import Measured, Memory
 from ssd import MultiBoxLoss
 from ssd.device import choose_precision
 from ssd.training.batches import Batch
@@ -16,9 +16,9 @@ from ssd.training.trainer import Recipe, Trainer
 RATE = 1e-6  # too small to change the speed by changing the numbers
 
 
-def training_step(device, rounds, precision="auto"):
+def training_step(timer, precision="auto"):
     """Forward, matching, loss, backward and SGD, of 8 pictures on a CPU and 32 on a GPU."""
-    batch = default_batch(device)
+    device, batch = timer.device, default_batch(timer.device)
     images, boxes, labels = random_batch(batch)
     ours, theirs = create_pair()
     check_loss(ours, theirs, images[:2], boxes[:2], labels[:2])
@@ -26,11 +26,11 @@ def training_step(device, rounds, precision="auto"):
         "ours": our_step(ours, images, boxes, labels, device, precision),
         "torchvision ssd300_vgg16, SGD": their_step(theirs, images, boxes, labels, device),
     }
-    return Measured(f"training step, batch {batch}, ours {precision}", measure(runs, device, rounds), batch)
+    return Measured(f"training step, batch {batch}, ours {precision}", timer.measure(runs), batch)
 
 
 def default_batch(device):
-    return 32 if torch.device(device).type == "cuda" else 8
+    return 32 if device.type == "cuda" else 8
 
 
 def random_batch(n):
@@ -84,11 +84,12 @@ def check_loss(ours, theirs, images, boxes, labels):
         raise RuntimeError(f"training step: the losses are {found:g} and {expected:g}")
 
 
-def peak_memory(device, rounds):
+def peak_memory(timer):
     """Most memory that training steps take, each contender's in a process of its own."""
+    device = timer.device
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         peaks = {side: pool.apply(steps_memory, (side, device)) for side in ("ours", "torchvision")}
-    what = "allocated on the GPU" if torch.device(device).type == "cuda" else "of the process"
+    what = "allocated on the GPU" if device.type == "cuda" else "of the process"
     return Memory(f"peak memory of training steps, batch {default_batch(device)}, {what}", peaks)
 
 
@@ -104,7 +105,7 @@ def steps_memory(side, device):
         step = their_step(theirs, images, boxes, labels, device)
     for _ in range(2):
         step()
-    if torch.device(device).type == "cuda":
+    if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource  # not on Windows
 
