@@ -31,7 +31,7 @@ def end_to_end(timer, batch=8, precision="auto"):
     expect_candidates(ours, theirs, inputs(images, ours.config), CANDIDATES)
     check_network(ours, theirs, images, device, precision)
     detector, theirs = Detector(ours, device, precision), theirs.to(device)
-    arrays = [np.asarray(image) for image in images]
+    arrays = [np.array(image) for image in images]  # writable, or to_tensor warns
 
     @torch.inference_mode()
     def run_theirs():
