@@ -1,71 +1,42 @@
-"""How long mAP at IoU 0.5 takes from tensors, against three libraries, on as many detections as VOC07's test set has.
-
-    python -m benchmarks.mean_ap
+"""How long mAP at IoU 0.5 takes from tensors, on as many detections as VOC07's test set has.
 
 Every contender gets the same lists of tensors and gives the same mAP: objects stand apart, so that COCO's matching
-rule finds the devkit's matches, and precision is averaged over VOC 2007's eleven recalls. The contenders take turns.
-Exit status 1 if the results differ or ours takes longer than hotcoco.
+rule finds the devkit's matches, and precision is averaged over VOC 2007's eleven recalls.
 """
 
-import argparse
-import os
-from statistics import median
-from time import perf_counter
+from functools import partial
 
 import numpy as np
 import torch
 
+from benchmarks.timing import Measured
 from ssd.evaluation import calculate_mAP
 
 N_CLASSES = 20
 RECALLS = np.arange(0.0, 1.1, 0.1)
+N_IMAGES, N_DETECTIONS = 4952, 200  # of VOC07's test set; of an image
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=4952)
-    parser.add_argument("--detections", type=int, default=200, help="an image")
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args(argv)
-    case = random_detections(args.images, args.detections)
-    n_objects, n_detections = (sum(map(len, case[k])) for k in (4, 1))
-    print(f"{args.images} images, {N_CLASSES} classes, {n_objects} objects, {n_detections} detections")
-    print(f"{os.cpu_count()} CPUs, {torch.get_num_threads()} torch threads, {args.rounds} rounds")
-
-    seconds = {run: [] for run in (ours, hotcoco, faster_coco_eval, torchmetrics) if is_installed(run)}
-    results = {}
-    for _ in range(args.rounds):
-        for run, times in seconds.items():
-            start = perf_counter()
-            results[run] = run(*case)
-            times.append(perf_counter() - start)
-    report(seconds, results)
+def mean_average_precision(timer, n_images=N_IMAGES):
+    """mAP of `n_images`, by all contenders that are installed. Raises RuntimeError where they do not agree."""
+    case = random_detections(n_images, N_DETECTIONS)
+    contenders = {"ours": ours} | {name: run for name, run in LIBRARIES.items() if is_installed(name, run)}
+    results = {name: run(*case) for name, run in contenders.items()}
+    worst = max(abs(result - results["ours"]) for result in results.values())
+    if worst > 1e-6:
+        raise RuntimeError(f"mAP: the results differ by up to {worst:g}")
+    runs = {name: lambda run=run: run(*case) for name, run in contenders.items()}
+    title = f"mAP of {n_images * N_DETECTIONS} detections in {n_images} images"
+    return Measured(title, timer.measure(runs, warm_up=0), n_images)
 
 
-def is_installed(run):
-    """Whether a contender can run; it does so once on a little, so that no round pays for imports."""
+def is_installed(name, run):
     try:
         run(*random_detections(n_images=20, n_detections=20))
     except ImportError as error:
-        print(f"{run.__name__}: left out ({error})")
+        print(f"{name}: left out ({error})")
         return False
     return True
-
-
-def report(seconds, results):
-    """Medians, their ratio to ours, whether all agree, and whether ours takes no longer than hotcoco."""
-    print(f"{'':<18}{'mAP':>12}{'median s':>10}{'fastest':>9}{'x ours':>8}")
-    for run, times in seconds.items():
-        ratio = median(times) / median(seconds[ours])
-        print(f"{run.__name__:<18}{results[run]:>12.8f}{median(times):>10.3f}{min(times):>9.3f}{ratio:>8.1f}")
-    worst = max(abs(result - results[ours]) for result in results.values())
-    if worst > 1e-6:
-        raise SystemExit(f"the results differ by up to {worst:g}")
-    print(f"all agree (largest difference {worst:.1g})")
-    if hotcoco in seconds:
-        slower = median(seconds[ours]) > median(seconds[hotcoco])
-        print(f"ours takes {'LONGER than' if slower else 'no longer than'} hotcoco")
-        raise SystemExit(int(slower))
 
 
 def random_detections(n_images, n_detections, seed=0):
@@ -139,10 +110,10 @@ def faster_coco_eval(det_boxes, det_labels, det_scores, true_boxes, true_labels,
     return mean_of_classes(evaluation.eval["precision"])
 
 
-def torchmetrics(det_boxes, det_labels, det_scores, true_boxes, true_labels, _):
+def torchmetrics(det_boxes, det_labels, det_scores, true_boxes, true_labels, _, backend="faster_coco_eval"):
     from torchmetrics.detection import MeanAveragePrecision
 
-    metric = MeanAveragePrecision(iou_thresholds=[0.5], rec_thresholds=RECALLS.tolist(), backend="faster_coco_eval")
+    metric = MeanAveragePrecision(iou_thresholds=[0.5], rec_thresholds=RECALLS.tolist(), backend=backend)
     metric.warn_on_many_detections = False
     found = zip(det_boxes, det_labels, det_scores, strict=True)
     true = zip(true_boxes, true_labels, strict=True)
@@ -174,5 +145,9 @@ def xywh(boxes):
     return np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
 
 
-if __name__ == "__main__":
-    main()
+LIBRARIES = {
+    "hotcoco": hotcoco,
+    "faster-coco-eval": faster_coco_eval,
+    "torchmetrics, faster_coco_eval": torchmetrics,
+    "torchmetrics, pycocotools": partial(torchmetrics, backend="pycocotools"),
+}

@@ -1,7 +1,7 @@
 """From raw predictions to detections (paper, section 2.2, "inference")."""
 
 import torch
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
 from ssd.boxes import decode
 from ssd.config import VARIANCES
@@ -48,20 +48,54 @@ def decode_predictions(locs, scores, priors_cxcy, variances=VARIANCES):
 
 
 def select_detections(boxes, probabilities, min_score, max_overlap, top_k, *, max_per_class=MAX_PER_CLASS, unused=()):
-    """The second half of `detect_objects`, from what `decode_predictions` returns."""
-    probabilities = probabilities.index_fill(2, torch.tensor(unused, device=boxes.device, dtype=torch.int64), -1)
-    by_class = probabilities[..., 1:].transpose(1, 2)  # (N, n_classes - 1, n_priors)
-    best, priors = by_class.topk(min(max_per_class, by_class.shape[2]), dim=2)
-    results = [
-        _select_of_image(*image, min_score, max_overlap, top_k) for image in zip(boxes, best, priors, strict=True)
-    ]
+    """The second half of `detect_objects`, from what `decode_predictions` returns. Equal scores: the lower label first,
+    then the lower prior."""
+    passing = probabilities[..., 1:] > min_score  # (N, n_priors, n_classes - 1)
+    passing[..., [label - 1 for label in unused]] = False
+    images, priors, classes = passing.nonzero(as_tuple=True)
+    scores = probabilities[images, priors, classes + 1]
+    counts = images.bincount(minlength=len(boxes)).tolist()
+    candidates = zip(boxes, *(part.split(counts) for part in (priors, classes + 1, scores)), strict=True)
+    results = [_select_of_image(*image, max_overlap, top_k, max_per_class) for image in candidates]
     return tuple(list(part) for part in zip(*results, strict=True)) if results else ([], [], [])
 
 
-def _select_of_image(boxes, best, priors, min_score, max_overlap, top_k):
-    """boxes: (n_priors, 4). best, priors: (n_classes - 1, k), scores of each class and whose they are."""
-    classes, rank = (best > min_score).nonzero(as_tuple=True)
-    boxes, scores = boxes[priors[classes, rank]], best[classes, rank]
-    # batched_nms keeps classes apart by shifting their boxes: in float64 that leaves every IoU as it is.
-    kept = batched_nms(boxes.double(), scores.double(), classes, max_overlap)[:top_k]
-    return boxes[kept], classes[kept] + 1, scores[kept]
+def _select_of_image(boxes, priors, labels, scores, max_overlap, top_k, max_per_class):
+    """boxes: (n_priors, 4). priors, labels, scores: (n,) of the candidates, in the priors' order.
+
+    What becomes of a candidate depends on better ones alone. So we compare no more of the best than it takes to keep
+    `top_k` of them: some hundreds out of thousands.
+    """
+    n_best = 2 * top_k
+    while True:
+        best = _best_first(labels, scores, n_best, max_per_class)
+        kept = best[_suppress(boxes[priors[best]], labels[best], scores[best], max_overlap)[:top_k]]
+        if len(kept) == top_k or n_best >= len(scores):
+            return boxes[priors[kept]], labels[kept], scores[kept]
+        n_best *= 4
+
+
+def _best_first(labels, scores, n_best, max_per_class):
+    """Where the `n_best` best candidates are, and all that score as the last of these, but for those beyond the
+    `max_per_class` best of their class."""
+    lowest = scores.topk(n_best).values[-1] if n_best < len(scores) else 0
+    best = (scores >= lowest).nonzero().squeeze(1)
+    best = best[labels[best].argsort(stable=True)]
+    best = best[scores[best].argsort(descending=True, stable=True)]
+    return best[_ranks(labels[best]) < max_per_class]
+
+
+def _ranks(labels):
+    """How many earlier places of `labels` (n,) hold the same label (n,)."""
+    by_label = labels.argsort(stable=True)
+    counts = labels.bincount()
+    firsts = (counts.cumsum(0) - counts)[labels[by_label]]
+    ranks = torch.empty_like(labels)
+    ranks[by_label] = torch.arange(len(labels), device=labels.device) - firsts
+    return ranks
+
+
+def _suppress(boxes, labels, scores, max_overlap):
+    """The places that non-maximum suppression within each label keeps, of candidates that come best first."""
+    # Labels are kept apart by shifting their boxes: in float64 that leaves every IoU as it is.
+    return nms(boxes.double() + 2 * labels.unsqueeze(1), scores.double(), max_overlap)

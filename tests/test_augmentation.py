@@ -1,11 +1,14 @@
+from math import ceil
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from ssd import SSDConfig
-from ssd.data import preprocess
-from ssd.data.augmentation import Augmentation, Colours, augment, distort, sample_augmentation
+from ssd.data import load_image, preprocess
+from ssd.data.augmentation import Augmentation, Colours, augment, distort, needed_size, sample_augmentation
+from ssd.data.images import load_reduced
 from tests import reference
 
 CONFIG = SSDConfig()
@@ -50,6 +53,32 @@ def test_boxes_follow_the_pixels(window, flip):
     if window[0] < 0:
         tensor = torch.where(tensor == 0, -1.0, tensor)  # the mean around the picture is not black
     np.testing.assert_allclose(boxes[0], bright_box(tensor), atol=1.5 / 300)
+
+
+@pytest.mark.parametrize("size", [(1000, 752), (1001, 747)])
+@pytest.mark.parametrize("window, scale", [
+    ((-500.0, -300.0, 2500.0, 1700.0), 0.25), ((-90.0, -20.0, 960.0, 700.0), 0.5), ((200.0, 100.0, 800.0, 600.0), 1.0),
+])  # fmt: skip
+def test_a_jpeg_is_decoded_no_larger_than_the_window_needs(size, window, scale, tmp_path):
+    image = marked([(0, 0, *size), (410, 230, 630, 500)], size)
+    image.paste((60, 90, 30), (0, 0, 400, 747))
+    image.save(tmp_path / "a.jpg", quality=95)
+    boxes, augmentation = np.array([[410.0, 230, 630, 500]]), Augmentation(window)
+    reduced, _, found = load_reduced(tmp_path / "a.jpg", needed_size(augmentation, size, 300))
+    assert found == scale
+    assert reduced.size == (ceil(size[0] * scale), ceil(size[1] * scale))
+    small, small_boxes, _ = augment(reduced, boxes, augmentation, CONFIG, found)
+    whole, whole_boxes, _ = augment(load_image(tmp_path / "a.jpg"), boxes, augmentation, CONFIG)
+    assert (small_boxes == whole_boxes).all()
+    assert (small - whole).abs().mean() < 0.03  # deviations, of which an edge that is a pixel off costs more
+
+
+def test_a_picture_that_must_be_turned_is_decoded_whole(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise((900, 600)).save(tmp_path / "a.jpg", exif=exif)
+    image, _, scale = load_reduced(tmp_path / "a.jpg", (10, 10))
+    assert (image.size, scale) == ((600, 900), 1)
 
 
 def test_boxes_are_kept_by_their_centre_and_clipped():

@@ -71,6 +71,15 @@ def test_against_a_loop(data, n_objects, n_priors, threshold):
     assert matched(overlaps, threshold) == reference.match(overlaps, threshold)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_many_objects_of_few_overlaps_against_a_loop(seed):
+    torch.manual_seed(seed)
+    overlaps = torch.tensor([0.0, 0.3, 0.7, 0.7 + 2**-24, 1.0])[torch.randint(0, 5, (15, 40))]
+    overlaps[5:10] = overlaps[0:1]  # six objects want the same priors, and most priors are equally good
+    expected = reference.match(overlaps.tolist(), 0.5)
+    assert match(overlaps[None])[0].tolist() == expected
+
+
 @pytest.mark.parametrize("n_padding", [1, 3])
 def test_batch_and_padding_change_nothing(n_padding):
     torch.manual_seed(0)

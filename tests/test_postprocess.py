@@ -36,6 +36,29 @@ def test_against_a_loop(settings, seed):
     torch.testing.assert_close(boxes[0], torch.tensor([box for _, _, box in expected]), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("top_k, max_overlap", [(1, 0.45), (5, 0.2), (40, 0.3)])
+def test_many_candidates_of_which_few_remain(top_k, max_overlap):
+    locs, scores, priors = random_predictions(n_priors=300, n_classes=4)
+    priors[:, :2] = 0.4 + priors[:, :2] * 0.2  # crowded: thousands of comparisons for a handful of detections
+    boxes, labels, _ = detect_objects(0.3 * locs, scores, priors, 0.01, max_overlap, top_k, max_per_class=250)
+    found = (0.3 * locs[0]).tolist(), scores[0].tolist(), priors.tolist()
+    expected = reference.detect(*found, 0.01, max_overlap, top_k, max_per_class=250)
+    assert labels[0].tolist() == [label for _, label, _ in expected]
+    torch.testing.assert_close(boxes[0], torch.tensor([box for _, _, box in expected]), rtol=1e-5, atol=1e-6)
+
+
+def test_equal_scores_lower_label_first_then_lower_prior():
+    priors = torch.tensor([[0.1 + 0.013 * k, 0.5, 0.01, 0.01] for k in range(60)])  # side by side
+    predictions = torch.zeros(1, 60, 4), torch.zeros(1, 60, 4)
+    boxes, labels, _ = detect_objects(*predictions, priors, 0.1, 0.45, 100)
+    assert labels[0].tolist() == [1] * 60 + [2] * 40
+    places = torch.cat([torch.arange(60), torch.arange(40)])
+    torch.testing.assert_close(boxes[0], cxcy_to_xy(priors)[places].clamp(0, 1))
+    boxes, labels, _ = detect_objects(*predictions, priors, 0.1, 0.45, 100, max_per_class=7)
+    assert labels[0].tolist() == [1] * 7 + [2] * 7 + [3] * 7
+    torch.testing.assert_close(boxes[0], cxcy_to_xy(priors)[:7].repeat(3, 1).clamp(0, 1))
+
+
 def test_an_image_does_not_depend_on_its_batch():
     locs, scores, priors = random_predictions(n_images=5, n_priors=400, n_classes=21)
     together = detect_objects(locs, scores, priors, **EVALUATION)

@@ -6,6 +6,7 @@ the picture, where it shows the mean. So each pixel is resampled once.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import torch
@@ -116,10 +117,16 @@ def centres_inside(boxes, window):
     return ((centres > window[..., :2]) & (centres < window[..., 2:])).all(axis=-1)
 
 
-def augment(image, boxes, augmentation, config):
+def needed_size(augmentation, size, side):
+    """Of a picture of this size (width, height), the size at which its window is `side` pixels wide and high."""
+    x_min, y_min, x_max, y_max = augmentation.window
+    return ceil(size[0] * side / (x_max - x_min)), ceil(size[1] * side / (y_max - y_min))
+
+
+def augment(image, boxes, augmentation, config, scale=1.0):
     """Apply an augmentation.
 
-    image: PIL RGB. boxes: (n, 4) array, pixels.
+    image: PIL RGB, `scale` times the size of the picture. boxes: (n, 4) array, pixels of the picture.
     Returns the normalised input (3, 300, 300), the boxes (n_kept, 4) in fractions of it, clipped to it, and which
     were kept (n,): those whose centre the window shows.
     """
@@ -128,7 +135,7 @@ def augment(image, boxes, augmentation, config):
     boxes = (boxes[kept] - np.tile(window[:2], 2)) / np.tile(window[2:] - window[:2], 2)
     boxes = boxes.clip(0, 1)
 
-    part, (left, top) = look_through(image, window, config.input_size)
+    part, (left, top) = look_through(image, window * scale, config.input_size)
     part = distort(part, augmentation.colours)
     if augmentation.flip:
         part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -9,8 +9,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from ssd.config import SSDConfig
-from ssd.data.augmentation import augment, sample_augmentation
-from ssd.data.images import load_image, preprocess
+from ssd.data.augmentation import augment, needed_size, sample_augmentation
+from ssd.data.images import load_reduced, preprocess
 from ssd.data.lists import read_data_list
 from ssd.errors import InputError
 
@@ -63,16 +63,18 @@ class PascalVOCDataset(Dataset):
 
     def __getitem__(self, key):
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        image, objects = self._load(index), self.objects[index]
+        objects = self.objects[index]
         boxes = np.array(objects["boxes"], dtype=np.float64).reshape(-1, 4)
         labels = np.array(objects["labels"], dtype=np.int64)
         difficulties = np.array(objects["difficulties"], dtype=bool)
         if self.augment:
             rng = np.random.default_rng((self.seed, epoch, index))
-            augmentation = sample_augmentation(rng, image.size, boxes, self.recipe)
-            image, boxes, kept = augment(image, boxes, augmentation, self.config)
+            augmentation = sample_augmentation(rng, objects["size"], boxes, self.recipe)
+            image, scale = self._load(index, needed_size(augmentation, objects["size"], self.config.input_size))
+            image, boxes, kept = augment(image, boxes, augmentation, self.config, scale)
             labels, difficulties = labels[kept], difficulties[kept]
         else:
+            image, _ = self._load(index)
             boxes = boxes / np.tile(image.size, 2)
             image = preprocess(image, self.config)
         return (
@@ -82,15 +84,16 @@ class PascalVOCDataset(Dataset):
             torch.from_numpy(difficulties),
         )
 
-    def _load(self, index):
-        path, size = self.images[index], tuple(self.objects[index]["size"])
-        image = load_image(path)
-        if image.size != size:  # its boxes would be elsewhere, or beyond it
+    def _load(self, index, least_size=None):
+        """The picture and its scale, as `load_reduced` gives them."""
+        path, (width, height) = self.images[index], self.objects[index]["size"]
+        image, size, scale = load_reduced(path, least_size)
+        if size != (width, height):  # its boxes would be elsewhere, or beyond it
             raise InputError(
-                f"{path}: upright it has {image.width} x {image.height} pixels, in the data lists "
-                f"{size[0]} x {size[1]}; write them anew with create_data_lists.py"
+                f"{path}: upright it has {size[0]} x {size[1]} pixels, in the data lists {width} x {height}; "
+                "write them anew with create_data_lists.py"
             )
-        return image
+        return image, scale
 
 
 def collate(samples):

@@ -28,8 +28,22 @@ def load_image(path):
     Raises InputError, naming the file, where it is missing, no picture, damaged, or has more than 178,956,970 pixels,
     which a tiny file may claim to have: Pillow's limit, see `lift_pixel_limit`.
     """
+    return load_reduced(path)[0]
+
+
+def load_reduced(path, least_size=None):
+    """`load_image`, but a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, at once and faster.
+
+    least_size: (width, height) that must remain; without one, the whole size. A picture that has to be turned upright
+    stays whole.
+    Returns the image, the whole picture's (width, height), and the image's scale, 1 or less. The last row and column
+    may lie partly beyond the picture: a width of 101 pixels becomes 51 at scale 1/2.
+    """
     with open_image(path) as image:
-        return to_rgb(image)
+        size = image.size
+        drafted = image.draft(None, least_size) if least_size and exif_orientation(image) == 1 else None
+        image = to_rgb(image)
+        return (image, size, drafted[1][2] / size[0]) if drafted else (image, image.size, 1.0)
 
 
 def image_size(path):
@@ -140,9 +154,11 @@ def _stretch(values):
 
 def normalise(image, config):
     """PIL RGB image -> float32 tensor (3, height, width): 0-1 RGB less the mean, divided by the deviation."""
-    mean, std = np.float32(config.mean), np.float32(config.std)
-    pixels = (np.asarray(image, dtype=np.float32) / 255 - mean) / std  # (height, width, 3)
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    levels, pixels = np.arange(256, dtype=np.float32), np.asarray(image)  # (height, width, 3)
+    planes = np.empty((3, image.height, image.width), dtype=np.float32)
+    for channel, (mean, std) in enumerate(zip(np.float32(config.mean), np.float32(config.std), strict=True)):
+        np.take((levels / 255 - mean) / std, pixels[..., channel], out=planes[channel], mode="clip")
+    return torch.from_numpy(planes)
 
 
 def denormalise(tensor, config):

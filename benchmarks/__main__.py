@@ -1,0 +1,91 @@
+"""Ours against what a user would pick instead, side by side: `python -m benchmarks`. See benchmarks/README.md."""
+
+import json
+import platform
+import sys
+from functools import partial
+from time import perf_counter, process_time
+
+import torch
+
+from benchmarks import augmentation, detection, mean_ap, training
+from benchmarks.timing import HEADER, Timer
+from ssd.cli import command, number, parser
+from ssd.device import choose_device
+from ssd.errors import InputError
+
+# name -> function of a `Timer`
+BENCHMARKS = {
+    "detect": detection.end_to_end,
+    "detect-1": partial(detection.end_to_end, batch=1),
+    "detect-64": partial(detection.end_to_end, batch=64),
+    "detect-fp32": partial(detection.end_to_end, precision="fp32"),
+    "network": detection.network,
+    "training": training.training_step,
+    "training-fp32": partial(training.training_step, precision="fp32"),
+    "memory": training.peak_memory,
+    "post-processing": detection.postprocessing,
+    "augmentation": augmentation.samples,
+    "decoding": augmentation.decoding,
+    "mAP": mean_ap.mean_average_precision,
+}
+ON_GPU_ONLY = ("detect-64",)
+
+
+def parse(argv):
+    p = parser("Measure this SSD300 against torchvision's, and mAP against other libraries, in one process.")
+    p.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    p.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
+    p.add_argument("--rounds", type=number(int, 1), default=5, help="times that each contender is measured")
+    p.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="time the processor's work in place of the clock on the wall: for a machine that others use too, which "
+        "wants OMP_NUM_THREADS=1, and for --device cpu",
+    )
+    p.add_argument("--json", metavar="FILE", help="write the figures here too")
+    return p.parse_args(argv)
+
+
+@command
+def main(argv=None):
+    args = parse(argv)
+    device = choose_device(args.device)
+    if args.cpu_time and device.type != "cpu":
+        raise InputError("--cpu-time does not see what a GPU does; leave it out or add --device cpu")
+    timer = Timer(device, args.rounds, process_time if args.cpu_time else perf_counter)
+    names = args.only or [name for name in BENCHMARKS if device.type == "cuda" or name not in ON_GPU_ONLY]
+    machine = describe_machine(device)
+    clock = "the processor's time" if args.cpu_time else "wall-clock time"
+    print(machine, f"{clock}, medians of {args.rounds} rounds", HEADER, sep="\n")
+    results = {}
+    for name in names:
+        measured = run(name, timer)
+        print(f"{name}: {measured.title}", *measured.lines(), sep="\n", flush=True)
+        results[name] = measured.to_dict()
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump(
+                {"machine": machine, "clock": clock, "rounds": args.rounds, "benchmarks": results}, file, indent=1
+            )
+
+
+def run(name, timer):
+    """What a benchmark measured. Raises InputError where the contenders do not agree."""
+    try:
+        return BENCHMARKS[name](timer)
+    except RuntimeError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def describe_machine(device):
+    """What was measured on, in a line."""
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    threads = torch.get_num_threads()
+    return (
+        f"{device.type} ({model}), {threads} threads, PyTorch {torch.__version__}, Python {platform.python_version()}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

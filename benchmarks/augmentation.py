@@ -1,0 +1,106 @@
+"""From a JPEG of 640 x 480 pixels to a training sample, against torchvision's transforms for its SSD."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from benchmarks.models import SIZE, random_scenes
+from benchmarks.timing import Measured
+from ssd import SSDConfig
+from ssd.data import PascalVOCDataset, load_image
+from ssd.data.lists import write_data_lists
+
+PICTURES = 32
+QUALITY = 90
+MEAN_LEVELS = (123.0, 117.0, 104.0)
+
+
+def samples(timer):
+    """One process, one thread: decode, distort, expand, crop, flip, resize, normalise.
+
+    The two draw different random numbers, so their samples are not equal; the tests compare the distribution of ours
+    with a plain reference.
+    """
+    with tempfile.TemporaryDirectory() as folder, _one_thread():
+        boxes = _write(Path(folder))
+        dataset, theirs = PascalVOCDataset(folder, "train", augment=True), _torchvision_recipe()
+        paths = dataset.images
+        _check(dataset[0, 0][0], theirs(*_decoded(paths[0], boxes[0]))[0])
+
+        def run_ours():
+            return [dataset[0, k] for k in range(PICTURES)]
+
+        def run_theirs():
+            return [theirs(*_decoded(path, b)) for path, b in zip(paths, boxes, strict=True)]
+
+        runs = {"ours": run_ours, "torchvision v2": run_theirs}
+        return Measured("augmented samples from JPEG, one core", timer.measure(runs), PICTURES)
+
+
+def decoding(timer):
+    """JPEG to RGB, nothing else: `load_image`, and Pillow by itself, which torchvision's datasets use."""
+    with tempfile.TemporaryDirectory() as folder, _one_thread():
+        _write(Path(folder))
+        paths = PascalVOCDataset(folder, "train").images
+        runs = {
+            "ours": lambda: [load_image(path) for path in paths],
+            "Pillow": lambda: [Image.open(path).convert("RGB") for path in paths],
+        }
+        return Measured("decoding alone, one core", timer.measure(runs), PICTURES)
+
+
+def _torchvision_recipe():
+    """The "ssd" preset of torchvision's references/detection, and the resizing and normalisation of its model."""
+    config = SSDConfig.torchvision()
+    return v2.Compose(
+        [
+            v2.ToImage(),
+            v2.RandomPhotometricDistort(),
+            v2.RandomZoomOut(fill={tv_tensors.Image: MEAN_LEVELS, "others": 0}),
+            v2.RandomIoUCrop(),
+            v2.RandomHorizontalFlip(p=0.5),
+            v2.SanitizeBoundingBoxes(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Resize((config.input_size, config.input_size)),
+            v2.Normalize(config.mean, config.std),
+            v2.ToPureTensor(),
+        ]
+    )
+
+
+def _decoded(path, boxes):
+    labels = torch.ones(len(boxes), dtype=torch.int64)
+    image = Image.open(path).convert("RGB")
+    return image, {"boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=SIZE[::-1]), "labels": labels}
+
+
+def _write(folder):
+    """Write pictures and their data lists. Returns the boxes of each picture."""
+    images, boxes = random_scenes(PICTURES)
+    paths = [folder / f"{k}.jpg" for k in range(PICTURES)]
+    for path, image in zip(paths, images, strict=True):
+        image.save(path, quality=QUALITY)
+    objects = [{"size": SIZE, "boxes": b.tolist(), "labels": [1] * len(b), "difficulties": [0] * len(b)} for b in boxes]
+    write_data_lists(folder, ["shape"], train=(paths, objects))
+    return boxes
+
+
+def _check(ours, theirs):
+    """Raises RuntimeError where the two samples are not of the same kind."""
+    if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
+        raise RuntimeError(f"augmentation: samples are {ours.shape} {ours.dtype} and {theirs.shape} {theirs.dtype}")
+
+
+class _one_thread:
+    """PyTorch within the block on one thread, as in the workers of a DataLoader."""
+
+    def __enter__(self):
+        self.n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    def __exit__(self, *_):
+        torch.set_num_threads(self.n_threads)

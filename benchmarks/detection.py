@@ -1,0 +1,118 @@
+"""Pictures to detections, the network alone, and post-processing alone, against torchvision's SSD300."""
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.models.detection.image_list import ImageList
+from torchvision.transforms.functional import to_tensor
+
+from benchmarks.models import (
+    SETTINGS,
+    background_bias,
+    count_candidates,
+    create_pair,
+    expect_candidates,
+    inputs,
+    random_scenes,
+    with_bias,
+)
+from benchmarks.timing import Measured, agree
+from ssd import Detector, detect_objects
+from ssd.inference import Predictor, forward
+
+CANDIDATES, MANY_CANDIDATES = 100, 6000  # of a picture
+
+
+def end_to_end(timer, batch=8, precision="auto"):
+    """Pictures in memory (640 x 480, uint8) to detections in their pixels."""
+    device = timer.device
+    ours, theirs = create_pair()
+    images, _ = random_scenes(batch)
+    expect_candidates(ours, theirs, inputs(images, ours.config), CANDIDATES)
+    check_network(ours, theirs, images, device, precision)
+    detector, theirs = Detector(ours, device, precision), theirs.to(device)
+    arrays = [np.array(image) for image in images]  # writable, or to_tensor warns
+
+    @torch.inference_mode()
+    def run_theirs():
+        found = theirs([to_tensor(array).to(device) for array in arrays])
+        return [{name: tensor.cpu() for name, tensor in image.items()} for image in found]
+
+    def run_ours():
+        return detector([Image.fromarray(array) for array in arrays], **SETTINGS)
+
+    seconds = timer.measure({"ours": run_ours, "torchvision ssd300_vgg16": run_theirs})
+    return Measured(f"picture to detections, batch {batch}, ours {precision}", seconds, batch)
+
+
+def network(timer, batch=8, precision="auto"):
+    """Normalised images to raw predictions."""
+    device = timer.device
+    ours, theirs = create_pair()
+    images, _ = random_scenes(batch)
+    check_network(ours, theirs, images, device, precision)
+    x = inputs(images, ours.config).to(device)
+    predictor, theirs = Detector(ours, device, precision).predictor, theirs.to(device)
+
+    @torch.inference_mode()
+    def run_theirs():
+        return theirs.head(list(theirs.backbone(x).values()))
+
+    seconds = timer.measure({"ours": lambda: forward(predictor, x), "torchvision": run_theirs})
+    return Measured(f"network, batch {batch}, ours {precision}", seconds, batch)
+
+
+def check_network(ours, theirs, images, device, precision):
+    """Raises RuntimeError where the two do not predict the same for the first picture.
+
+    In float32 on the CPU the difference is rounding; the numbers that are timed are within what their type allows.
+    """
+    x = inputs(images[:1], ours.config)
+    with torch.inference_mode():
+        head = theirs.head(list(theirs.backbone(x).values()))
+    expected = head["bbox_regression"], head["cls_logits"]
+    for predictor, tolerance in ((Predictor(ours), 1e-3), (Detector(ours, device, precision).predictor, 0.05)):
+        for found, true in zip(forward(predictor, x), expected, strict=True):
+            agree("network", found.float().cpu(), true, tolerance)
+
+
+def postprocessing(timer, batch=8):
+    """Raw predictions to detections at evaluation settings, about 6,000 candidates a picture."""
+    device = timer.device
+    ours, theirs = create_pair()
+    images, _ = random_scenes(batch)
+    x = inputs(images, ours.config)
+    locs, scores = forward(Predictor(ours), x)
+    scores = with_bias(scores, background_bias(scores, MANY_CANDIDATES))
+    locs, scores, priors = (tensor.to(device) for tensor in (locs, scores, ours.priors_cxcy))
+    maps = [torch.empty(1, 1, cells, cells, device=device) for cells in ours.config.feature_maps]
+    sizes = [tuple(x.shape[2:])] * batch
+    anchors = theirs.anchor_generator(ImageList(x.to(device), sizes), maps)
+
+    @torch.inference_mode()
+    def run_ours():
+        return detect_objects(locs, scores, priors, **SETTINGS)
+
+    @torch.inference_mode()
+    def run_theirs():
+        return theirs.postprocess_detections({"bbox_regression": locs, "cls_logits": scores}, anchors, sizes)
+
+    check_detections(run_ours(), run_theirs(), ours.config.input_size)
+    seconds = timer.measure({"ours": run_ours, "torchvision": run_theirs}, warm_up=3)
+    n = count_candidates(scores)
+    return Measured(f"post-processing, {n:.0f} candidates a picture, batch {batch}", seconds, batch)
+
+
+def check_detections(ours, theirs, side):
+    """Raises RuntimeError where the two find different things.
+
+    They round differently, so one pair in a hundred thousand may overlap just more or just less than the limit.
+    """
+    for boxes, labels, scores, image in zip(*ours, theirs, strict=True):
+        own = torch.cat([boxes * side, labels[:, None], 100 * scores[:, None]], dim=1)  # (n, 6)
+        other = torch.cat([image["boxes"], image["labels"][:, None], 100 * image["scores"][:, None]], dim=1)
+        missing = (
+            (torch.cdist(other, own, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1) > 0.1).float().mean()
+        )
+        if len(own) != len(other) or missing > 0.02:
+            raise RuntimeError(f"post-processing: {missing:.0%} of torchvision's detections are not among ours")

@@ -1,0 +1,112 @@
+"""A step of training, and the memory it takes, against torchvision's SSD300."""
+
+import multiprocessing
+import sys
+
+import numpy as np
+import torch
+
+from benchmarks.models import create_pair, inputs, random_scenes
+from benchmarks.timing import Measured, Memory
+from ssd import MultiBoxLoss
+from ssd.device import choose_precision
+from ssd.training.batches import Batch
+from ssd.training.trainer import Recipe, Trainer
+
+RATE = 1e-6  # too small to change the speed by changing the numbers
+
+
+def training_step(timer, precision="auto"):
+    """Forward, matching, loss, backward and SGD, of 8 pictures on a CPU and 32 on a GPU."""
+    device, batch = timer.device, default_batch(timer.device)
+    images, boxes, labels = random_batch(batch)
+    ours, theirs = create_pair()
+    check_loss(ours, theirs, images[:2], boxes[:2], labels[:2])
+    runs = {
+        "ours": our_step(ours, images, boxes, labels, device, precision),
+        "torchvision ssd300_vgg16, SGD": their_step(theirs, images, boxes, labels, device),
+    }
+    return Measured(f"training step, batch {batch}, ours {precision}", timer.measure(runs), batch)
+
+
+def default_batch(device):
+    return 32 if device.type == "cuda" else 8
+
+
+def random_batch(n):
+    """Normalised images (n, 3, 300, 300), and the boxes (fractions) and labels of each."""
+    pictures, boxes = random_scenes(n)
+    ours, _ = create_pair()
+    boxes = [torch.from_numpy(b / np.tile(p.size, 2)).float() for b, p in zip(boxes, pictures, strict=True)]
+    labels = [torch.randint(1, ours.config.n_classes, (len(b),)) for b in boxes]
+    return inputs(pictures, ours.config), boxes, labels
+
+
+def our_step(model, images, boxes, labels, device, precision):
+    """A function that makes one step with our trainer, as train.py does."""
+    batch = Batch(images, boxes, labels, [], [], {})
+    recipe = Recipe(iterations=1, batch_size=len(images), lr=RATE)
+    trainer = Trainer(model, [], recipe, device, choose_precision(precision, device))
+    return lambda: trainer.step([batch], RATE)
+
+
+def their_step(model, images, boxes, labels, device):
+    """A function that makes one step with torchvision's model, as its references do."""
+    model.train().to(device)
+    optimiser = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, weight_decay=5e-4)
+
+    def step():
+        losses = model(*their_arguments(model, images, boxes, labels, device))
+        optimiser.zero_grad()
+        sum(losses.values()).backward()
+        optimiser.step()
+
+    return step
+
+
+def their_arguments(model, images, boxes, labels, device):
+    """Pictures of 0-1 and targets in pixels, on the device. (They normalise and resize to the size these have.)"""
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1) for values in (model.transform.image_mean, model.transform.image_std)
+    )
+    pictures = [(image * std + mean).to(device) for image in images]
+    targets = zip(boxes, labels, strict=True)
+    return pictures, [{"boxes": (300 * b).to(device), "labels": lb.to(device)} for b, lb in targets]
+
+
+def check_loss(ours, theirs, images, boxes, labels):
+    """Raises RuntimeError where the losses differ by more than what their matching of shared priors explains."""
+    theirs.train()
+    with torch.no_grad():
+        expected = sum(theirs(*their_arguments(theirs, images, boxes, labels, "cpu")).values()).item()
+        found = MultiBoxLoss(ours.priors_cxcy)(*ours(images), boxes, labels).item()
+    if abs(found - expected) > 1e-3 * expected:
+        raise RuntimeError(f"training step: the losses are {found:g} and {expected:g}")
+
+
+def peak_memory(timer):
+    """Most memory that training steps take, each contender's in a process of its own."""
+    device = timer.device
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        peaks = {side: pool.apply(steps_memory, (side, device)) for side in ("ours", "torchvision")}
+    what = "allocated on the GPU" if device.type == "cuda" else "of the process"
+    return Memory(f"peak memory of training steps, batch {default_batch(device)}, {what}", peaks)
+
+
+def steps_memory(side, device):
+    """Bytes that two steps take at their peak: on a GPU what is allocated there, else the process's whole memory."""
+    images, boxes, labels = random_batch(default_batch(device))
+    ours, theirs = create_pair()
+    if side == "ours":
+        del theirs
+        step = our_step(ours, images, boxes, labels, device, "auto")
+    else:
+        del ours
+        step = their_step(theirs, images, boxes, labels, device)
+    for _ in range(2):
+        step()
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
