@@ -17,6 +17,7 @@ import eval as evaluation
 import train
 from ssd import Detections, Detector
 from ssd.data import PascalVOCDataset, preprocess, write_data_lists
+from ssd.errors import one_line
 from tests.picture_files import DAMAGED, JPEG, ODD, PICTURE, not_files, write_files
 from tests.test_data import make_voc, voc_object
 from tests.test_scripts import SHORT, refused
@@ -144,7 +145,7 @@ def test_bad_paths_of_a_list_are_named(checkpoint, tmp_path, capsys):
     assert status == 2
     assert [entry["image"] for entry in records] == [str(tmp_path / "good.png")]
     for path, sentence in zip(paths, ("a folder, not a picture", *["no such picture"] * 3), strict=False):
-        assert f"error: {path}: {sentence}" in said.err
+        assert one_line(f"error: {path}: {sentence}") in said.err
     assert "1 pictures" in said.out
     assert "4 could not be read" in said.out
 
