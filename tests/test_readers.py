@@ -607,6 +607,12 @@ def test_line_breaks_in_names(tmp_path, capsys):
     refused(capsys, create_data_lists, ["--voc", tmp_path / "a\nb\x1b[31m"], "a?b?[31m/ImageSets")
 
 
+def test_lists_hold_absolute_paths(pets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train, _ = lists("--voc", "voc", output="x")
+    assert train.images == [str(tmp_path / f"voc/JPEGImages/{name}.jpg") for name in "abc"]
+
+
 def test_no_split_is_found(tmp_path, capsys):
     picture(tmp_path / "set/a.jpg")
     write(tmp_path / "set/a.xml", "<annotation/>")
