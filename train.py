@@ -52,7 +52,7 @@ def arguments():
     recipe.add_argument(
         "--augmentation", choices=RECIPES, default="paper", help="no-expand: never zoom out; flip: for runs of minutes"
     )
-    recipe.add_argument("--seed", type=number(int, 0), default=0, help="of the random choices")
+    recipe.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, help="of the random choices")
     recipe.add_argument(
         "--overfit", type=number(int, 1), metavar="N",
         help="train and evaluate on the first N training images with objects, without augmentation, as a test",
@@ -157,6 +157,7 @@ def train(args, checkpoint, device):
     path = run_folder(checkpoint, args.output)
     saved = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
     saved["data"] = str(Path(args.data).absolute())  # a run can go on from anywhere
+    saved["backbone"] = model.config.backbone  # which may be the default's, or that of the weights
     with RunFolder(path, model.config, saved, trainer.iteration, device, args.log) as folder:
         describe(path, trainer, start)
         if not checkpoint:
@@ -208,6 +209,8 @@ def report(path, trainer, status):
         return
     if not trainer.best.iteration:
         return  # it was at its end already, its best model is gone
+    if trainer.iteration < trainer.recipe.iterations:
+        print(f"no better mAP since iteration {trainer.best.iteration}: ended early, at iteration {trainer.iteration}")
     print(f"best of the run, at iteration {trainer.best.iteration}:")
     print(trainer.best.table)
     print(f"trained model: {path / BEST}")

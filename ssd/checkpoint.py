@@ -108,7 +108,10 @@ def read_file(path, remedy, load=load_plain):
     except InputError:
         raise
     except Exception as error:  # the unpickler raises almost anything on a file that is no pickle
-        raise InputError(f"{path}: damaged, or no file of weights ({first_line(error)}); {remedy}") from None
+        reason = first_line(error)
+        if "weights_only" in reason:  # torch.load's advice is to run what the file holds
+            reason = "it does not hold tensors and plain containers alone"
+        raise InputError(f"{path}: damaged, or no file of weights ({reason}); {remedy}") from None
 
 
 def _read(path):

@@ -116,7 +116,8 @@ def test_two_processes_equal_one_in_everything_else(lists, tmp_path, monkeypatch
     for run in (one, two):  # one session, written by one process
         assert len(json.loads((run / "args.json").read_text())["sessions"]) == 1
     assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
-    assert Path(f"{two}.txt").read_text().count("trained model:") == 1
+    told = Path(f"{two}.txt").read_text()
+    assert told.count("trained model:") == 1 and "UserWarning" not in told
 
 
 def processes_of(launcher):
@@ -149,14 +150,28 @@ def test_both_stop_in_good_order(lists, tmp_path, monkeypatch, told):
             os.kill(process, 0)
 
 
-def test_bad_pictures_of_one_process_stop_both(lists, tmp_path, monkeypatch):
+def test_what_the_first_process_refuses_is_not_buried(lists, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "last.pth").touch()
+    told = finish(start("small", lists, run, "--iterations 2", processes=2), run, status=1)
+    assert f"error: {run} holds a run already" in told
+    assert 'Traceback (most recent call last):\n  File "' + str(ROOT) not in told
+    assert "[rank1]: Traceback" not in told
+
+
+@pytest.mark.parametrize("part, place, options, words", [
+    ("TRAIN", 0, "--save-every 100", "1 of 4 pictures could not be read"),
+    ("TEST", 1, "--save-every 100 --eval-every 3", "is not there: no such"),
+])  # fmt: skip
+def test_bad_pictures_of_one_process_stop_both(lists, tmp_path, monkeypatch, part, place, options, words):
     small_network.use(monkeypatch.setattr)
     bad = shutil.copytree(lists, tmp_path / "lists")
-    images = json.loads((lists / "TRAIN_images.json").read_text())
-    images[0] += " is not there"
-    (bad / "TRAIN_images.json").write_text(json.dumps(images))
+    images = json.loads((lists / f"{part}_images.json").read_text())
+    images[place] += " is not there"
+    (bad / f"{part}_images.json").write_text(json.dumps(images))
     run = tmp_path / "run"
-    told = finish(start("small", bad, run, "--iterations 100 --save-every 100", processes=2), run, status=1)
-    assert "1 of 4 pictures could not be read" in told
+    told = finish(start("small", bad, run, f"--iterations 100 {options}", processes=2), run, status=1)
+    assert words in told
     assert 'Traceback (most recent call last):\n  File "' + str(ROOT) not in told
     assert load_training_state(run / "last.pth")["iteration"] == rows(run) > 0

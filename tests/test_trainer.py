@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import math
+import os
 import resource
 import shutil
 import signal
@@ -154,7 +155,7 @@ def test_what_cannot_change_when_a_run_goes_on(run, arguments, capsys, checkpoin
         refused(capsys, train, arguments("run", *go_on, option, value), f"{option} {value}", "--weights")
     refused(capsys, train, arguments("run", *go_on, "--iterations", 1), "has done 2 iterations")
     assert iteration_of(folder) == 2
-    run("run", "--resume --iterations 3 --precision bf16 --ema 0.5")  # these can
+    run("run", "--resume --iterations 3 --precision bf16 --ema 0.5 --backbone vgg16")  # these can
 
 
 def test_float16_from_a_run_without(data_folder):
@@ -228,7 +229,8 @@ def test_results_that_cannot_be_written(arguments, tmp_path, at_iteration, capsy
 
 def test_folder_that_cannot_be_made(arguments, tmp_path, capsys):
     (tmp_path / "file").touch()
-    refused(capsys, train, arguments("file/run", "--iterations", 6), tmp_path / "file")
+    for run in ("file", "file/run"):
+        refused(capsys, train, arguments(run, "--iterations", 6), f"{tmp_path / run}: cannot be written")
 
 
 # -- numbers that are not finite
@@ -376,7 +378,8 @@ def test_patience(run, scores, capsys):
     scores += [0.2, 0.5, 0.4, 0.5, 0.7, 0.6, 0.6, 0.6]
     folder = run("run", "--iterations 8 --eval-every 1 --patience 2")
     assert iteration_of(folder) == 4
-    assert "at iteration 2" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "at iteration 2" in told and "no better mAP since iteration 2: ended early, at iteration 4" in told
     run("run", "--iterations 8 --resume")  # patience is at its end
     assert iteration_of(folder) == 4
     run("run", "--iterations 8 --resume --patience 0")
@@ -597,16 +600,32 @@ def test_too_many_pictures_that_cannot_be_read(damaged, tmp_path, capsys):
     assert rows_of(tmp_path / "run") == [1]
 
 
-@pytest.mark.parametrize("where", ["GPU", "CPU"])
+@pytest.mark.parametrize("where", ["GPU", "a library", "CPU"])
 def test_out_of_memory(arguments, monkeypatch, capsys, where):
     def forward(self, images):
         if where == "CPU":
             torch.empty(2**56)
+        if where == "a library":
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
 
     monkeypatch.setattr(SmallSSD, "forward", forward)
     words = "out of memory with --batch-size 4 in 2 part(s)", "--accumulate 4", "a smaller --batch-size"
     refused(capsys, train, arguments("run", "--batch-size", 4, "--accumulate", 2), *words)
+
+
+def test_a_worker_that_dies(arguments, monkeypatch, capsys):
+    """As where memory is short, or what containers share of it."""
+    load = PascalVOCDataset.__getitem__
+
+    def load_or_die(self, key):
+        if torch.utils.data.get_worker_info():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, key)
+
+    monkeypatch.setattr(PascalVOCDataset, "__getitem__", load_or_die)
+    words = "loads pictures died", "--resume with a smaller --workers than 1"
+    refused(capsys, train, arguments("run", "--workers", 1), *words)
 
 
 def test_other_errors_keep_their_traceback(run, monkeypatch):

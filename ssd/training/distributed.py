@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from contextlib import contextmanager
 
 import torch
@@ -23,7 +24,10 @@ def rank():
 
 @contextmanager
 def process_group(device):
-    """Join the processes that torchrun started, for the block. Yields the device of this process."""
+    """Join the processes that torchrun started, for the block. Yields the device of this process.
+
+    Raises InputError where another process has ended: that one says why, and a traceback here would bury it.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield device
         return
@@ -32,6 +36,10 @@ def process_group(device):
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
+    except RuntimeError as error:
+        if "by peer" not in str(error):  # gloo's "Connection closed by peer", or "reset"
+            raise
+        raise InputError("another process of this run has ended; its own message says why") from None
     finally:
         dist.destroy_process_group()
 
@@ -69,6 +77,8 @@ def parallel(model):
                 "start one process, or take --backbone vgg16"
             )
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    # Of rescale_factors, whose dimensions of length 1 have strides that mean nothing.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
 

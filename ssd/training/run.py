@@ -7,7 +7,7 @@ import torch
 
 from ssd.checkpoint import save_checkpoint
 from ssd.errors import InputError
-from ssd.files import replacing
+from ssd.files import naming, replacing
 from ssd.training.curves import CURVES_NAME, plot_results
 from ssd.training.logs import is_logged, loggers
 from ssd.training.panels import BATCH_NAME, VALIDATION_NAME, draw_batch, draw_validation, save_picture
@@ -26,7 +26,8 @@ def create_run(output=None):
     results = folder / RESULTS_NAME
     if any((folder / name).exists() for name in (LAST, BEST)) or results.exists() and read_results(results)["lr"].size:
         raise InputError(f"{folder} holds a run already; --resume goes on with it, another --output starts a new one")
-    folder.mkdir(parents=True, exist_ok=output is not None)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=output is not None)
     return folder
 
 

@@ -26,6 +26,7 @@ from ssd.training.validation import column_figures
 READ_EVERY = {"cpu": 1, "cuda": 10}  # iterations between readings of the figures: the GPU works on meanwhile
 MOST_SKIPPED = 50  # steps in a row that float16 may leave out: by then its scale has fallen by 2^50
 MOST_UNREADABLE = 0.01  # of the data set's pictures
+MEMORY_SHORT = "out of memory", "ALLOC_FAILED", "can't allocate memory"  # as CUDA, its libraries, the CPU put it
 
 # What a step tells of its batch. stopped: the run was told to stop. norm: of the gradient, before clipping.
 FIGURES = (*MEASURED, "stopped", "norm")
@@ -314,7 +315,12 @@ def _memory_named(recipe):
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        if "DataLoader worker" in str(error):  # shared memory is short in containers, and the system kills for lack
+            raise InputError(
+                f"a process that loads pictures died, mostly for lack of memory ({str(error).splitlines()[0]}); "
+                f"--resume with a smaller --workers than {recipe.workers}, 0 needs none"
+            ) from None
+        if not any(words in str(error) for words in MEMORY_SHORT):
             raise
         raise InputError(
             f"out of memory with --batch-size {recipe.batch_size} in {recipe.accumulate} part(s); --accumulate "

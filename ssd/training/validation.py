@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ssd.data import PascalVOCDataset
 from ssd.detector import Detections
+from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
 from ssd.evaluation.summary import format_summary, summarize
 from ssd.loss import MEASURED
@@ -42,13 +43,20 @@ class Validation:
         )
 
     def _detect(self, model, criterion):
-        """`DataSetDetections` of all images, each process having done every n-th."""
+        """`DataSetDetections` of all images, each process having done every n-th. A picture that one of them cannot
+        read is an InputError in all."""
         rank, n_processes = distributed.rank(), distributed.n_processes()
         share = self.dataset.subset(range(rank, len(self.dataset), n_processes))
-        found = detect_dataset(
-            model, share, self.batch_size, self.workers, self.device, criterion=criterion, quiet=rank > 0
-        )
+        try:
+            found = detect_dataset(
+                model, share, self.batch_size, self.workers, self.device, criterion=criterion, quiet=rank > 0
+            )
+        except InputError as error:
+            found = error
         shares = distributed.gathered(found)
+        for error in shares:
+            if isinstance(error, InputError):
+                raise error
         whole = DataSetDetections(sums=sum(share.sums for share in shares), seconds=found.seconds)
         for k in range(len(self.dataset)):
             share, place = shares[k % n_processes], k // n_processes
