@@ -14,7 +14,7 @@ from ssd.visualize import class_colour, draw_boxes, mosaic
 
 BATCH_NAME, VALIDATION_NAME = "train_batch.jpg", "validation.jpg"
 FOUND = HIT
-MIN_SCORE = 0.4  # of the detections drawn: young models find too much to be looked at
+MIN_SCORE, MOST_SHOWN = 0.4, 50  # of the detections drawn: young models find too much to be looked at
 VALIDATION_TILE, HEADER = 400, 32  # pixels, of each picture and of the line above them
 
 
@@ -50,8 +50,8 @@ def fitted_picture(path):
 
 
 def confident(found):
-    """The `Detections` of a score above MIN_SCORE."""
-    n = int((found.scores > MIN_SCORE).sum())  # the best come first
+    """The `Detections` of a score above MIN_SCORE, at most the MOST_SHOWN best."""
+    n = min(int((found.scores > MIN_SCORE).sum()), MOST_SHOWN)  # the best come first
     return Detections(found.boxes[:n], found.labels[:n], found.scores[:n], found.names[:n])
 
 
