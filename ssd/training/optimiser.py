@@ -24,7 +24,7 @@ def create_optimiser(model, momentum=0.9, weight_decay=5e-4):
         {"params": groups["biases"], "rate": BIAS_RATE, "weight_decay": 0.0},
         {"params": groups["scales"], "rate": 1, "weight_decay": 0.0},
     ]
-    return torch.optim.SGD([group for group in options if group["params"]], lr=0.0, momentum=momentum, fused=True)
+    return torch.optim.SGD([group for group in options if group["params"]], lr=0.0, momentum=momentum)
 
 
 def set_learning_rate(optimiser, rate):
