@@ -241,7 +241,7 @@ def test_what_the_command_says(files):
 @pytest.mark.parametrize("name", ["x.onnx", "x.pt2"])
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(name, model, tmp_path, monkeypatch):
     monkeypatch.setattr("ssd.export._trace", lambda model: pytest.fail("began"))
-    with pytest.raises(OSError):
+    with pytest.raises(InputError):
         export(model, tmp_path / ("x" * 300 + name))
 
 
