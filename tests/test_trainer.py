@@ -485,6 +485,8 @@ def test_frozen_convolutions(run):
     before, after = weights_of(start), weights_of(folder)
     for name in before:
         frozen = name.startswith(("base.conv1_1.", "base.bn1_1.")) or name == "ballast"
+        if name.endswith("bias") and name.replace("conv", "bn") in before and "conv" in name and not frozen:
+            continue  # its gradient is rounding alone: batch normalisation takes away what such a bias adds
         assert torch.equal(before[name], after[name]) == frozen, name
 
 
