@@ -65,17 +65,17 @@ class OnnxModel(_Exported):
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # no messages beside the exceptions
         try:
-            self.session = runtime.InferenceSession(path, options, [provider])
+            self.runtime = runtime.InferenceSession(path, options, [provider])
         except Exception as error:  # of a dozen classes that are not public
             raise InputError(f"{path}: damaged, or no ONNX model ({first_line(error)}); {REMEDY}") from None
-        properties = self.session.get_modelmeta().custom_metadata_map
+        properties = self.runtime.get_modelmeta().custom_metadata_map
         self.config = _read_config(path, {name: _from_json(text) for name, text in properties.items()})
         self.device = torch.device("cpu")  # ONNX Runtime returns its results there, wherever it computes
 
     def __call__(self, images):
         """Normalised images (N, 3, 300, 300) -> boxes (N, 8732, 4), probabilities (N, 8732, n_classes)."""
         images = images.float().cpu().contiguous().numpy()
-        return tuple(map(torch.from_numpy, self.session.run(OUTPUTS, {INPUTS[0]: images})))
+        return tuple(map(torch.from_numpy, self.runtime.run(OUTPUTS, {INPUTS[0]: images})))
 
 
 class Pt2Model(_Exported):

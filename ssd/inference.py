@@ -54,7 +54,7 @@ def for_inference(model, device, dtype):
 
 def _fold_batch_norm(part: NamedConvolutions):
     for name, norm in list(part.named_children()):
-        if isinstance(norm, nn.BatchNorm2d):
+        if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
             convolution = name.replace("bn", "conv")
             part.add_module(convolution, fuse_conv_bn_eval(part.get_submodule(convolution), norm))
             delattr(part, name)

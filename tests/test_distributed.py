@@ -114,7 +114,7 @@ def test_two_processes_equal_one_in_everything_else(lists, tmp_path, monkeypatch
     assert difference(*(flat(state["average"]) for state in states)) < 1e-5
     assert states[0]["best"]["mAP"] == pytest.approx(states[1]["best"]["mAP"], abs=1e-6)
     for run in (one, two):  # one session, written by one process
-        assert len(json.loads((run / "args.json").read_text())["sessions"]) == 1
+        assert len(json.loads((run / "args.json").read_text())["starts"]) == 1
     assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
     told = Path(f"{two}.txt").read_text()
     assert told.count("trained model:") == 1 and "UserWarning" not in told

@@ -139,15 +139,19 @@ def test_forward_computes_in_its_parameters_type(images):
     assert locs.dtype == scores.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("synchronised", [False, True])  # as it is over several GPUs
 @torch.no_grad()
-def test_batch_norm_folds_away(images):
+def test_batch_norm_folds_away(images, synchronised):
     torch.manual_seed(0)
     model = SSD300(SSDConfig(class_names=TWO_CLASSES, backbone="vgg16_bn")).eval()
     randomise_batch_norm(model)
+    expected = model(images)
+    if synchronised:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     folded = for_inference(model, "cpu", torch.float32)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
-    for a, b in zip(folded(images), model(images), strict=True):
+    assert not [name for name, _ in folded.named_modules() if ".bn" in name]
+    assert [name for name, _ in model.named_modules() if ".bn" in name]
+    for a, b in zip(folded(images), expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 

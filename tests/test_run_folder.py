@@ -192,7 +192,7 @@ def test_missing_results_are_named(tmp_path):
 def test_arguments_of_every_session_are_kept(tmp_path):
     write_arguments(tmp_path, {"lr": 1e-3, "output": tmp_path, "resume": None})
     write_arguments(tmp_path, {"lr": 1e-4, "resume": "é"}, iteration=70)
-    first, second = json.loads((tmp_path / "args.json").read_text())["sessions"]
+    first, second = json.loads((tmp_path / "args.json").read_text())["starts"]
     assert first["arguments"] == {"lr": 1e-3, "output": str(tmp_path), "resume": None}
     assert second["arguments"] == read_arguments(tmp_path) == {"lr": 1e-4, "resume": "é"}
     assert (first["iteration"], second["iteration"]) == (0, 70)
@@ -202,7 +202,7 @@ def test_arguments_of_every_session_are_kept(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "args.json"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sessions": []}', '{"sessions": [1]}', '{"sessions": "ab"}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"starts": []}', '{"starts": [1]}', '{"starts": "ab"}'])
 def test_damaged_arguments_are_refused_and_left(tmp_path, content):
     (tmp_path / "args.json").write_text(content)
     for use in (read_arguments, lambda folder: write_arguments(folder, {})):

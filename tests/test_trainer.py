@@ -124,7 +124,7 @@ def test_arguments_of_a_run_that_goes_on(run, tmp_path, monkeypatch):
     assert told["iterations"] == 3  # as given anew
     assert Path(told["data"]).is_absolute()
     assert rows_of(first) == [1, 2, 3]
-    assert len(json.loads((first / "args.json").read_text())["sessions"]) == 2
+    assert len(json.loads((first / "args.json").read_text())["starts"]) == 2
 
 
 def test_a_run_goes_on_elsewhere(run, tmp_path, arguments, capsys):

@@ -50,7 +50,7 @@ def is_logged(row):
 
 
 class TensorBoard:
-    """Event files in the run's folder. What an earlier session wrote after `iteration` disappears from view."""
+    """Event files in the run's folder. What the run wrote after `iteration` before disappears from view."""
 
     def __init__(self, folder, iteration, arguments, class_names):
         try:
@@ -90,8 +90,8 @@ class WeightsAndBiases:
     """A run of Weights & Biases, kept in the run's folder and known by the id that is saved there.
 
     It is WANDB_MODE that decides whether it goes online. Where it does, a run that goes on is told only what the
-    server does not know. Offline sessions cannot continue one another: each starts with the figures of results.csv,
-    so that the newest is complete, and takes the place of the others when it is synchronised.
+    server does not know. Offline, one cannot continue another: each begins with the figures of results.csv, so
+    that the newest is complete, and takes the place of the others when it is synchronised.
     """
 
     def __init__(self, folder, iteration, arguments, class_names):

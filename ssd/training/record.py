@@ -114,17 +114,17 @@ def _text(value):
     return "" if isnan(value) else format(value, "d" if isinstance(value, int) else f".{DIGITS}g")
 
 
-# args.json: {"sessions": [...]}, one for each time that the run was started or went on
+# args.json: {"starts": [...]}, one for each time that the run was started or went on
 
 
 def write_arguments(folder, arguments, device="cpu", iteration=0):
-    """Add a session to args.json: its arguments, and the versions and the machine it runs with.
+    """Add a start to args.json: its arguments, and the versions and the machine it runs with.
 
-    A run that goes on keeps what its earlier sessions said. arguments: dict. device: what the run computes on.
+    A run that goes on keeps what its earlier starts said. arguments: dict. device: what the run computes on.
     iteration: the number of those done. Raises InputError where the file that is there cannot be read.
     """
     path = Path(folder) / ARGUMENTS_NAME
-    session = {
+    start = {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "iteration": iteration,
         "arguments": arguments,
@@ -133,24 +133,24 @@ def write_arguments(folder, arguments, device="cpu", iteration=0):
         "platform": platform.platform(),
         "device": device_name(device),
     }
-    sessions = [*(_read_sessions(path) if path.exists() else []), session]
+    starts = [*(_read_starts(path) if path.exists() else []), start]
     with replacing(path) as file:
-        file.write(json.dumps({"sessions": sessions}, indent=2, default=str).encode() + b"\n")
+        file.write(json.dumps({"starts": starts}, indent=2, default=str).encode() + b"\n")
 
 
 def read_arguments(folder):
-    """The arguments of a run's newest session, as `write_arguments` took them (paths as text).
+    """The arguments of a run's newest start, as `write_arguments` took them (paths as text).
 
     Raises InputError where the folder holds none.
     """
-    return _read_sessions(Path(folder) / ARGUMENTS_NAME)[-1]["arguments"]
+    return _read_starts(Path(folder) / ARGUMENTS_NAME)[-1]["arguments"]
 
 
-def _read_sessions(path):
+def _read_starts(path):
     try:
-        sessions = json.loads(path.read_text(encoding="utf-8-sig"))["sessions"]
-        if all(isinstance(session["arguments"], dict) for session in sessions) and sessions:
-            return sessions
+        starts = json.loads(path.read_text(encoding="utf-8-sig"))["starts"]
+        if all(isinstance(start["arguments"], dict) for start in starts) and starts:
+            return starts
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the folder of a run of train.py") from None
     except (ValueError, KeyError, TypeError, RecursionError):
