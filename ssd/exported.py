@@ -16,6 +16,7 @@ from ssd.checkpoint import load_checkpoint
 from ssd.config import SSDConfig
 from ssd.device import choose_device
 from ssd.errors import InputError, first_line
+from ssd.postprocess import select_detections
 from ssd.pt2 import load_program, read_members
 
 FORMAT, VERSION = "ssd300 export", 1
@@ -49,10 +50,9 @@ def load_trained(path, device=None, precision="auto"):
 
 
 class _Exported:
-    @staticmethod
-    def decode(boxes, probabilities):
-        """Both as they are: an export decodes by itself."""
-        return boxes, probabilities
+    def detect_objects(self, boxes, probabilities, min_score, max_overlap, top_k):
+        """What `SSD300.detect_objects` returns, from what an export has decoded by itself."""
+        return select_detections(boxes, probabilities, min_score, max_overlap, top_k, unused=self.config.unused_labels)
 
 
 class OnnxModel(_Exported):

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from ssd.model import SSD300
-from ssd.postprocess import select_detections
 from ssd.vgg import NamedConvolutions
 
 
@@ -30,9 +29,9 @@ class Predictor:
         dtype = self.model.rescale_factors.dtype
         return self.model(images.to(self.device, dtype, memory_format=torch.channels_last, non_blocking=True))
 
-    def decode(self, locs, scores):
-        """Boxes (N, 8732, 4) and probabilities (N, 8732, n_classes): see `ssd.postprocess.decode_predictions`."""
-        return self.model.decode_predictions(locs, scores)
+    def detect_objects(self, locs, scores, min_score, max_overlap, top_k):
+        """What `SSD300.detect_objects` returns."""
+        return self.model.detect_objects(locs, scores, min_score, max_overlap, top_k)
 
 
 def as_predictor(model, device, dtype):
@@ -73,7 +72,7 @@ def detections(predictor, predictions, sizes, min_score, max_overlap, top_k):
     sizes: N pairs (width, height). Returns three lists with a CPU tensor an image, best first: boxes (n, 4) float32
     corner pixels, labels (n,), scores (n,).
     """
-    decoded, unused = predictor.decode(*predictions), predictor.config.unused_labels
-    boxes, labels, scores = select_detections(*decoded, min_score, max_overlap, top_k, unused=unused)
-    boxes = [b.cpu() * torch.tensor([*size, *size]) for b, size in zip(boxes, sizes, strict=True)]
-    return boxes, [tensor.cpu() for tensor in labels], [tensor.cpu() for tensor in scores]
+    found = predictor.detect_objects(*predictions, min_score, max_overlap, top_k)
+    counts = [len(labels) for labels in found[1]]
+    boxes, labels, scores = (list(torch.cat(part).cpu().split(counts)) for part in found)  # one transfer for all images
+    return [b * torch.tensor([*size, *size]) for b, size in zip(boxes, sizes, strict=True)], labels, scores

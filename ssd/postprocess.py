@@ -1,12 +1,16 @@
 """From raw predictions to detections (paper, section 2.2, "inference")."""
 
+from functools import partial
+
 import torch
+from torch.nn.functional import one_hot
 from torchvision.ops import nms
 
-from ssd.boxes import decode
+from ssd.boxes import decode, paired_iou
 from ssd.config import VARIANCES
 
 MAX_PER_CLASS = 400  # the authors' release compares no more candidates of a class than these
+LOW_BITS = 2**32 - 1
 
 
 def detect_objects(
@@ -24,7 +28,8 @@ def detect_objects(
     """Decode, threshold and prune a batch's predictions. What an image gives does not depend on its batch.
 
     In this order: softmax score > min_score; the `max_per_class` best of each class; boxes clamped to the image;
-    non-maximum suppression within a class of IoU > max_overlap; the `top_k` best over all classes.
+    non-maximum suppression within a class of IoU > max_overlap; the `top_k` best over all classes. Equal scores: the
+    lower label first, then the lower prior.
 
     locs: (N, n_priors, 4) offsets. scores: (N, n_priors, n_classes) logits, class 0 the background.
     priors_cxcy: (n_priors, 4) centre-size fractions. unused: labels that are never detected, though they take part
@@ -32,10 +37,11 @@ def detect_objects(
     Returns three lists with a tensor an image, best first: boxes (n, 4) corner fractions in [0, 1],
     labels (n,) int64 from 1, scores (n,) float32. No detection is n = 0.
     """
-    boxes, probabilities = decode_predictions(locs, scores, priors_cxcy, variances)
-    return select_detections(
-        boxes, probabilities, min_score, max_overlap, top_k, max_per_class=max_per_class, unused=unused
-    )
+
+    def boxes_of(priors):
+        return _decode_boxes(_take(locs, priors), priors_cxcy[priors], variances)
+
+    return _select(boxes_of, _probabilities(scores), min_score, max_overlap, top_k, max_per_class, unused)
 
 
 def decode_predictions(locs, scores, priors_cxcy, variances=VARIANCES):
@@ -44,58 +50,111 @@ def decode_predictions(locs, scores, priors_cxcy, variances=VARIANCES):
     Returns boxes (N, n_priors, 4), corner fractions in [0, 1], and probabilities (N, n_priors, n_classes), whose
     column is the label, 0 the background; float32.
     """
-    return decode(locs.float(), priors_cxcy, variances).clamp(0, 1), scores.float().softmax(dim=2)
+    return _decode_boxes(locs, priors_cxcy, variances), _probabilities(scores)
 
 
 def select_detections(boxes, probabilities, min_score, max_overlap, top_k, *, max_per_class=MAX_PER_CLASS, unused=()):
-    """The second half of `detect_objects`, from what `decode_predictions` returns. Equal scores: the lower label first,
-    then the lower prior."""
-    passing = probabilities[..., 1:] > min_score  # (N, n_priors, n_classes - 1)
-    passing[..., [label - 1 for label in unused]] = False
-    images, priors, classes = passing.nonzero(as_tuple=True)
-    scores = probabilities[images, priors, classes + 1]
-    counts = images.bincount(minlength=len(boxes)).tolist()
-    candidates = zip(boxes, *(part.split(counts) for part in (priors, classes + 1, scores)), strict=True)
-    results = [_select_of_image(*image, max_overlap, top_k, max_per_class) for image in candidates]
-    return tuple(list(part) for part in zip(*results, strict=True)) if results else ([], [], [])
+    """The second half of `detect_objects`, from what `decode_predictions` returns."""
+    return _select(partial(_take, boxes), probabilities, min_score, max_overlap, top_k, max_per_class, unused)
 
 
-def _select_of_image(boxes, priors, labels, scores, max_overlap, top_k, max_per_class):
-    """boxes: (n_priors, 4). priors, labels, scores: (n,) of the candidates, in the priors' order.
+def _decode_boxes(locs, priors_cxcy, variances):
+    return decode(locs.float(), priors_cxcy, variances).clamp(0, 1)
 
-    What becomes of a candidate depends on better ones alone. So we compare no more of the best than it takes to keep
-    `top_k` of them: some hundreds out of thousands.
+
+def _probabilities(scores):
+    return scores.float().softmax(dim=2)
+
+
+def _take(rows, places):
+    """Of rows (N, n, 4) those at places (N, k): (N, k, 4)."""
+    return rows.gather(1, places.unsqueeze(2).expand(-1, -1, 4))
+
+
+def _select(boxes_of, probabilities, min_score, max_overlap, top_k, max_per_class, unused):
+    """See `detect_objects`. boxes_of: a function from priors (N, k) to their boxes (N, k, 4).
+
+    What becomes of a candidate depends on better ones alone. So candidates are compared block by block, best first,
+    until every image has its `top_k`: some hundreds out of thousands.
     """
-    n_best = 2 * top_k
-    while True:
-        best = _best_first(labels, scores, n_best, max_per_class)
-        kept = best[_suppress(boxes[priors[best]], labels[best], scores[best], max_overlap)[:top_k]]
-        if len(kept) == top_k or n_best >= len(scores):
-            return boxes[priors[kept]], labels[kept], scores[kept]
-        n_best *= 4
+    _, n_priors, n_classes = probabilities.shape
+    candidates = _candidates(probabilities, min_score, unused)
+    kept = candidates[:, :0]
+    for block in _blocks(candidates, 2 * top_k, max_per_class, n_priors, n_classes):
+        rivals = torch.cat([kept, block], dim=1)
+        labels, priors, _ = _unpack(rivals, n_priors)
+        keep = _suppress(boxes_of(priors).double(), labels, max_overlap)
+        kept = (rivals * keep).topk(min(top_k, rivals.shape[1])).values
+        if kept.shape[1] == top_k and kept.all():
+            break
+    labels, priors, scores = _unpack(kept, n_priors)
+    counts = kept.count_nonzero(dim=1).tolist()
+    results = boxes_of(priors), labels, scores
+    return tuple([image[:n] for image, n in zip(result, counts, strict=True)] for result in results)
 
 
-def _best_first(labels, scores, n_best, max_per_class):
-    """Where the `n_best` best candidates are, and all that score as the last of these, but for those beyond the
-    `max_per_class` best of their class."""
-    lowest = scores.topk(n_best).values[-1] if n_best < len(scores) else 0
-    best = (scores >= lowest).nonzero().squeeze(1)
-    best = best[labels[best].argsort(stable=True)]
-    best = best[scores[best].argsort(descending=True, stable=True)]
-    return best[_ranks(labels[best]) < max_per_class]
+def _candidates(probabilities, min_score, unused):
+    """The candidates of each image as numbers, larger for better ones: (N, most of an image) int64, the rest 0.
+
+    The upper half of a number has the bits of the score, which order as scores do, none being negative. The lower half
+    counts down over labels and their priors, so that no two candidates are equal.
+    """
+    n_images, n_priors, n_classes = probabilities.shape
+    passing = probabilities > min_score
+    for label in (0, *unused):
+        passing[..., label] = False
+    images, places = passing.flatten(1).nonzero(as_tuple=True)
+    counts = images.bincount(minlength=n_images)
+    columns = torch.arange(len(images), device=images.device) - (counts.cumsum(0) - counts)[images]
+    bits = probabilities.flatten(1)[images, places].view(torch.int32).long()
+    number = places % n_classes * n_priors + places // n_classes
+    candidates = images.new_zeros(n_images, max(counts.tolist(), default=0))
+    candidates[images, columns] = (bits << 32) + LOW_BITS - number
+    return candidates
 
 
-def _ranks(labels):
-    """How many earlier places of `labels` (n,) hold the same label (n,)."""
-    by_label = labels.argsort(stable=True)
-    counts = labels.bincount()
-    firsts = (counts.cumsum(0) - counts)[labels[by_label]]
-    ranks = torch.empty_like(labels)
-    ranks[by_label] = torch.arange(len(labels), device=labels.device) - firsts
-    return ranks
+def _unpack(candidates, n_priors):
+    """Labels, priors and scores of candidates, each of their shape; 0, 0 and 0 where there is none."""
+    number = (LOW_BITS - (candidates & LOW_BITS)) * (candidates > 0)
+    return number // n_priors, number % n_priors, (candidates >> 32).int().view(torch.float32)
 
 
-def _suppress(boxes, labels, scores, max_overlap):
-    """The places that non-maximum suppression within each label keeps, of candidates that come best first."""
+def _blocks(candidates, size, max_per_class, n_priors, n_classes):
+    """Candidates best first, `size` of each image at a time, with 0 for those beyond the best of their class."""
+
+    def ranked():
+        yield candidates.topk(min(size, candidates.shape[1])).values
+        if candidates.shape[1] > size:
+            yield from candidates.sort(descending=True).values[:, size:].split(size, dim=1)
+
+    seen = 0
+    for block in ranked():
+        labels = _unpack(block, n_priors)[0]
+        seen = one_hot(labels, n_classes).cumsum(dim=1) + seen  # (N, size, n_classes)
+        yield block * (seen.gather(2, labels.unsqueeze(2)).squeeze(2) <= max_per_class)
+        seen = seen[:, -1:]
+
+
+def _suppress(boxes, labels, max_overlap):
+    """Which boxes (N, n, 4), best first, non-maximum suppression within each label (N, n) keeps: (N, n)."""
+    # An image at a time, nothing is compared with what is suppressed already, which suits a CPU.
+    return (_suppress_by_image if boxes.device.type == "cpu" else _suppress_together)(boxes, labels, max_overlap)
+
+
+def _suppress_by_image(boxes, labels, max_overlap):
     # Labels are kept apart by shifting their boxes: in float64 that leaves every IoU as it is.
-    return nms(boxes.double() + 2 * labels.unsqueeze(1), scores.double(), max_overlap)
+    boxes, order = boxes + 2 * labels.unsqueeze(2), -torch.arange(labels.shape[1], dtype=boxes.dtype)
+    keep = torch.zeros_like(labels, dtype=torch.bool)
+    for image, own in zip(keep, boxes, strict=True):
+        image[nms(own, order, max_overlap)] = True
+    return keep
+
+
+def _suppress_together(boxes, labels, max_overlap):
+    overlaps = paired_iou(boxes.unsqueeze(2), boxes.unsqueeze(1)) > max_overlap  # (N, n, n)
+    suppresses = (overlaps & (labels.unsqueeze(2) == labels.unsqueeze(1))).triu(1)  # the row the column, if it is kept
+    keep = torch.ones_like(labels, dtype=torch.bool)
+    while True:  # each round settles at least one more of the best
+        before, keep = keep, ~(suppresses & keep.unsqueeze(2)).any(dim=1)
+        if keep.equal(before):
+            return keep

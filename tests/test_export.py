@@ -83,8 +83,7 @@ def images(model, pictures):
 @pytest.fixture(scope="module")
 def expected(model, images):
     """Boxes and probabilities."""
-    predictor = Predictor(model)
-    return predictor.decode(*forward(predictor, images))
+    return model.decode_predictions(*forward(Predictor(model), images))
 
 
 def session(path):

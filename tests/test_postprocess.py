@@ -1,11 +1,17 @@
 import pytest
 import torch
 
-from ssd import SSD300, SSDConfig, detect_objects
+from ssd import SSD300, SSDConfig, detect_objects, postprocess
 from ssd.boxes import cxcy_to_xy
 from tests import reference
 
 EVALUATION = {"min_score": 0.01, "max_overlap": 0.45, "top_k": 200}
+
+
+@pytest.fixture(autouse=True, params=["_suppress_by_image", "_suppress_together"])
+def suppression(request, monkeypatch):
+    """Every test here runs with the suppression of a CPU and with that of a GPU."""
+    monkeypatch.setattr(postprocess, "_suppress", getattr(postprocess, request.param))
 
 
 def random_predictions(n_images=1, n_priors=80, n_classes=5, seed=0):
@@ -120,6 +126,28 @@ def test_model_uses_its_own_priors_and_variances():
     expected = detect_objects(locs, scores, model.priors_cxcy, **EVALUATION, variances=(0.2, 0.3))
     found = model.detect_objects(locs, scores, **EVALUATION)
     assert all(torch.equal(a[0], b[0]) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_both_suppressions_keep_the_same(seed):
+    torch.manual_seed(seed)
+    centres, sizes = torch.rand(4, 200, 2), 0.1 + 0.3 * torch.rand(4, 200, 2)
+    boxes = torch.cat([centres - sizes / 2, centres + sizes / 2], dim=2).double()
+    boxes[:, ::7] = boxes[:, :1]  # equal ones
+    boxes[:, 5, 2:] = boxes[:, 5, :2]  # without area
+    labels = torch.randint(0, 3, (4, 200))
+    by_image = postprocess._suppress_by_image(boxes, labels, 0.3)
+    assert 0.2 < by_image.double().mean() < 0.8
+    assert torch.equal(by_image, postprocess._suppress_together(boxes, labels, 0.3))
+
+
+def test_every_prior_and_label_can_be_a_candidate():
+    n_classes, n_priors = 91, 8732
+    probabilities = torch.rand(1, n_priors, n_classes)
+    candidates = postprocess._candidates(probabilities, -1, ())
+    labels, priors, scores = postprocess._unpack(candidates, n_priors)
+    assert torch.equal(scores, probabilities[0, priors, labels])
+    assert len(candidates.unique()) == n_priors * (n_classes - 1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
