@@ -10,6 +10,7 @@ from benchmarks.models import create_pair, inputs, random_scenes
 from benchmarks.timing import Measured, Memory
 from ssd import MultiBoxLoss
 from ssd.device import choose_precision
+from ssd.loss import padded
 from ssd.training.batches import Batch
 from ssd.training.trainer import Recipe, Trainer
 
@@ -44,7 +45,7 @@ def random_batch(n):
 
 def our_step(model, images, boxes, labels, device, precision):
     """A function that makes one step with our trainer, as train.py does."""
-    batch = Batch(images, boxes, labels, [], [], {})
+    batch = Batch(images, padded(boxes), padded(labels), None, [], {})
     recipe = Recipe(iterations=1, batch_size=len(images), lr=RATE)
     trainer = Trainer(model, [], recipe, device, choose_precision(precision, device))
     return lambda: trainer.step([batch], RATE)

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
+from ssd.data.device_input import preprocess_on
 from ssd.data.images import preprocess, to_rgb
 from ssd.device import choose_device, choose_precision
 from ssd.exported import load_trained
@@ -62,7 +64,8 @@ class Detector:
         return cls(load_trained(path, device, precision), device, precision)
 
     def __call__(self, image, min_score=0.2, max_overlap=0.45, top_k=200):
-        """`Detections` in a PIL image, or a list of them for a list of images (which is one batch).
+        """`Detections` in a PIL image or an RGB array (height, width, 3) of uint8; for a list of images, which is one
+        batch, a list of them.
 
         min_score: the score a detection must exceed. max_overlap: IoU of the same class above which only the better
         one is kept. top_k: detections kept for a picture.
@@ -71,11 +74,17 @@ class Detector:
             return self([image], min_score, max_overlap, top_k)[0]
         if not image:
             return []
-        pictures = [to_rgb(picture) for picture in image]
-        inputs = torch.stack([preprocess(picture, self.config) for picture in pictures])
-        predictions, sizes = forward(self.predictor, inputs), [picture.size for picture in pictures]
+        pictures = [picture if isinstance(picture, np.ndarray) else to_rgb(picture) for picture in image]
+        sizes = [p.shape[1::-1] if isinstance(p, np.ndarray) else p.size for p in pictures]  # (width, height)
+        predictions = forward(self.predictor, self._inputs(pictures))
         found = detections(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
         return [
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
             for boxes, labels, scores in zip(*found, strict=True)
         ]
+
+    def _inputs(self, pictures):
+        """The network's input for RGB pictures: the same numbers on every device, made there where it is a GPU."""
+        if self.predictor.device.type == "cpu":
+            return torch.stack([preprocess(picture, self.config) for picture in pictures])
+        return preprocess_on(self.predictor.device, pictures, self.config)

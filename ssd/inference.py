@@ -4,6 +4,7 @@ Both take a `Predictor` or an exported model (`ssd.exported`), which has the sam
 """
 
 import copy
+import threading
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from ssd.model import SSD300
 from ssd.vgg import NamedConvolutions
+
+MOST_RECORDED = 4  # images in a batch: larger ones keep a GPU busy without
 
 
 class Predictor:
@@ -23,15 +26,51 @@ class Predictor:
         self.model = for_inference(model, device, dtype)
         self.config = model.config
         self.device = self.model.rescale_factors.device
+        self.recordings = {}  # batch size -> `Recording`
 
     def __call__(self, images):
         """Normalised images (N, 3, 300, 300) of any device and type -> what `SSD300.forward` returns for them."""
         dtype = self.model.rescale_factors.dtype
-        return self.model(images.to(self.device, dtype, memory_format=torch.channels_last, non_blocking=True))
+        images = images.to(self.device, dtype, memory_format=torch.channels_last, non_blocking=True)
+        if self.device.type != "cuda" or len(images) > MOST_RECORDED:
+            return self.model(images)
+        if len(images) not in self.recordings:
+            self.recordings[len(images)] = Recording(self.model, images)
+        return self.recordings[len(images)](images)
 
     def detect_objects(self, locs, scores, min_score, max_overlap, top_k):
         """What `SSD300.detect_objects` returns."""
         return self.model.detect_objects(locs, scores, min_score, max_overlap, top_k)
+
+
+class Recording:
+    """A network's work on a GPU for inputs of one shape, replayed as one CUDA graph.
+
+    A small batch is computed faster than Python can ask for its operations one by one.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model, images):
+        self.lock = threading.Lock()
+        self.images = images.clone(memory_format=torch.preserve_format)
+        with torch.cuda.device(images.device):
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):  # what is set up once, as workspaces are, must not be recorded
+                for _ in range(3):
+                    model(self.images)
+            torch.cuda.current_stream().wait_stream(stream)
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # others may use the GPU meanwhile
+                self.outputs = model(self.images)
+
+    @torch.inference_mode()
+    def __call__(self, images):
+        """What the model returns for the images."""
+        with self.lock, torch.cuda.device(images.device):  # one replay at a time: they share their tensors
+            self.images.copy_(images)
+            self.graph.replay()
+            return tuple(output.clone() for output in self.outputs)
 
 
 def as_predictor(model, device, dtype):

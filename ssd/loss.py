@@ -43,6 +43,7 @@ class MultiBoxLoss(nn.Module):
 
         locs: (N, n_priors, 4) predicted offsets. scores: (N, n_priors, n_classes) logits.
         boxes: N tensors (n_objects, 4), corner fractions; labels: N tensors (n_objects,), from 1. n_objects may be 0.
+        Or each as one tensor, as `padded` makes it.
         Returns three float32 scalars: L_loc's sum, L_conf's sum, the number of positives.
         """
         return self._terms(locs, scores, *self.targets(boxes, labels))
@@ -85,17 +86,21 @@ class MultiBoxLoss(nn.Module):
         true_boxes = torch.where(positive.unsqueeze(2), true_boxes, priors_xy)  # the offset of a prior to itself is 0
         return encode(true_boxes, self.priors_cxcy, self.variances), true_classes
 
-    def _pad(self, boxes, labels):
-        """One tensor for the batch, its images filled up to the same number of objects, at least one, with label 0."""
+    @staticmethod
+    def _pad(boxes, labels):
+        if torch.is_tensor(boxes):
+            return boxes, labels
         if len(boxes) != len(labels) or any(len(b) != len(lb) for b, lb in zip(boxes, labels, strict=True)):
             raise ValueError(f"{[len(b) for b in boxes]} boxes but {[len(lb) for lb in labels]} labels an image")
-        one = self.priors_cxcy.new_zeros(1, 4)
-        boxes = nn.utils.rnn.pad_sequence([one, *boxes], batch_first=True)[1:]
-        labels = nn.utils.rnn.pad_sequence([labels[0].new_zeros(1), *labels], batch_first=True)[1:]
-        return boxes, labels
+        return padded(boxes), padded(labels)
 
     def _hard_negatives(self, conf_loss, positive):
         """The largest losses of the negatives (N, n_priors), hardest first, 0 from the last that counts."""
         hardest = conf_loss.masked_fill(positive, 0).sort(dim=1, descending=True).values
         n_hard = self.neg_pos_ratio * positive.sum(dim=1, keepdim=True)  # (N, 1)
         return hardest * (torch.arange(hardest.shape[1], device=hardest.device) < n_hard)
+
+
+def padded(tensors):
+    """N tensors (n, ...) as one (N, largest n but at least 1, ...), filled up with zeros: the label of no object."""
+    return nn.utils.rnn.pad_sequence([tensors[0].new_zeros(1, *tensors[0].shape[1:]), *tensors], batch_first=True)[1:]

@@ -9,6 +9,7 @@ from ssd.data import PascalVOCDataset, preprocess
 from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset
+from ssd.inference import MOST_RECORDED, Predictor, forward
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +115,24 @@ def test_cuda_finds_the_same(checkpoint, detector, pictures):
     for gpu, cpu in zip(on_gpu, detector(pictures, min_score=0.1), strict=True):
         assert gpu.boxes.device.type == "cpu"
         torch.testing.assert_close(gpu.scores[:5], cpu.scores[:5], rtol=0.02, atol=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_recorded_batches_give_what_the_model_gives(checkpoint):
+    model = load_checkpoint(checkpoint)
+    predictor = Predictor(model, "cuda")
+    for n in (1, 3, 1, MOST_RECORDED, MOST_RECORDED + 1, 3):
+        images = torch.randn(n, 3, 300, 300)
+        found = forward(predictor, images)
+        for ours, expected in zip(found, model.cuda()(images.cuda()), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-2, atol=1e-2)  # TF32
+        assert all(torch.equal(a, b) for a, b in zip(forward(predictor, images), found, strict=True))
+    assert set(predictor.recordings) == {1, 3, MOST_RECORDED}
+
+
+def test_arrays_are_rgb_pictures(detector, pictures):
+    expected = detector(pictures, min_score=0.1)
+    for found, one in zip(detector([np.array(picture) for picture in pictures], min_score=0.1), expected, strict=True):
+        assert torch.equal(found.boxes, one.boxes)
+        assert torch.equal(found.scores, one.scores)
+    assert detector(np.array(pictures[0]), min_score=0.1).draw(np.array(pictures[0])).size == pictures[0].size

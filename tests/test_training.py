@@ -7,6 +7,7 @@ import torch
 from ssd import SSD300, SSDConfig, create_prior_boxes
 from ssd.data import PascalVOCDataset
 from ssd.device import choose_precision
+from ssd.loss import padded
 from ssd.training.batches import TrainingBatches, training_loader
 from ssd.training.optimiser import create_optimiser, set_learning_rate
 from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup, learning_rate
@@ -162,7 +163,7 @@ def test_gradients_are_clipped(train_set, clip_norm):
 
 def test_batch_without_objects_leaves_finite_weights(train_set):
     trainer = new_trainer(train_set, 1)
-    empty = [torch.zeros(0, 4)] * 2, [torch.zeros(0, dtype=torch.int64)] * 2
+    empty = padded([torch.zeros(0, 4)] * 2), padded([torch.zeros(0, dtype=torch.int64)] * 2)
     figures = trainer.step([replace(first_batch(train_set), boxes=empty[0], labels=empty[1])], 1e-3)
     assert figures.tolist() == [0] * len(FIGURES)
     assert all(p.isfinite().all() for p in trainer.model.parameters())

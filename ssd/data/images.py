@@ -107,10 +107,13 @@ def lift_pixel_limit():
 
 def to_rgb(image):
     """A PIL image as people see it: upright, RGB, transparent parts white. One that is so already is returned as it is.
+    An array of 8-bit levels (height, width, 3) is taken for RGB.
 
     The 65,536 levels of 16-bit pictures become 256. Numbers of which no file format says what is white (32-bit
     integers and floats) are stretched: the smallest finite one becomes black, the largest white, NaN black.
     """
+    if isinstance(image, np.ndarray):
+        return Image.fromarray(pixels(image))
     image.load()  # before the orientation is read: a TIFF is turned by now, a PNG may tell it after its pixels
     orientation = exif_orientation(image)
     if image.mode == "RGB" and orientation == 1 and not image.has_transparency_data:
@@ -122,6 +125,17 @@ def to_rgb(image):
     image = image.convert("RGB")
     image.info = {}  # the orientation among it, which holds no longer
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def pixels(image):
+    """The levels that `to_rgb` gives: array (height, width, 3) of uint8. Raises ValueError on another array."""
+    if not isinstance(image, np.ndarray):
+        return np.array(to_rgb(image))
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f"an array {image.shape} of {image.dtype} is no RGB picture, which is (height, width, 3) of uint8"
+        )
+    return image
 
 
 def exif_orientation(image):
@@ -154,11 +168,17 @@ def _stretch(values):
 
 def normalise(image, config):
     """PIL RGB image -> float32 tensor (3, height, width): 0-1 RGB less the mean, divided by the deviation."""
-    levels, pixels = np.arange(256, dtype=np.float32), np.asarray(image)  # (height, width, 3)
+    levels = np.asarray(image)  # (height, width, 3)
     planes = np.empty((3, image.height, image.width), dtype=np.float32)
-    for channel, (mean, std) in enumerate(zip(np.float32(config.mean), np.float32(config.std), strict=True)):
-        np.take((levels / 255 - mean) / std, pixels[..., channel], out=planes[channel], mode="clip")
+    for channel, table in enumerate(normalised_levels(config)):
+        np.take(table, levels[..., channel], out=planes[channel], mode="clip")
     return torch.from_numpy(planes)
+
+
+def normalised_levels(config):
+    """What each of the 256 levels of red, green and blue becomes: float32 array (3, 256)."""
+    levels = np.arange(256, dtype=np.float32)
+    return (levels / 255 - np.float32(config.mean)[:, None]) / np.float32(config.std)[:, None]
 
 
 def denormalise(tensor, config):
@@ -170,5 +190,9 @@ def denormalise(tensor, config):
 
 def preprocess(image, config):
     """What evaluation and detection feed the network: the whole picture (PIL, any mode) as a (3, 300, 300) tensor."""
-    side = config.input_size
-    return normalise(to_rgb(image).resize((side, side), Image.Resampling.BILINEAR), config)
+    return normalise(resized(to_rgb(image), config.input_size), config)
+
+
+def resized(image, side):
+    """A PIL image as a square, by the filter that every model here was trained with."""
+    return image.resize((side, side), Image.Resampling.BILINEAR)

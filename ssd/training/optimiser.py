@@ -24,7 +24,12 @@ def create_optimiser(model, momentum=0.9, weight_decay=5e-4):
         {"params": groups["biases"], "rate": BIAS_RATE, "weight_decay": 0.0},
         {"params": groups["scales"], "rate": 1, "weight_decay": 0.0},
     ]
-    return torch.optim.SGD([group for group in options if group["params"]], lr=0.0, momentum=momentum)
+    groups = [group for group in options if group["params"]]
+    optimiser = torch.optim.SGD(groups, lr=0.0, momentum=momentum, fused=True)
+    for parameter in (p for group in groups for p in group["params"]):
+        # Fused SGD takes them as they come from memory where float16 leaves out the first step.
+        optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimiser
 
 
 def set_learning_rate(optimiser, rate):

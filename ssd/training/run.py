@@ -99,8 +99,7 @@ class RunFolder:
 
     def show_batch(self, batch):
         """Draw the samples of a `Batch`."""
-        samples = zip(batch.images, batch.boxes, batch.labels, batch.difficulties, strict=True)
-        save_picture(self.path / BATCH_NAME, draw_batch(samples, self.config))
+        save_picture(self.path / BATCH_NAME, draw_batch(batch.samples(), self.config))
 
     def show(self, iteration, pictures):
         """Draw what was found in pictures of a validation (see `Validated`), and the curves so far."""

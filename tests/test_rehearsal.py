@@ -1,0 +1,46 @@
+"""What runs on a GPU, rehearsed where there is none: on PyTorch's fake CUDA tensors, which have shapes and devices but
+no numbers. They refuse to mix devices, and to give a number away, for which a real GPU would have to be waited for."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from ssd import SSD300, SSDConfig
+from ssd.training.batches import Batch
+from ssd.training.trainer import FIGURES, Recipe, Trainer
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real GPU")
+
+
+@pytest.fixture(autouse=True)
+def fake():
+    with FakeTensorMode():
+        yield
+
+
+def fake_batch(n_images=4, n_objects=7):
+    boxes, labels = torch.rand(n_images, n_objects, 4), torch.ones(n_images, n_objects, dtype=torch.int64)
+    return Batch(torch.rand(n_images, 3, 300, 300), boxes, labels, labels > 1, [], {})
+
+
+def give_gradients(model):
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "vgg16_bn"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_a_training_step_never_waits_for_the_gpu(monkeypatch, backbone, dtype, n_parts):
+    with torch.device("cuda"):
+        model = SSD300(SSDConfig(backbone=backbone))
+    monkeypatch.setattr(model, "to", lambda *_, **__: model)  # fake parameters cannot be exchanged
+    monkeypatch.setattr(torch.Tensor, "backward", lambda _: give_gradients(model))  # PyTorch's own parts that want
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda _: None)  # a real GPU
+    recipe = Recipe(iterations=1, batch_size=4 * n_parts, lr=1e-3, accumulate=n_parts, clip_norm=10)
+    trainer = Trainer(model, [], recipe, "cuda", dtype)
+    figures = trainer.step([fake_batch()] * n_parts, 1e-3)
+    assert figures.shape == (len(FIGURES),)
+    assert figures.device.type == "cuda"
+    with pytest.raises(DataDependentOutputException):  # as everything would that waits
+        figures.tolist()
