@@ -3,15 +3,13 @@
 import sys
 from pathlib import Path
 
-import torch
-
 from ssd.checkpoint import load_checkpoint, load_training_state
 from ssd.cli import add_device_arguments, add_loading_arguments, add_picture_arguments, command, number, parser
 from ssd.config import BACKBONES
 from ssd.data import PascalVOCDataset, read_data_list
 from ssd.data.augmentation import RECIPES
 from ssd.data.images import lift_pixel_limit
-from ssd.device import choose_device, choose_precision
+from ssd.device import choose_device, choose_precision, prepare_for_training
 from ssd.errors import InputError
 from ssd.training import distributed
 from ssd.training.logs import LOGS
@@ -132,8 +130,8 @@ def main(argv=None):
     args, checkpoint = parse(argv)
     if args.no_pixel_limit:
         lift_pixel_limit()
-    torch.backends.cudnn.benchmark = True  # every batch has the same shape
     with distributed.process_group(choose_device(args.device)) as device:
+        prepare_for_training(device)
         return train(args, checkpoint, device)
 
 

@@ -16,6 +16,12 @@ from ssd.vgg import NamedConvolutions
 MOST_RECORDED = 4  # images in a batch: larger ones keep a GPU busy without
 
 
+def images_at_once():
+    """How many images the network takes at a time on a CPU, by its threads. The maps of few images fit into memory that
+    the allocator keeps; larger blocks it would get anew each time, page by page."""
+    return max(1, torch.get_num_threads() // 2)
+
+
 class Predictor:
     """An `SSD300` that only predicts: a copy from `for_inference`, on its device.
 
@@ -32,7 +38,10 @@ class Predictor:
         """Normalised images (N, 3, 300, 300) of any device and type -> what `SSD300.forward` returns for them."""
         dtype = self.model.rescale_factors.dtype
         images = images.to(self.device, dtype, memory_format=torch.channels_last, non_blocking=True)
-        if self.device.type != "cuda" or len(images) > MOST_RECORDED:
+        if self.device.type == "cpu":
+            results = [self.model(part) for part in images.split(images_at_once())]
+            return tuple(torch.cat(part) for part in zip(*results, strict=True))
+        if len(images) > MOST_RECORDED:
             return self.model(images)
         if len(images) not in self.recordings:
             self.recordings[len(images)] = Recording(self.model, images)
