@@ -167,3 +167,19 @@ def test_batch_without_objects_leaves_finite_weights(train_set):
     figures = trainer.step([replace(first_batch(train_set), boxes=empty[0], labels=empty[1])], 1e-3)
     assert figures.tolist() == [0] * len(FIGURES)
     assert all(p.isfinite().all() for p in trainer.model.parameters())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_does_not_wait_for_the_gpu(train_set, precision):
+    torch.manual_seed(0)
+    recipe = Recipe(iterations=9, batch_size=2, lr=1e-3, clip_norm=10.0, ema=0.99)
+    trainer = Trainer(SSD300(train_set.config), train_set, recipe, "cuda", choose_precision(precision, "cuda"))
+    batch = first_batch(train_set).pin_memory()
+    trainer.step([batch], 1e-3)  # sets up what is set up once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        figures = trainer.step([batch], 1e-3)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert figures.isfinite().all()
