@@ -23,15 +23,14 @@ def preprocess_on(device, images, config):
     They travel together, as 8-bit levels.
     """
     arrays = [torch.from_numpy(_pixels(image, config.input_size)) for image in images]
-    sizes = [array.shape[:2] for array in arrays]
-    ends = np.cumsum([array.numel() for array in arrays]).tolist()
-    buffer = torch.empty(ends[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")
+    starts = np.cumsum([0, *(array.numel() for array in arrays)]).tolist()
+    buffer = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")
     torch.cat([array.flatten() for array in arrays], out=buffer)
     buffer, levels = buffer.to(device, non_blocking=True), []
-    for (height, width), group in groupby(range(len(arrays)), sizes.__getitem__):
-        first, *_, last = *(group := list(group)), group[-1]
-        part = buffer[ends[first] - arrays[first].numel() : ends[last]].view(-1, height, width, 3)
-        levels.append(resize(part.permute(0, 3, 1, 2), config.input_size))
+    for shape, places in groupby(range(len(arrays)), lambda k: arrays[k].shape):  # those of a size together
+        places = list(places)
+        group = buffer[starts[places[0]] : starts[places[-1] + 1]].view(-1, *shape)  # (n, height, width, 3)
+        levels.append(resize(group.permute(0, 3, 1, 2), config.input_size))
     return _normalise(torch.cat(levels), config)
 
 
@@ -61,10 +60,10 @@ def _weights(n_in, n_out, device):
     """What each of n_out pixels takes of n_in: (n_out, n_in) float64, rows that sum to 1."""
     scale = n_in / n_out
     reach = max(scale, 1.0)  # of the filter, a triangle; pixels are averaged where there are more than enough
-    centres = (np.arange(n_out) + 0.5) * scale
-    weights = np.maximum(1 - abs(np.arange(n_in) + 0.5 - centres[:, None]) / reach, 0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return torch.from_numpy(np.floor(weights * PRECISION + 0.5) / PRECISION).to(device)
+    own, theirs = (torch.arange(n, dtype=torch.float64, device=device) + 0.5 for n in (n_out, n_in))
+    weights = (1 - (theirs - scale * own.unsqueeze(1)).abs() / reach).clamp(min=0)
+    weights /= weights.sum(dim=1, keepdim=True)
+    return (weights * PRECISION + 0.5).floor() / PRECISION
 
 
 def _normalise(levels, config):
