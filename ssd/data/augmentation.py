@@ -164,16 +164,30 @@ def look_through(image, window, side):
 
 
 def distort(image, colours):
-    """Photometric distortion of a PIL RGB image, in the release's order, on 8-bit levels."""
+    """Photometric distortion of a PIL RGB image, in the release's order, rounded to levels after each colour space."""
     c = colours
     first, last = (1.0, c.contrast) if c.contrast_last else (c.contrast, 1.0)
     image = _change_levels(image, lambda levels: (levels + c.brightness).clip(0, 255) * first)
     if c.saturation != 1 or c.hue != 0:
-        hue, saturation, value = image.convert("HSV").split()
-        hue = _change_levels(hue, lambda levels: (levels + c.hue * 256 / 360) % 256)
-        saturation = _change_levels(saturation, lambda levels: levels * c.saturation)
-        image = Image.merge("HSV", (hue, saturation, value)).convert("RGB")
+        image = Image.fromarray(_change_hsv(np.asarray(image), np.float32(c.hue / 60), np.float32(c.saturation)))
     return _change_levels(image, lambda levels: levels * last)
+
+
+def _change_hsv(levels, hue, saturation):
+    """Turn the hue of levels (height, width, 3) by `hue` sixths of the circle, and multiply their saturation."""
+    red, green, blue = np.moveaxis(levels, 2, 0).astype(np.float32)
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
+    step = 1 / np.maximum(chroma, 1)
+    old = np.where(value == green, 2 + (blue - red) * step, 4 + (red - green) * step)
+    hue = hue + np.where(value == red, (green - blue) * step, old)
+    chroma = np.minimum(chroma * saturation, value)
+    changed = np.empty_like(levels)
+    for channel, place in enumerate((5, 3, 1)):
+        distance = hue + np.float32(place)
+        distance -= 6 * np.floor(distance * np.float32(1 / 6))
+        changed[..., channel] = value - chroma * np.minimum(distance, 4 - distance).clip(0, 1) + np.float32(0.5)
+    return changed
 
 
 def _change_levels(image, function):
