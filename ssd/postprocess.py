@@ -55,7 +55,7 @@ def decode_predictions(locs, scores, priors_cxcy, variances=VARIANCES):
 
 def select_detections(boxes, probabilities, min_score, max_overlap, top_k, *, max_per_class=MAX_PER_CLASS, unused=()):
     """The second half of `detect_objects`, from what `decode_predictions` returns."""
-    return _select(partial(_take, boxes), probabilities, min_score, max_overlap, top_k, max_per_class, unused)
+    return _select(partial(_take, boxes), probabilities.float(), min_score, max_overlap, top_k, max_per_class, unused)
 
 
 def _decode_boxes(locs, priors_cxcy, variances):

@@ -44,7 +44,9 @@ def test_arrays(monkeypatch):
     assert torch.equal(preprocess_on(CPU, [array], config)[0], expected)
 
 
-@pytest.mark.parametrize("wrong", [noise((4, 4)).astype(float), noise((4, 4))[..., 0], np.zeros((3, 4, 4), np.uint8)])
+@pytest.mark.parametrize("wrong", [
+    noise((4, 4)).astype(float), noise((4, 4))[..., 0], np.zeros((3, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8),
+])  # fmt: skip
 def test_arrays_that_are_no_rgb_pictures(wrong):
     for function in (lambda: preprocess(wrong, SSDConfig()), lambda: preprocess_on(CPU, [wrong], SSDConfig())):
         with pytest.raises(ValueError, match="is no RGB picture"):

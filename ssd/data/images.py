@@ -131,7 +131,7 @@ def pixels(image):
     """The levels that `to_rgb` gives: array (height, width, 3) of uint8. Raises ValueError on another array."""
     if not isinstance(image, np.ndarray):
         return np.array(to_rgb(image))
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(
             f"an array {image.shape} of {image.dtype} is no RGB picture, which is (height, width, 3) of uint8"
         )
