@@ -9,7 +9,7 @@ import torch
 from benchmarks.models import create_pair, inputs, random_scenes
 from benchmarks.timing import Measured, Memory
 from ssd import MultiBoxLoss
-from ssd.device import choose_precision
+from ssd.device import choose_precision, prepare_for_training
 from ssd.loss import padded
 from ssd.training.batches import Batch
 from ssd.training.trainer import Recipe, Trainer
@@ -46,6 +46,7 @@ def random_batch(n):
 def our_step(model, images, boxes, labels, device, precision):
     """A function that makes one step with our trainer, as train.py does."""
     batch = Batch(images, padded(boxes), padded(labels), None, [], {})
+    batch = batch.pin_memory() if device.type == "cuda" else batch  # as the loader gives it
     recipe = Recipe(iterations=1, batch_size=len(images), lr=RATE)
     trainer = Trainer(model, [], recipe, device, choose_precision(precision, device))
     return lambda: trainer.step([batch], RATE)
@@ -56,8 +57,11 @@ def their_step(model, images, boxes, labels, device):
     model.train().to(device)
     optimiser = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, weight_decay=5e-4)
 
+    pictures, targets = their_arguments(model, images, boxes, labels, "cpu")
+
     def step():
-        losses = model(*their_arguments(model, images, boxes, labels, device))
+        on_device = [{name: tensor.to(device) for name, tensor in target.items()} for target in targets]
+        losses = model([picture.to(device) for picture in pictures], on_device)
         optimiser.zero_grad()
         sum(losses.values()).backward()
         optimiser.step()
@@ -96,6 +100,8 @@ def peak_memory(timer):
 
 def steps_memory(side, device):
     """Bytes that two steps take at their peak: on a GPU what is allocated there, else the process's whole memory."""
+    if device.type == "cuda":
+        prepare_for_training(device)
     images, boxes, labels = random_batch(default_batch(device))
     ours, theirs = create_pair()
     if side == "ours":

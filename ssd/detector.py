@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ssd.data.device_input import preprocess_on
-from ssd.data.images import preprocess, to_rgb
+from ssd.data.images import preprocess, size_of, to_rgb
 from ssd.device import choose_device, choose_precision
 from ssd.exported import load_trained
 from ssd.inference import as_predictor, detections, forward
@@ -75,7 +75,7 @@ class Detector:
         if not image:
             return []
         pictures = [picture if isinstance(picture, np.ndarray) else to_rgb(picture) for picture in image]
-        sizes = [p.shape[1::-1] if isinstance(p, np.ndarray) else p.size for p in pictures]  # (width, height)
+        sizes = [size_of(picture) for picture in pictures]
         predictions = forward(self.predictor, self._inputs(pictures))
         found = detections(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
         return [

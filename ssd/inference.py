@@ -13,13 +13,14 @@ from torch.nn.utils import fuse_conv_bn_eval
 from ssd.model import SSD300
 from ssd.vgg import NamedConvolutions
 
-MOST_RECORDED = 4  # images in a batch: larger ones keep a GPU busy without
+MOST_RECORDED = 8  # images in a batch: larger ones keep a GPU busy without
+RECORDING = threading.Lock()  # in a process, only one graph can be recorded at a time
 
 
 def images_at_once():
-    """How many images the network takes at a time on a CPU, by its threads. The maps of few images fit into memory that
-    the allocator keeps; larger blocks it would get anew each time, page by page."""
-    return max(1, torch.get_num_threads() // 2)
+    """How many images the network takes at a time on a CPU, by its threads. The maps of one image fit into memory that
+    the allocator keeps; larger blocks it gets anew each time, page by page. Many threads want more work than that."""
+    return max(1, torch.get_num_threads() // 4)
 
 
 class Predictor:
@@ -41,11 +42,15 @@ class Predictor:
         if self.device.type == "cpu":
             results = [self.model(part) for part in images.split(images_at_once())]
             return tuple(torch.cat(part) for part in zip(*results, strict=True))
-        if len(images) > MOST_RECORDED:
+        n_images = len(images)
+        if n_images > MOST_RECORDED:
             return self.model(images)
-        if len(images) not in self.recordings:
-            self.recordings[len(images)] = Recording(self.model, images)
-        return self.recordings[len(images)](images)
+        with RECORDING:
+            if n_images not in self.recordings:  # the last batch of a data set may be the only one of its size
+                self.recordings[n_images] = None
+                return self.model(images)
+            recording = self.recordings[n_images] = self.recordings[n_images] or Recording(self.model, images)
+            return recording(images)
 
     def detect_objects(self, locs, scores, min_score, max_overlap, top_k):
         """What `SSD300.detect_objects` returns."""
@@ -60,26 +65,27 @@ class Recording:
 
     @torch.inference_mode()
     def __init__(self, model, images):
-        self.lock = threading.Lock()
         self.images = images.clone(memory_format=torch.preserve_format)
+        self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(images.device):
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):  # what is set up once, as workspaces are, must not be recorded
                 for _ in range(3):
                     model(self.images)
-            torch.cuda.current_stream().wait_stream(stream)
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # others may use the GPU meanwhile
+            # Other threads may use the GPU meanwhile.
+            with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
                 self.outputs = model(self.images)
 
     @torch.inference_mode()
     def __call__(self, images):
         """What the model returns for the images."""
-        with self.lock, torch.cuda.device(images.device):  # one replay at a time: they share their tensors
+        with torch.cuda.device(images.device):
             self.images.copy_(images)
             self.graph.replay()
-            return tuple(output.clone() for output in self.outputs)
+            outputs = tuple(output.clone() for output in self.outputs)
+            torch.cuda.current_stream().synchronize()  # the next replay, on whatever stream, uses the same tensors
+        return outputs
 
 
 def as_predictor(model, device, dtype):

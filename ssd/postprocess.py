@@ -10,6 +10,8 @@ from ssd.boxes import decode, paired_iou
 from ssd.config import VARIANCES
 
 MAX_PER_CLASS = 400  # the authors' release compares no more candidates of a class than these
+LARGE_BLOCK = 1600  # candidates of an image; see `_blocks`
+PAIRS_AT_ONCE = 2**24  # a GPU needs some hundred bytes for each; see `_suppress_together`
 LOW_BITS = 2**32 - 1
 
 
@@ -80,12 +82,12 @@ def _select(boxes_of, probabilities, min_score, max_overlap, top_k, max_per_clas
     _, n_priors, n_classes = probabilities.shape
     candidates = _candidates(probabilities, min_score, unused)
     kept = candidates[:, :0]
-    for block in _blocks(candidates, 2 * top_k, max_per_class, n_priors, n_classes):
+    for block, more in _blocks(candidates, 2 * top_k, max_per_class, n_priors, n_classes):
         rivals = torch.cat([kept, block], dim=1)
         labels, priors, _ = _unpack(rivals, n_priors)
         keep = _suppress(boxes_of(priors).double(), labels, max_overlap)
         kept = (rivals * keep).topk(min(top_k, rivals.shape[1])).values
-        if kept.shape[1] == top_k and kept.all():
+        if not (more & (kept.count_nonzero(dim=1) < top_k)).any():
             break
     labels, priors, scores = _unpack(kept, n_priors)
     counts = kept.count_nonzero(dim=1).tolist()
@@ -125,19 +127,27 @@ def _unpack(candidates, n_priors):
 
 
 def _blocks(candidates, size, max_per_class, n_priors, n_classes):
-    """Candidates best first, `size` of each image at a time, with 0 for those beyond the best of their class."""
-
-    def ranked():
-        yield candidates.topk(min(size, candidates.shape[1])).values
-        if candidates.shape[1] > size:
-            yield from candidates.sort(descending=True).values[:, size:].split(size, dim=1)
-
+    """Candidates best first, block by block (N, block), with 0 for those beyond the best of their class; and
+    which images may have more of them (N,). The first block is of `size`, those that follow are larger."""
     seen = 0
-    for block in ranked():
+    for block in _ranked(candidates, size):
         labels = _unpack(block, n_priors)[0]
-        seen = one_hot(labels, n_classes).cumsum(dim=1) + seen  # (N, size, n_classes)
-        yield block * (seen.gather(2, labels.unsqueeze(2)).squeeze(2) <= max_per_class)
+        seen = one_hot(labels, n_classes).cumsum(dim=1) + seen  # (N, block, n_classes)
+        allowed = seen.gather(2, labels.unsqueeze(2)).squeeze(2) <= max_per_class
+        yield block * allowed, block[:, -1] > 0
         seen = seen[:, -1:]
+
+
+def _ranked(candidates, size):
+    """`_blocks` as they are in the ranking. All are ranked only where the first block does not do."""
+    if candidates.shape[1]:
+        yield candidates.topk(min(size, candidates.shape[1])).values
+    if candidates.shape[1] > size:
+        rest = candidates.sort(descending=True).values[:, size:]
+        while rest.shape[1]:
+            size = max(size, min(4 * size, LARGE_BLOCK))
+            yield rest[:, :size]
+            rest = rest[:, size:]
 
 
 def _suppress(boxes, labels, max_overlap):
@@ -156,6 +166,12 @@ def _suppress_by_image(boxes, labels, max_overlap):
 
 
 def _suppress_together(boxes, labels, max_overlap):
+    n_images = max(1, PAIRS_AT_ONCE // labels.shape[1] ** 2)
+    parts = zip(boxes.split(n_images), labels.split(n_images), strict=True)
+    return torch.cat([_suppress_in_matrix(*part, max_overlap) for part in parts])
+
+
+def _suppress_in_matrix(boxes, labels, max_overlap):
     overlaps = paired_iou(boxes.unsqueeze(2), boxes.unsqueeze(1)) > max_overlap  # (N, n, n)
     suppresses = (overlaps & (labels.unsqueeze(2) == labels.unsqueeze(1))).triu(1)  # the row the column, if it is kept
     keep = torch.ones_like(labels, dtype=torch.bool)

@@ -40,7 +40,7 @@ def test_arrays(monkeypatch):
     for same in (array, frozen, turned, np.asfortranarray(array)):
         assert torch.equal(preprocess_on(CPU, [same], config)[0], expected)
         assert torch.equal(preprocess(same, config), expected)
-    monkeypatch.setattr("ssd.data.device_input.MANY_PIXELS", 1000)  # left to Pillow
+    monkeypatch.setattr("ssd.data.device_input.LARGE_PICTURE", 1000)  # left to Pillow
     assert torch.equal(preprocess_on(CPU, [array], config)[0], expected)
 
 

@@ -24,7 +24,7 @@ from ssd.data import preprocess, read_data_list
 from ssd.errors import InputError
 from ssd.export import export, selection
 from ssd.export import main as export_main
-from ssd.exported import load_trained
+from ssd.exported import _Exported, load_trained
 from ssd.inference import Predictor, detections, forward
 from ssd.model import MAP_CHANNELS
 from ssd.postprocess import select_detections
@@ -426,3 +426,11 @@ def test_packed_archives_are_refused(members, tmp_path):
             archive.writestr(name, content)
     with pytest.raises(InputError, match="x.pt2: damaged, or no .pt2 file"):
         read_members(tmp_path / "x.pt2")
+
+
+def test_an_export_detects_no_label_without_a_class():
+    exported = _Exported()
+    exported.config = SSDConfig(class_names=("a", "", "b"))
+    boxes, probabilities = torch.rand(2, 50, 4).sort(dim=2).values, torch.rand(2, 50, 4)
+    _, labels, _ = exported.detect_objects(boxes, probabilities, 0.01, 0.45, 200)
+    assert set(torch.cat(labels).tolist()) == {1, 3}

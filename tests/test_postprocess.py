@@ -5,7 +5,15 @@ from ssd import SSD300, SSDConfig, detect_objects, postprocess
 from ssd.boxes import cxcy_to_xy
 from tests import reference
 
+SUPPRESS = postprocess._suppress
 EVALUATION = {"min_score": 0.01, "max_overlap": 0.45, "top_k": 200}
+
+
+def test_a_cpu_suppresses_an_image_at_a_time(monkeypatch):
+    monkeypatch.setattr(postprocess, "_suppress", SUPPRESS)
+    monkeypatch.setattr(postprocess, "_suppress_together", None)
+    locs, scores, priors = random_predictions()
+    assert len(detect_objects(locs, scores, priors, **EVALUATION)[0][0]) > 0
 
 
 @pytest.fixture(autouse=True, params=["_suppress_by_image", "_suppress_together"])
@@ -126,6 +134,41 @@ def test_model_uses_its_own_priors_and_variances():
     expected = detect_objects(locs, scores, model.priors_cxcy, **EVALUATION, variances=(0.2, 0.3))
     found = model.detect_objects(locs, scores, **EVALUATION)
     assert all(torch.equal(a[0], b[0]) for a, b in zip(found, expected, strict=True))
+
+
+def test_the_best_of_a_class_are_counted_over_all_blocks():
+    # Twelve candidates in one place fill the first block of ten and the class; those that follow stand apart.
+    crowd = torch.tensor([[0.5, 0.5, 0.4, 0.4]]).repeat(12, 1)
+    apart = torch.tensor([[0.02 + 0.03 * k, 0.02, 0.01, 0.01] for k in range(28)])
+    arguments = torch.zeros(1, 40, 4), certain([1] * 40, n_classes=2), torch.cat([crowd, apart])
+    boxes, _, _ = detect_objects(*arguments, 0.01, 0.45, 5, max_per_class=12)
+    assert len(boxes[0]) == 1
+    boxes, _, _ = detect_objects(*arguments, 0.01, 0.45, 5, max_per_class=14)
+    assert len(boxes[0]) == 3
+
+
+@pytest.mark.parametrize("top_k", [1, 10, 200])
+def test_few_candidates_are_compared(top_k, monkeypatch):
+    """Also where another image of the batch has none, or fewer than `top_k`."""
+    locs, scores, priors = random_predictions(n_images=4, n_priors=2000, n_classes=5)
+    scores[1, :, 0] = 50
+    scores[2, 20:, 0] = 50
+    compared = []
+    suppress = postprocess._suppress
+    monkeypatch.setattr(postprocess, "_suppress", lambda boxes, *rest: compared.append(boxes) or suppress(boxes, *rest))
+    alone = [detect_objects(locs[k : k + 1], scores[k : k + 1], priors, 0.01, 0.9, top_k) for k in range(4)]
+    compared.clear()
+    together = detect_objects(locs, scores, priors, 0.01, 0.9, top_k)
+    assert sum(boxes.shape[1] for boxes in compared) <= 15 * top_k
+    assert all(torch.equal(a[k], b[0]) for k, one in enumerate(alone) for a, b in zip(together, one, strict=True))
+
+
+def test_a_matrix_of_iou_takes_few_images_at_a_time(monkeypatch):
+    torch.manual_seed(0)
+    boxes, labels = torch.rand(5, 30, 4).double().sort(dim=2).values, torch.ones(5, 30, dtype=torch.int64)
+    expected = postprocess._suppress_together(boxes, labels, 0.3)
+    monkeypatch.setattr(postprocess, "PAIRS_AT_ONCE", 2000)
+    assert torch.equal(postprocess._suppress_together(boxes, labels, 0.3), expected)
 
 
 @pytest.mark.parametrize("seed", range(20))

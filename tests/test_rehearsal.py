@@ -1,5 +1,6 @@
 """What runs on a GPU, rehearsed where there is none: on PyTorch's fake CUDA tensors, which have shapes and devices but
-no numbers. They refuse to mix devices, and to give a number away, for which a real GPU would have to be waited for."""
+no numbers. They refuse to be combined with tensors of the CPU, and to give a number to Python, for which a real GPU
+would have to be waited for. They do not notice copies that wait, and backward and the optimiser are left out."""
 
 import pytest
 import torch
@@ -33,18 +34,17 @@ def give_gradients(model):
 
 
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg16_bn"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("n_parts", [1, 2])
-def test_a_training_step_never_waits_for_the_gpu(monkeypatch, backbone, dtype, n_parts):
+def test_a_training_step_asks_the_gpu_for_no_number(monkeypatch, backbone, n_parts):
     with torch.device("cuda"):
         model = SSD300(SSDConfig(backbone=backbone))
     monkeypatch.setattr(model, "to", lambda *_, **__: model)  # fake parameters cannot be exchanged
     monkeypatch.setattr(torch.Tensor, "backward", lambda _: give_gradients(model))  # PyTorch's own parts that want
     monkeypatch.setattr(torch.optim.SGD, "step", lambda _: None)  # a real GPU
     recipe = Recipe(iterations=1, batch_size=4 * n_parts, lr=1e-3, accumulate=n_parts, clip_norm=10)
-    trainer = Trainer(model, [], recipe, "cuda", dtype)
+    trainer = Trainer(model, [], recipe, "cuda")
     figures = trainer.step([fake_batch()] * n_parts, 1e-3)
     assert figures.shape == (len(FIGURES),)
     assert figures.device.type == "cuda"
-    with pytest.raises(DataDependentOutputException):  # as everything would that waits
+    with pytest.raises(DataDependentOutputException):  # as every number would in the step
         figures.tolist()

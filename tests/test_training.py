@@ -1,15 +1,16 @@
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ssd import SSD300, SSDConfig, create_prior_boxes
 from ssd.data import PascalVOCDataset
-from ssd.device import choose_precision
+from ssd.device import choose_precision, prepare_for_training
 from ssd.loss import padded
 from ssd.training.batches import TrainingBatches, training_loader
-from ssd.training.optimiser import create_optimiser, set_learning_rate
+from ssd.training.optimiser import create_optimiser, restore_optimiser, set_learning_rate
 from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup, learning_rate
 from ssd.training.trainer import FIGURES, Recipe, Trainer
 
@@ -92,6 +93,53 @@ def test_parameter_groups(backbone):
         decays = not name.endswith("bias") and ".bn" not in name
         assert group["weight_decay"] == (5e-4 if decays else 0)
         assert group["momentum"] == 0.9
+
+
+def test_an_optimiser_of_before_is_fused_when_it_is_restored():
+    parameter = torch.nn.Parameter(torch.ones(3))
+    model = torch.nn.ParameterDict({"weight": parameter})
+    old = torch.optim.SGD([{"params": [parameter], "rate": 1}], lr=0.1, momentum=0.9).state_dict()
+    optimiser = create_optimiser(model)
+    restore_optimiser(optimiser, old)
+    assert optimiser.param_groups[0]["fused"]
+    assert torch.equal(optimiser.state[parameter]["momentum_buffer"], torch.zeros(3))
+    old["state"] = {0: {"momentum_buffer": torch.tensor([1.0, 2.0, 3.0])}}
+    restore_optimiser(optimiser, old)
+    assert optimiser.state[parameter]["momentum_buffer"].tolist() == [1, 2, 3]
+
+
+def test_fused_sgd_is_sgd(train_set):
+    """Fused SGD reads memory as it lies: parameters, gradients and momentum must be laid out alike."""
+    trainer, rate = new_trainer(train_set, 2), 1e-3
+    model = copy.deepcopy(trainer.model)
+    plain = create_optimiser(model)
+    for group in plain.param_groups:
+        group["fused"], group["foreach"] = None, False
+    for _ in range(2):
+        trainer.step([first_batch(train_set)], rate)
+        for parameter, other in zip(model.parameters(), trainer.model.parameters(), strict=True):
+            parameter.grad = other.grad.clone()
+        set_learning_rate(plain, rate)
+        plain.step()
+    for (name, parameter), other in zip(model.named_parameters(), trainer.model.parameters(), strict=True):
+        torch.testing.assert_close(parameter, other, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_samples_of_a_batch_are_those_of_the_data_set(train_set):
+    batch = next(iter(batches_of(train_set, len(train_set), 1)))
+    places = [train_set.images.index(path) for path in batch.paths]
+    assert batch.labels.eq(0).any()  # filled up
+    for place, sample in zip(places, batch.samples(), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(sample, train_set[0, place], strict=True))
+
+
+def test_memory_is_kept_where_the_c_library_can(monkeypatch):
+    calls = []
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(mallopt=lambda *args: calls.append(args)))
+    prepare_for_training(torch.device("cpu"))
+    assert calls == [(-4, 0), (-1, -1)]
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace())  # macOS
+    prepare_for_training(torch.device("cpu"))
 
 
 # -- the loop

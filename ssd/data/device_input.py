@@ -11,10 +11,11 @@ from itertools import groupby
 import numpy as np
 import torch
 
-from ssd.data.images import normalised_levels, pixels, resized, to_rgb
+from ssd.data.images import normalised_levels, pixels, resized, size_of, to_rgb
 
 PRECISION = 2**22  # of Pillow's weights
-MANY_PIXELS = 2**24  # more than these take gigabytes in float64
+LARGE_PICTURE = 2**20  # pixels; Pillow resizes a larger one in the time that it would take to come here
+PIXELS_AT_ONCE = 2**23  # they take about half a gigabyte in float64
 
 
 def preprocess_on(device, images, config):
@@ -30,18 +31,18 @@ def preprocess_on(device, images, config):
     for shape, places in groupby(range(len(arrays)), lambda k: arrays[k].shape):  # those of a size together
         places = list(places)
         group = buffer[starts[places[0]] : starts[places[-1] + 1]].view(-1, *shape)  # (n, height, width, 3)
-        levels.append(resize(group.permute(0, 3, 1, 2), config.input_size))
+        for part in group.split(max(1, PIXELS_AT_ONCE // (shape[0] * shape[1]))):
+            levels.append(resize(part.permute(0, 3, 1, 2), config.input_size))
     return _normalise(torch.cat(levels), config)
 
 
 def _pixels(image, side):
     """Array (height, width, 3) of levels, resized already where Pillow does it better."""
-    levels = pixels(image)
-    height, width, _ = levels.shape
+    width, height = size_of(image)
     columns_first = height > side and height - side > 2 * (width - side)  # as Pillow does from version 13 on
-    if columns_first or width * height > MANY_PIXELS:
-        levels = np.array(resized(to_rgb(image), side))
-    return np.require(levels, requirements=["C", "W"])  # as PyTorch wants it
+    if columns_first or width * height > LARGE_PICTURE:
+        image = resized(to_rgb(image), side)
+    return np.require(pixels(image), requirements=["C", "W"])  # as PyTorch wants it
 
 
 def resize(planes, side):

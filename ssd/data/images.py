@@ -138,6 +138,11 @@ def pixels(image):
     return image
 
 
+def size_of(image):
+    """(width, height) of a PIL RGB image or an array of `pixels`."""
+    return pixels(image).shape[1::-1] if isinstance(image, np.ndarray) else image.size
+
+
 def exif_orientation(image):
     """The EXIF orientation of an opened picture, 1 (upright) to 8; 1 where it is missing or cannot be read."""
     try:

@@ -26,10 +26,23 @@ def create_optimiser(model, momentum=0.9, weight_decay=5e-4):
     ]
     groups = [group for group in options if group["params"]]
     optimiser = torch.optim.SGD(groups, lr=0.0, momentum=momentum, fused=True)
-    for parameter in (p for group in groups for p in group["params"]):
-        # Fused SGD takes them as they come from memory where float16 leaves out the first step.
-        optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    _start_momentum(optimiser)
     return optimiser
+
+
+def restore_optimiser(optimiser, state):
+    """Load the state dict of an optimiser of `create_optimiser`, also of one that was not fused yet."""
+    optimiser.load_state_dict(state)
+    for group in optimiser.param_groups:
+        group["fused"] = True
+    _start_momentum(optimiser)
+
+
+def _start_momentum(optimiser):
+    """At zero: fused SGD would take it as it comes from memory where float16 leaves out the first step."""
+    for parameter in (p for group in optimiser.param_groups for p in group["params"]):
+        if optimiser.state[parameter].get("momentum_buffer") is None:
+            optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def set_learning_rate(optimiser, rate):

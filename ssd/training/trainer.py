@@ -18,7 +18,7 @@ from ssd.training import distributed
 from ssd.training.average import Average
 from ssd.training.batches import TrainingBatches, training_loader
 from ssd.training.interrupt import stop_signals
-from ssd.training.optimiser import create_optimiser, set_learning_rate, train_mode
+from ssd.training.optimiser import create_optimiser, restore_optimiser, set_learning_rate, train_mode
 from ssd.training.progress import Progress
 from ssd.training.schedule import learning_rate
 from ssd.training.validation import column_figures
@@ -132,7 +132,7 @@ class Trainer:
     def restore(self, state):
         """Go on where a run's `state` was taken; the model must have been loaded from the same checkpoint."""
         self.iteration = state["iteration"]
-        self.optimiser.load_state_dict(state["optimiser"])
+        restore_optimiser(self.optimiser, state["optimiser"])
         if state["scaler"]:  # empty where the run was not in float16 so far
             self.scaler.load_state_dict(state["scaler"])
         self.skipped, self.skipped_in_a_row = state["skipped"]
