@@ -1,8 +1,6 @@
 """Average precision by the Pascal VOC devkit's rules, and precision-recall curves."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from math import nan
 
 import numpy as np
@@ -68,9 +66,8 @@ def curves(matches: Matches) -> dict[str, Curve]:
     small = np.min_scalar_type(len(matches.names))  # NumPy sorts integers of few bits much faster
     by_class = np.argsort(matches.det_classes.astype(small), kind="stable")
     ends = np.bincount(matches.det_classes, minlength=len(matches.names)).cumsum()
-    with ThreadPoolExecutor() as threads:  # NumPy sorts without holding Python's lock
-        found = threads.map(partial(_curve, matches), np.split(by_class, ends[:-1]), matches.n_easy.tolist())
-        return dict(zip(matches.names, found, strict=False))
+    classes = zip(matches.names, np.split(by_class, ends[:-1]), matches.n_easy.tolist(), strict=False)
+    return {name: _curve(matches, dets, n_easy) for name, dets, n_easy in classes}
 
 
 def average_precision(curve: Curve, interpolation="voc07") -> float:

@@ -29,7 +29,7 @@ def best_overlaps(det_boxes, det_groups, true_boxes, true_groups) -> tuple[np.nd
     """For each detection, the object of its group that it overlaps best; of equal overlaps, the first.
 
     :param det_boxes: (D, 4) float64 pixels
-    :param det_groups: (D,) integers; a detection meets the objects whose group has the same number
+    :param det_groups: (D,) integers from 0, not in the billions; a detection meets the objects of the same number
     :param true_boxes: (T, 4) float64 pixels
     :param true_groups: (T,) integers
     :return: IoU (D,) float64 and index of the object (D,); 0 and -1 for a detection whose group has no object
@@ -42,8 +42,10 @@ def group_pairs(det_groups, true_groups) -> Pairs:
     """Pair each detection with the objects of its group."""
     by_group = np.argsort(true_groups, kind="stable")
     groups, starts, sizes = np.unique(true_groups[by_group], return_index=True, return_counts=True)
-    at = np.searchsorted(groups, det_groups)
-    dets = np.flatnonzero(np.append(groups, -1)[at] == det_groups)  # detections whose group has objects
+    places = np.full(max(groups.max(initial=-1), det_groups.max(initial=-1)) + 1, -1)
+    places[groups] = np.arange(len(groups))
+    at = places[det_groups]
+    dets = np.flatnonzero(at >= 0)  # detections whose group has objects
     starts, sizes = starts[at[dets]], sizes[at[dets]]
     firsts = np.cumsum(sizes) - sizes
     within = np.arange(sizes.sum()) - np.repeat(firsts, sizes)  # 0, 1, ... for each detection's pairs
