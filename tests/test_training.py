@@ -1,4 +1,5 @@
 import copy
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from ssd import SSD300, SSDConfig, create_prior_boxes
 from ssd.data import PascalVOCDataset
 from ssd.device import choose_precision, prepare_for_training
 from ssd.loss import padded
-from ssd.training.batches import TrainingBatches, training_loader
+from ssd.training.batches import TrainingBatches, on_device, training_loader
 from ssd.training.optimiser import create_optimiser, restore_optimiser, set_learning_rate
 from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup, learning_rate
 from ssd.training.trainer import FIGURES, Recipe, Trainer
@@ -75,6 +76,32 @@ def test_workers_change_nothing(data_folder):
             for kind in ("boxes", "labels", "difficulties"):
                 pairs = zip(getattr(batch, kind), getattr(expected, kind), strict=True)
                 assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_next_batch_is_copied_while_one_is_worked_on(monkeypatch):
+    """The order of things, with streams that only take notes."""
+    done = []
+
+    class Part:
+        def __init__(self, name):
+            self.name = name
+
+        def to(self, device):
+            done.append(f"copy {self.name}")
+            return self
+
+        def record_stream(self, stream):
+            done.append(f"keep {self.name}")
+
+    work = SimpleNamespace(wait_stream=lambda stream: done.append("wait"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: work)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    for (part,) in on_device([[Part("a")], [Part("b")]], torch.device("cuda")):
+        done.append(f"work on {part.name}")
+    assert done == ["copy a", "wait", "keep a", "copy b", "work on a", "wait", "keep b", "work on b", "wait"]
+    assert list(on_device([], torch.device("cuda"))) == []
+    assert list(on_device([["a"], ["b"]], torch.device("cpu"))) == [["a"], ["b"]]
 
 
 # -- the optimiser

@@ -1,6 +1,7 @@
 """Which samples make up which batch: a function of the iteration, so that a run can go on from any."""
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -68,9 +69,15 @@ class Batch:
         return replace(self, images=images, boxes=boxes, labels=labels)
 
     def to(self, device):
-        """Images, boxes and labels on a device."""
+        """The batch with its images, boxes and labels on a device."""
         images = self.images.to(device, memory_format=torch.channels_last, non_blocking=True)
-        return images, *(tensor.to(device, non_blocking=True) for tensor in (self.boxes, self.labels))
+        boxes, labels = (tensor.to(device, non_blocking=True) for tensor in (self.boxes, self.labels))
+        return replace(self, images=images, boxes=boxes, labels=labels)
+
+    def record_stream(self, stream):
+        """Keep the memory of a batch on a GPU from reuse before what `stream` does now is done."""
+        for tensor in (self.images, self.boxes, self.labels):
+            tensor.record_stream(stream)
 
     def samples(self):
         """Each picture's image, boxes, labels and difficulties, without what they are padded with."""
@@ -113,3 +120,20 @@ def training_loader(dataset, batches, workers=0, pin_memory=False):
         _Readable(dataset), batch_sampler=batches, num_workers=workers, collate_fn=_create_batch, pin_memory=pin_memory,
         worker_init_fn=leave_signals_to_parent, generator=torch.Generator(),
     )  # fmt: skip
+
+
+def on_device(batches, device):
+    """Batches, each a list of parts, on a device. To a GPU, the next one is copied while this one is worked on."""
+    if device.type != "cuda":
+        yield from batches
+        return
+    copying, work, ready = torch.cuda.Stream(device), torch.cuda.current_stream(device), None
+    for batch in chain(batches, [None]):
+        with torch.cuda.stream(copying):
+            following = batch and [part.to(device) for part in batch]
+        if ready:
+            yield ready
+        work.wait_stream(copying)
+        for part in following or ():
+            part.record_stream(work)
+        ready = following

@@ -16,7 +16,7 @@ from ssd.errors import InputError
 from ssd.loss import MEASURED, MultiBoxLoss
 from ssd.training import distributed
 from ssd.training.average import Average
-from ssd.training.batches import TrainingBatches, training_loader
+from ssd.training.batches import TrainingBatches, on_device, training_loader
 from ssd.training.interrupt import stop_signals
 from ssd.training.optimiser import create_optimiser, restore_optimiser, set_learning_rate, train_mode
 from ssd.training.progress import Progress
@@ -157,7 +157,7 @@ class Trainer:
             _memory_named(recipe),
             Progress(recipe.iterations, self.iteration, recipe.batch_size, quiet=folder is None) as progress,
         ):
-            for parts in progress.timed(self._batches()):
+            for parts in progress.timed(on_device(self._batches(), self.device)):
                 stop.error = self._note_unreadable(parts)
                 rate = learning_rate(self.iteration, recipe.lr, recipe.drops, recipe.warmup)
                 unread.append((rate, self.step(parts, rate, stop)))
@@ -194,11 +194,11 @@ class Trainer:
 
     def _backward(self, part, last):
         """Add the gradients of one part of a batch. Returns what `MultiBoxLoss.measure` does."""
-        images, boxes, labels = part.to(self.device)
+        part = part.to(self.device)
         with nullcontext() if last else distributed.without_averaging(self.network):
             with autocast(self.device, self.dtype):
-                locs, scores = self.network(images)
-            sums = self.criterion.measure(locs, scores, boxes, labels)
+                locs, scores = self.network(part.images)
+            sums = self.criterion.measure(locs, scores, part.boxes, part.labels)
             self.scaler.scale(sums[CONF] + self.criterion.alpha * sums[LOC]).backward()
         return sums.detach()
 
