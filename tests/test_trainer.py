@@ -193,6 +193,15 @@ def test_stop_after_the_iteration(run, at_iteration, capsys, number, status):
     assert same(weights_of(folder), weights_of(whole))
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts, also where the tests were started in the background, which lets them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_interrupt_ends_at_once(run, at_iteration):
     def twice():
         signal.raise_signal(signal.SIGINT)
