@@ -1,100 +1,13 @@
-"""Finds objects in pictures and videos: annotated copies, and what was found. `detect` does it for one PIL image."""
+"""Finds objects in pictures and videos; `detect` does it for one PIL image.
+
+The command line is in `ssd/commands/detect.py`, the work in `ssd/detector.py` and `ssd/media/`.
+"""
 
 import sys
-import time
-from argparse import ArgumentTypeError
-from functools import partial
-from pathlib import Path
 
-from ssd.annotator import Annotator
-from ssd.cli import add_device_arguments, add_picture_arguments, command, number, parser
-from ssd.convert import CHECKPOINT_HELP, find_checkpoint
-from ssd.data.images import lift_pixel_limit
-from ssd.data.sources import find_sources
-from ssd.data.video import import_av
-from ssd.detector import Detector
-from ssd.errors import InputError
-from ssd.outputs import FORMATS, check_formats, check_output, output_names, save_records
+from ssd.commands.detect import detect, main
 
-
-def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=None, checkpoint=None):
-    """An annotated copy of a picture.
-
-    original_image: PIL image. min_score: the score a detection must exceed. max_overlap: IoU of the same class above
-    which only the better one is kept. top_k: detections kept. suppress: names of classes (or one) to leave out.
-    checkpoint: its path, or a `Detector`, which is not loaded anew for each picture; without one, the newest run's.
-    Raises InputError on a class that the detector does not know.
-    """
-    detector = checkpoint if isinstance(checkpoint, Detector) else None
-    detector = detector or Detector.from_checkpoint(find_checkpoint(checkpoint))
-    suppress = {suppress} if isinstance(suppress, str) else set(suppress or ())
-    if unknown := suppress - set(detector.config.class_names):
-        known = ", ".join(filter(None, detector.config.class_names))
-        raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
-    return detector(original_image, min_score, max_overlap, top_k).without(suppress).draw(original_image)
-
-
-def parse(argv):
-    p = parser("Find objects in pictures and videos.")
-    p.add_argument(
-        "sources", nargs="+", metavar="SOURCE",
-        help="picture, folder of pictures, pattern such as 'photos/*.jpg', video, list of paths (.txt, one a line), or "
-        "*_images.json of data lists",
-    )  # fmt: skip
-    p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
-    p.add_argument("--output", default="detections", help="folder for the annotated copies and the detections")
-    p.add_argument(
-        "--save", type=formats, metavar="FORMATS", default="json",
-        help=f"formats of the detections, parted by commas: {', '.join(FORMATS)}",
-    )  # fmt: skip
-    p.add_argument("--recursive", action="store_true", help="look for pictures in the folders of a folder too")
-    p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
-    p.add_argument(
-        "--max-overlap", type=number(float, 0, 1), default=0.45, help="IoU above which the better one is kept"
-    )
-    p.add_argument("--top-k", type=number(int, 1), default=200, help="most detections in a picture")
-    p.add_argument("--batch-size", type=number(int, 1), default=8, help="pictures at a time")
-    add_picture_arguments(p)
-    add_device_arguments(p)
-    return p.parse_args(argv)
-
-
-def formats(text):
-    """An argparse type: some of FORMATS, parted by commas."""
-    names = [name.strip() for name in text.split(",")]
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(FORMATS)}")
-    return names
-
-
-@command
-def main(argv=None):
-    args = parse(argv)
-    output = Path(args.output)
-    pictures, videos = find_sources(args.sources, args.recursive, leave_out=output)
-    names = output_names(pictures, videos)
-    check_output(output, names)
-    check_formats(args.save, pictures, videos)
-    if videos:
-        import_av()
-    if args.no_pixel_limit:
-        lift_pixel_limit()
-    detector = Detector.from_checkpoint(find_checkpoint(args.checkpoint), args.device, args.precision)
-    find = partial(detector, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
-    output.mkdir(parents=True, exist_ok=True)
-
-    annotator, start = Annotator(find, output, names, args.batch_size), time.perf_counter()
-    try:
-        if pictures:
-            annotator.pictures(pictures)
-        for video in videos:
-            annotator.video(video)
-    finally:  # what was found until an interruption is kept
-        notes = save_records(output, annotator.records, args.save, detector.config.class_names)
-    print(*notes, annotator.summary(time.perf_counter() - start), sep="\n")
-    print(f"annotated copies, {', '.join(FORMATS[name] for name in args.save)}: {output}")
-    return 2 if annotator.n_bad else 0
-
+__all__ = ["detect", "main"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,9 +10,9 @@ import torch
 
 from benchmarks import augmentation, detection, mean_ap, training
 from benchmarks.timing import HEADER, Timer
-from ssd.cli import command, number, parser
-from ssd.device import choose_device, prepare_for_training
+from ssd.commands.arguments import command, number, parser
 from ssd.errors import InputError
+from ssd.inference.device import choose_device, prepare_for_training
 
 # name -> function of a `Timer`
 BENCHMARKS = {

@@ -17,7 +17,7 @@ from benchmarks.models import (
 )
 from benchmarks.timing import Measured, agree
 from ssd import Detector, detect_objects
-from ssd.inference import Predictor, forward
+from ssd.inference.predictor import Predictor, forward
 
 CANDIDATES, MANY_CANDIDATES = 100, 6000  # of a picture
 

@@ -9,8 +9,8 @@ import torch
 from benchmarks.models import create_pair, inputs, random_scenes
 from benchmarks.timing import Measured, Memory
 from ssd import MultiBoxLoss
-from ssd.device import choose_precision, prepare_for_training
-from ssd.loss import padded
+from ssd.inference.device import choose_precision, prepare_for_training
+from ssd.model.loss import padded
 from ssd.training.batches import Batch
 from ssd.training.trainer import Recipe, Trainer
 

@@ -4,10 +4,10 @@ from ssd.checkpoint import load_checkpoint, save_checkpoint
 from ssd.config import SSDConfig
 from ssd.detector import Detections, Detector
 from ssd.evaluation import calculate_mAP
-from ssd.loss import MultiBoxLoss
-from ssd.model import SSD300
-from ssd.postprocess import detect_objects
-from ssd.priors import create_prior_boxes
+from ssd.model.loss import MultiBoxLoss
+from ssd.model.network import SSD300
+from ssd.model.postprocess import detect_objects
+from ssd.model.priors import create_prior_boxes
 
 __all__ = [
     "SSD300",

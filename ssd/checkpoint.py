@@ -11,7 +11,7 @@ import torch
 from ssd.config import SSDConfig
 from ssd.errors import InputError, first_line
 from ssd.files import replacing
-from ssd.model import SSD300
+from ssd.model.network import SSD300
 
 FORMAT, VERSION = "ssd300", 1
 REMEDY = "give the path of a .pth file that train.py or python -m ssd.convert wrote"

@@ -7,9 +7,9 @@ import torch
 
 from ssd.data.device_input import preprocess_on
 from ssd.data.images import preprocess, size_of, to_rgb
-from ssd.device import choose_device, choose_precision
-from ssd.exported import load_trained
-from ssd.inference import as_predictor, detections, forward
+from ssd.export.engines import load_trained
+from ssd.inference.device import choose_device, choose_precision
+from ssd.inference.predictor import as_predictor, detections, forward
 from ssd.visualize import class_colour, draw_boxes
 
 
@@ -48,8 +48,8 @@ class Detections:
 class Detector:
     """An `SSD300` ready for pictures of any size.
 
-    model: left as it is, the detector works on a copy; or an exported model (`ssd.exported`), which has its device
-    and its precision already. device: the GPU where there is one, unless named.
+    model: left as it is, the detector works on a copy; or an exported model (`ssd.export.engines`), which has its
+    device and its precision already. device: the GPU where there is one, unless named.
     precision: "auto" (bfloat16 where the hardware is fast at it), "fp32", "bf16" or "fp16".
     """
 

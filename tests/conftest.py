@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-import create_data_lists
 from ssd import SSD300, SSDConfig, save_checkpoint
+from ssd.commands import data as create_data_lists
 from ssd.data.synthetic import main as draw_dataset
 
 settings.register_profile("ssd", deadline=None)  # a slow machine is no failure

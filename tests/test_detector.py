@@ -3,13 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
-import detect
 from ssd import SSD300, Detector, SSDConfig, load_checkpoint
+from ssd.commands import detect
 from ssd.data import PascalVOCDataset, preprocess
-from ssd.device import choose_device, choose_precision
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset
-from ssd.inference import MOST_RECORDED, Predictor, forward
+from ssd.inference.device import choose_device, choose_precision
+from ssd.inference.predictor import MOST_RECORDED, Predictor, forward
 
 
 @pytest.fixture(scope="module")

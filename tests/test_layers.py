@@ -6,9 +6,8 @@ from pathlib import Path
 import ssd
 
 ORDER = (
-    "errors", "files", "config", "boxes", "priors", "matching", "vgg", "postprocess", "model", "loss", "device", "cli",
-    "visualize", "inference", "data", "checkpoint", "convert", "pt2", "exported", "evaluation", "detector", "outputs",
-    "annotator", "export", "training",
+    "errors", "files", "config", "model", "inference", "commands", "visualize", "data", "checkpoint", "convert",
+    "pretrained", "export", "evaluation", "detector", "media", "training",
 )  # fmt: skip
 
 

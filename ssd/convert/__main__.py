@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from ssd.checkpoint import write_checkpoint
-from ssd.cli import command, parser
+from ssd.commands.arguments import command, parser
 from ssd.convert.classes import read_class_names
-from ssd.convert.coco import find_checkpoint
 from ssd.convert.layouts import LAYOUTS
 from ssd.convert.reading import read
 from ssd.convert.torchvision_format import building_lines, to_torchvision
 from ssd.errors import InputError
 from ssd.files import replacing
+from ssd.pretrained import find_checkpoint
 
 
 def parse(argv):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from torchvision.models.detection import SSD300_VGG16_Weights
 
 from ssd.config import CAFFE_INPUT, VOC_CLASSES, SSDConfig
-from ssd.model import MAP_CHANNELS
-from ssd.vgg import SEQUENTIAL, STAGES
+from ssd.model.network import MAP_CHANNELS
+from ssd.model.vgg import SEQUENTIAL, STAGES
 
 NO_CLASS = "N/A"  # torchvision's name of the labels between COCO's ids that have no class
 

@@ -11,7 +11,7 @@ from ssd.convert.layouts import LAYOUTS, TORCHVISION, convert, find_layout
 from ssd.convert.torchvision_format import from_torchvision
 from ssd.convert.unpickling import Inert, Refused
 from ssd.errors import InputError, first_line
-from ssd.vgg import pretrained_input
+from ssd.model.vgg import pretrained_input
 
 REMEDY = "give the path of a file of SSD300 weights"
 KEYS = ("model", "state_dict", "model_state_dict")  # under which a training's file keeps the weights

@@ -1,7 +1,7 @@
 """Checks of a data set that its annotations cannot be read for alone: pictures decoded, names compared, repeats found.
 
-Each returns what is left and notes, see `ssd.data.annotations`, and leaves its arguments as they are. A split is a pair
-of images (paths) and objects; splits: "train" and "test" -> split.
+Each returns what is left and notes, see `ssd.data.formats.records`, and leaves its arguments as they are. A split is
+a pair of images (paths) and objects; splits: "train" and "test" -> split.
 """
 
 import os

@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 
 from ssd.config import create_label_map
-from ssd.data.folders import read_json
+from ssd.data.formats.paths import read_json
 from ssd.errors import InputError
 from ssd.files import replacing
 

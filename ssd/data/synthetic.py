@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from ssd.cli import command, number, parser
-from ssd.data.voc import voc_annotation
+from ssd.commands.arguments import command, number, parser
+from ssd.data.formats.voc import voc_annotation
 from ssd.errors import InputError
 
 CLASSES = ("circle", "square", "star", "triangle")
@@ -124,7 +124,7 @@ def write_dataset(folder, images=400, test_fraction=0.2, seed=0):
 
 
 def to_entry(size, objects):
-    """SceneObjects as an entry of objects, see `ssd.data.annotations`. size: (width, height)."""
+    """SceneObjects as an entry of objects, see `ssd.data.formats.records`. size: (width, height)."""
     return {
         "size": list(size),
         "boxes": [list(item.box) for item in objects],

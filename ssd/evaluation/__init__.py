@@ -2,7 +2,7 @@
 
 from ssd.evaluation.matches import Matches, match_detections
 from ssd.evaluation.mean_ap import average_precisions, best_f1, calculate_mAP, curves
-from ssd.evaluation.results import as_saved, load_results, save_results
+from ssd.evaluation.result_files import as_saved, load_results, save_results
 from ssd.evaluation.summary import format_summary, summarize
 
 __all__ = [

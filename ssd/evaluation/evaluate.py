@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from ssd.data import collate, leave_signals_to_parent
 from ssd.evaluation.matches import match_detections
-from ssd.evaluation.results import as_saved
-from ssd.inference import as_predictor, detections, forward
-from ssd.loss import MEASURED
+from ssd.evaluation.result_files import as_saved
+from ssd.inference.predictor import as_predictor, detections, forward
+from ssd.model.loss import MEASURED
 
 # The settings of the paper's evaluation.
 MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
@@ -48,7 +48,8 @@ def detect_dataset(
 ):  # fmt: skip
     """`DataSetDetections` of a `PascalVOCDataset` at the paper's evaluation settings.
 
-    model: an `SSD300`, which stays as it is, or an exported model (`ssd.exported`), which has its device and its type.
+    model: an `SSD300`, which stays as it is, or an exported model (`ssd.export.engines`), which has its device and
+    its type.
     criterion: a `MultiBoxLoss` that measures an `SSD300`'s predictions on the way. quiet: without a progress line.
     They are rounded as result files round them, so that their figures are those of the files.
     """

@@ -4,7 +4,7 @@ from math import isnan
 
 import numpy as np
 
-from ssd.evaluation.coco import INSTALL, coco_figures
+from ssd.evaluation.coco_metrics import INSTALL, coco_figures
 from ssd.evaluation.localisation import top1_localisation
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import average_precision, best_f1, curves, mean_of_numbers

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ssd.data import collate, leave_signals_to_parent
 from ssd.errors import InputError
-from ssd.loss import padded
+from ssd.model.loss import padded
 
 
 class TrainingBatches(Sampler):

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ssd.device import autocast
 from ssd.errors import InputError
-from ssd.loss import MEASURED, MultiBoxLoss
+from ssd.inference.device import autocast
+from ssd.model.loss import MEASURED, MultiBoxLoss
 from ssd.training import distributed
-from ssd.training.average import Average
 from ssd.training.batches import TrainingBatches, on_device, training_loader
+from ssd.training.ema import Average
 from ssd.training.interrupt import stop_signals
 from ssd.training.optimiser import create_optimiser, restore_optimiser, set_learning_rate, train_mode
 from ssd.training.progress import Progress

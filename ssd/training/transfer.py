@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from ssd.model import SSD300
+from ssd.model.network import SSD300
 
 
 def transfer(config, state, class_names):

@@ -7,9 +7,9 @@ from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
 from ssd.evaluation.summary import format_summary, summarize
-from ssd.loss import MEASURED
+from ssd.model.loss import MEASURED
 from ssd.training import distributed
-from ssd.training.panels import tracked_pictures
+from ssd.training.run.panels import tracked_pictures
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ from torchvision.models import get_model_weights
 
 from ssd.checkpoint import read_file
 from ssd.config import SSDConfig
-from ssd.convert import find_checkpoint
-from ssd.convert.coco import REDOWNLOAD, download
 from ssd.convert.reading import find_state, interpret, load_without_running
 from ssd.errors import InputError
-from ssd.model import SSD300
+from ssd.model.network import SSD300
+from ssd.model.vgg import pretrained_input
+from ssd.pretrained import REDOWNLOAD, download, find_checkpoint
 from ssd.training.transfer import transfer
-from ssd.vgg import pretrained_input
 
 ALTERNATIVES = (
     "give a file of weights, of VGG16 or of an SSD300, with --weights FILE, or start without any with --weights none"

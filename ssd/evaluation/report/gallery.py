@@ -1,0 +1,129 @@
+"""Pictures that show what a detector does: confident false positives, missed objects, best detections."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ssd.data.images import load_image
+from ssd.evaluation.matches import Matches
+from ssd.evaluation.overlaps import paired_iou
+from ssd.evaluation.ranking import best_first
+from ssd.evaluation.report.confusion import MIN_SCORE
+from ssd.evaluation.report.mistakes import KINDS, Errors
+from ssd.visualize import draw_boxes
+
+SIDE = 640  # pixels: the longer side of a picture in the gallery
+TRUTH, HIT, MISTAKE, MISS, OTHER = (60, 200, 80), (40, 110, 255), (255, 120, 0), (230, 40, 200), (150, 190, 235)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture of the gallery, and what to point at in it."""
+
+    image: int
+    box: np.ndarray  # (4,) pixels
+    tag: str
+    caption: str
+    colour: tuple[int, int, int]
+    detection: int = -1  # index of the detection or of the object that it is
+    truth: int = -1
+
+
+def confident_false_positives(matches: Matches, errors: Errors, n=12) -> list[Case]:
+    """The false positives of the highest scores, at most one of each picture."""
+    false = np.flatnonzero(matches.false)
+    false = false[best_first(matches.det_scores[false])]
+    return [_false_positive(matches, errors, k) for k in _first_of_each(matches.det_images[false], false)[:n]]
+
+
+def missed_objects(matches: Matches, n=12, min_score=MIN_SCORE) -> list[Case]:
+    """Easy objects that no detection found, or none of a score above min_score; at most one of each picture.
+
+    Those never found come first, the largest before the others.
+    """
+    scores = np.append(matches.det_scores, -np.inf)[matches.true_found]
+    missed = np.flatnonzero(~matches.true_difficult & (scores <= min_score))
+    area = (matches.true_boxes[:, 2:] - matches.true_boxes[:, :2]).prod(axis=1)
+    missed = missed[np.lexsort((-area[missed], scores[missed]))]
+    cases = []
+    for k in _first_of_each(matches.true_images[missed], missed)[:n]:
+        name = matches.names[matches.true_classes[k]]
+        caption = "not found" if matches.true_found[k] < 0 else f"found with a score of {scores[k]:.2f} only"
+        cases.append(Case(matches.true_images[k], matches.true_boxes[k], name, f"{name}: {caption}", MISS, truth=k))
+    return cases
+
+
+def best_detections(matches: Matches, n=12) -> list[Case]:
+    """True positives of the highest product of score and IoU: the best of each class, then the second best, ..."""
+    right = np.flatnonzero(matches.correct)
+    right = right[best_first(matches.det_scores[right] * matches.det_ious[right])]
+    right = _first_of_each(matches.det_images[right], right)
+    right = right[np.argsort(_rank_within(matches.det_classes[right]), kind="stable")]
+    return [
+        Case(
+            matches.det_images[k],
+            matches.det_boxes[k],
+            _tag(matches, k),
+            f"{_tag(matches, k)}, IoU {matches.det_ious[k]:.2f}",
+            HIT,
+            detection=k,
+        )
+        for k in right[:n]
+    ]
+
+
+def draw_case(case: Case, matches: Matches, path, min_score=MIN_SCORE) -> Image.Image:
+    """The picture of a case: what it points at, ground truth dashed, other detections above min_score thin.
+
+    :raises InputError: the picture is missing or cannot be read
+    """
+    picture = load_image(path)
+    scale = SIDE / max(picture.size)
+    picture = picture.resize([max(1, round(scale * length)) for length in picture.size])
+    truth = np.flatnonzero(matches.true_images == case.image)
+    truth = truth[truth != case.truth]
+    others = np.flatnonzero((matches.det_images == case.image) & (matches.det_scores > min_score))
+    others = others[others != case.detection]
+    picture = draw_boxes(picture, scale * matches.det_boxes[others], colours=[OTHER] * len(others), width=2)
+    tags = [_name(matches, k) for k in truth]
+    picture = draw_boxes(
+        picture, scale * matches.true_boxes[truth], tags, colours=[TRUTH] * len(truth), dashed=True, width=3
+    )
+    dashed = case.colour == MISS
+    return draw_boxes(picture, scale * case.box[None], [case.tag], colours=[case.colour], dashed=dashed, width=4)
+
+
+def _false_positive(matches, errors, k):
+    caption = f"{_tag(matches, k)}: {KINDS[errors.det_kinds[k]]}"
+    if errors.det_targets[k] >= 0:
+        objects, least = errors.det_targets[[k]], 0
+    else:  # difficult objects take no blame for an error, but who looks at the picture sees them
+        objects = np.flatnonzero(matches.true_difficult & (matches.true_images == matches.det_images[k]))
+        least = matches.iou_threshold
+    ious = paired_iou(np.repeat(matches.det_boxes[[k]], len(objects), axis=0), matches.true_boxes[objects])
+    if len(ious) and ious.max() >= least:
+        caption += f", IoU {ious.max():.2f} with {_name(matches, objects[ious.argmax()])}"
+    return Case(matches.det_images[k], matches.det_boxes[k], _tag(matches, k), caption, MISTAKE, detection=k)
+
+
+def _tag(matches, k):
+    return f"{matches.names[matches.det_classes[k]]} {matches.det_scores[k]:.2f}"
+
+
+def _name(matches, k):
+    return matches.names[matches.true_classes[k]] + (" (difficult)" if matches.true_difficult[k] else "")
+
+
+def _first_of_each(images, rows):
+    """The first row of each image, in the order given."""
+    return rows[np.sort(np.unique(images, return_index=True)[1])]
+
+
+def _rank_within(classes):
+    """For each element, how many of its class come before it."""
+    order = np.argsort(classes, kind="stable")
+    starts = np.searchsorted(classes[order], classes[order])
+    ranks = np.empty(len(classes), dtype=np.int64)
+    ranks[order] = np.arange(len(classes)) - starts
+    return ranks

@@ -1,0 +1,129 @@
+"""A report on an evaluation: one HTML page that needs nothing but itself, and its pictures as files."""
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+from ssd.evaluation.matches import Matches
+from ssd.evaluation.report import plots
+from ssd.evaluation.report.confusion import MIN_SCORE, confusion_matrix
+from ssd.evaluation.report.gallery import best_detections, confident_false_positives, draw_case, missed_objects
+from ssd.evaluation.report.mistakes import classify_errors, error_breakdown
+from ssd.evaluation.report.template import PAGE
+from ssd.evaluation.summary import COLUMNS, summary_lines
+
+PIXELS_PER_INCH = 86  # of a diagram on the page, where its text of 10 points is then as large as the page's small text
+EXPLAINED = {
+    "classification": "the box is right (IoU of at least {t}), the class is another object's",
+    "localisation": "the class is right, the box is off (IoU from 0.1 to {t})",
+    "both": "the box is off and the class another object's",
+    "duplicate": "the object was found already, with a higher score",
+    "background": "there is no object that counts (no IoU above 0.1)",
+    "missed": "no detection comes near the object",
+}
+
+
+def write_report(folder, matches: Matches, summary, image_paths, details=()) -> Path:
+    """Write report.html and its pictures into a folder, which is made; the page holds copies of the pictures.
+
+    :param matches: of `match_detections`
+    :param summary: of `summarize(matches)`
+    :param image_paths: the pictures, in the order of the lists that were matched
+    :param details: (name, text) pairs for the overview, such as the checkpoint
+    :return: the page's path
+    :raises InputError: matplotlib is missing, or a picture of the gallery is missing or damaged
+    """
+    folder = Path(folder)
+    errors, breakdown = classify_errors(matches), error_breakdown(matches)
+    figures = {
+        "precision_recall": plots.precision_recall_figure(matches),
+        "confusion": plots.confusion_figure(confusion_matrix(matches), matches.names),
+        "errors": plots.errors_figure(breakdown),
+        "scores": plots.scores_figure(matches),
+    }
+    cases = {
+        "confident": confident_false_positives(matches, errors),
+        "missed": missed_objects(matches),
+        "best": best_detections(matches),
+    }
+    galleries = {name: [_drawn(case, matches, image_paths) for case in some] for name, some in cases.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {name: _figure(folder / f"{name}.png", figure) for name, figure in figures.items()}
+    parts |= {name: _gallery(folder, name, pictures) for name, pictures in galleries.items()}
+    page = PAGE.substitute(
+        parts,
+        overview=_overview(summary, details),
+        classes=_class_table(summary),
+        error_table=_error_table(breakdown, matches.iou_threshold),
+        min_score=f"{MIN_SCORE:g}",
+        iou=f"{matches.iou_threshold:g}",
+    )
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _overview(summary, details):
+    cells = [
+        f"<div><dt>{escape(name)}</dt><dd>{escape(str(text))}</dd></div>"
+        for name, text in [*summary_lines(summary), *details]
+    ]
+    return "\n".join(cells)
+
+
+def _class_table(summary):
+    rows = [[figures[key] for key in COLUMNS] for figures in summary["classes"]]
+    return _table(COLUMNS.values(), rows, "sortable")
+
+
+def _error_table(breakdown, threshold):
+    rows = [
+        [kind, values["count"], values["ap_lost"], EXPLAINED[kind].format(t=f"{threshold:g}")]
+        for kind, values in breakdown.items()
+    ]
+    return _table(("error", "count", "AP lost", "meaning"), rows)
+
+
+def _table(headings, rows, kind=""):
+    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
+    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
+
+
+def _cell(value):
+    if isinstance(value, str):
+        return f"<td>{escape(value)}</td>"
+    if value is None or value != value:
+        return '<td class="number quiet">n/a</td>'
+    return f'<td class="number">{value if isinstance(value, int) else f"{value:.4f}"}</td>'
+
+
+def _figure(path, figure):
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=2 * PIXELS_PER_INCH)
+    path.write_bytes(file.getvalue())
+    width = round(figure.get_figwidth() * PIXELS_PER_INCH)
+    return _image(file.getvalue(), "png", f"diagram: {path.stem.replace('_', ' ')}", width)
+
+
+def _drawn(case, matches, image_paths):
+    """A drawn picture as JPEG, and its caption."""
+    file = io.BytesIO()
+    draw_case(case, matches, image_paths[case.image]).save(file, format="jpeg", quality=85, subsampling=0)
+    return file.getvalue(), f"{case.caption} ({Path(image_paths[case.image]).name})"
+
+
+def _gallery(folder, name, pictures):
+    for old in folder.glob(f"{name}_[0-9][0-9].jpg"):  # of an earlier report
+        old.unlink()
+    items = []
+    for k, (picture, caption) in enumerate(pictures, start=1):
+        (folder / f"{name}_{k:02d}.jpg").write_bytes(picture)
+        items.append(f"<figure>{_image(picture, 'jpeg', caption)}<figcaption>{escape(caption)}</figcaption></figure>")
+    return "\n".join(items) or "<p>None.</p>"
+
+
+def _image(content, kind, text, width=None):
+    size = f' width="{width}"' if width else ""
+    return f'<img{size} alt="{escape(text)}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'

@@ -1,0 +1,189 @@
+"""Writes a checkpoint's model for other runtimes: `python -m ssd.export CHECKPOINT OUT.onnx` or `OUT.pt2`."""
+
+import json
+import sys
+from pathlib import Path
+from string import Template
+
+import torch
+from torch import nn
+
+from ssd.checkpoint import load_checkpoint
+from ssd.commands.arguments import command, number, parser
+from ssd.errors import InputError
+from ssd.export.engines import FACTS, INPUTS, OUTPUTS, describe
+from ssd.export.pt2 import quiet
+from ssd.files import replacing
+from ssd.inference.predictor import for_inference
+from ssd.model.postprocess import MAX_PER_CLASS
+from ssd.pretrained import find_checkpoint
+
+OPSET = 18  # of ONNX: the newest that the exporter of PyTorch 2.6 writes
+DESCRIPTION = """SSD300. images: RGB pictures resized to the config's input_size, (value / 255 - mean) / std.
+boxes: x_min, y_min, x_max, y_max in fractions of the picture. Labels count from 1 in the order of class_names, and 0 is
+the background. The metadata properties are JSON."""
+SELECTION_INPUTS = [f"all_{name}" for name in OUTPUTS]
+
+# `ssd.model.postprocess.select_detections` in ONNX's text form. N images, C classes without the background, P priors,
+# K = candidates of a class, R = rows of the output. Each class of each image is a batch of its own to
+# NonMaxSuppression, which then compares neither images nor classes, and keeps IoUs as they are.
+SELECTION = Template("""
+<ir_version: $ir_version, opset_import: ["" : $opset]>
+selection (float[batch, $P, 4] all_boxes, float[batch, $P, $columns] all_probabilities)
+=> (float[batch, $R, 4] boxes, int64[batch, $R] labels, float[batch, $R] scores, int64[batch] counts)
+<int64[1] from_1 = {1}, int64[1] last = {-1}, int64[1] axis_1 = {1}, int64[1] axis_2 = {2},
+ int64[1] end = {$columns}, int64[1] k = {$K}, int64[1] rows = {$R}, int64 k_scalar = {$K}, int64 one = {1},
+ int64[3] per_image = {0, -1, 1}, int64[3] per_class = {-1, $K, 4}, int64[3] per_class_scores = {-1, 1, $K},
+ int64[2] all_classes = {-1, $candidates}, float zero = {0},
+ float min_score = {$min_score}, float max_overlap = {$max_overlap},
+ float[$columns] used = {$used}>
+{
+    detectable = Mul (all_probabilities, used)
+    of_classes = Slice (detectable, from_1, end, axis_2)
+    by_class = Transpose <perm = [0, 2, 1]> (of_classes)
+    best, prior = TopK <axis = 2> (by_class, k)
+    candidate_prior = Reshape (prior, per_image)
+    candidates = GatherND <batch_dims = 1> (all_boxes, candidate_prior)
+    class_boxes = Reshape (candidates, per_class)
+    class_scores = Reshape (best, per_class_scores)
+    kept = NonMaxSuppression (class_boxes, class_scores, k_scalar, max_overlap, min_score)
+    kept_scores = GatherND (class_scores, kept)
+    shape = Shape (class_scores)
+    nothing = ConstantOfShape (shape)
+    scores_or_zero = ScatterND (nothing, kept, kept_scores)
+    image_scores = Reshape (scores_or_zero, all_classes)
+    scores, place = TopK <axis = 1> (image_scores, rows)
+    found = Greater (scores, zero)
+    found_count = Cast <to = 7> (found)
+    counts = ReduceSum <keepdims = 0> (found_count, axis_1)
+    class = Div (place, k_scalar)
+    label = Add (class, one)
+    labels = Mul (label, found_count)
+    place_index = Unsqueeze (place, last)
+    chosen = GatherND <batch_dims = 1> (candidates, place_index)
+    found_float = Cast <to = 1> (found)
+    found_column = Unsqueeze (found_float, last)
+    boxes = Mul (chosen, found_column)
+}
+""")
+
+
+class Decoded(nn.Module):
+    """The network that is exported: normalised images -> what `ssd.model.postprocess.decode_predictions` returns."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.network = for_inference(model, "cpu", torch.float32).to(memory_format=torch.contiguous_format)
+
+    def forward(self, images):
+        return self.network.decode_predictions(*self.network(images))
+
+
+def export(model, path, with_nms=False, min_score=0.2, max_overlap=0.45, top_k=200):
+    """Write an `SSD300` to `path`, which ends in .onnx or .pt2, for batches of any size. See `ssd.export.engines`.
+
+    with_nms: the outputs are the final detections, .onnx only: for each image R = `top_k` rows (fewer where the model
+    has fewer candidates), best first, of `boxes` (N, R, 4) corner fractions, `labels` (N, R) int64 from 1, and `scores`
+    (N, R), of which the first `counts` (N,) are detections and the rest zeros.
+    min_score, max_overlap, top_k: what those are chosen by; without with_nms they are only written beside the network.
+    Raises InputError on another ending, or where a package is missing.
+    """
+    kind = Path(path).suffix.lower()
+    if kind not in (".onnx", ".pt2"):
+        raise InputError(f"{path}: cannot tell the format; the file's name must end in .onnx or .pt2")
+    if with_nms and kind != ".onnx":
+        raise InputError(f"{path}: --with-nms is for .onnx files")
+    thresholds = {"min_score": min_score, "max_overlap": max_overlap, "top_k": top_k}
+    facts = describe(model.config, with_nms, **thresholds)
+    onnx = _onnx(path) if kind == ".onnx" else None
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:  # before the work: a file that cannot be written is refused at once
+        if onnx:
+            _export_onnx(onnx, model, file, facts, with_nms and thresholds)
+        else:
+            torch.export.save(_trace(model), file, extra_files={FACTS: json.dumps(facts)})
+
+
+def _trace(model):
+    """The `ExportedProgram` of `Decoded`, for any batch size, without the paths of the code that it came from."""
+    network = Decoded(model)
+    size = model.config.input_size
+    batch = {"images": {0: torch.export.Dim("batch")}}
+    # not strict: strict tracing lacks Module.get_submodule in PyTorch 2.6
+    program = torch.export.export(network, (torch.zeros(2, 3, size, size),), dynamic_shapes=batch, strict=False)
+    for node in program.graph.nodes:
+        node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}
+    return program
+
+
+def _export_onnx(onnx, model, file, facts, thresholds):
+    """thresholds: of the detections that are wanted, or nothing."""
+    outputs = SELECTION_INPUTS if thresholds else OUTPUTS
+    proto = _to_onnx(_trace(model), outputs)
+    if thresholds:
+        sizes = {"n_priors": len(model.priors_cxcy), "columns": model.config.n_classes}
+        chosen = selection(onnx, **sizes, **thresholds, unused=model.config.unused_labels, ir_version=proto.ir_version)
+        proto = onnx.compose.merge_models(proto, chosen, io_map=[(name, name) for name in outputs])
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    proto.doc_string = DESCRIPTION
+    onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in facts.items()})
+    onnx.checker.check_model(proto, full_check=True)
+    file.write(proto.SerializeToString())
+
+
+def _to_onnx(program, outputs):
+    """The `ModelProto` of an `ExportedProgram`."""
+    with quiet():
+        exported = torch.onnx.export(
+            program, dynamo=True, input_names=INPUTS, output_names=outputs, opset_version=OPSET, verbose=False
+        )
+    return exported.model_proto
+
+
+def selection(onnx, n_priors, columns, min_score, max_overlap, top_k, unused=(), ir_version=10):
+    """`ssd.model.postprocess.select_detections` as a `ModelProto`: see SELECTION. columns: labels, the background too."""
+    per_class = min(MAX_PER_CLASS, n_priors)
+    candidates = (columns - 1) * per_class
+    sizes = {"P": n_priors, "K": per_class, "R": min(top_k, candidates), "columns": columns, "candidates": candidates}
+    used = ", ".join("0" if label in unused else "1" for label in range(columns))
+    thresholds = {"min_score": min_score, "max_overlap": max_overlap, "used": used}
+    return onnx.parser.parse_model(SELECTION.substitute(sizes, **thresholds, ir_version=ir_version, opset=OPSET))
+
+
+def _onnx(path):
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 the exporter of PyTorch needs it
+    except ImportError as error:
+        raise InputError(f'{path} needs {error.name}: pip install -e ".[onnx]"') from None
+    import onnx.compose
+    import onnx.parser
+
+    return onnx
+
+
+def parse(argv):
+    p = parser("Write a checkpoint's model for other runtimes, as ONNX or as a torch.export program.")
+    p.add_argument("checkpoint", metavar="CHECKPOINT", help='trained model, or "coco": torchvision\'s COCO weights')
+    p.add_argument("out", metavar="OUT", help="file to write, whose name ends in .onnx or .pt2")
+    p.add_argument("--with-nms", action="store_true", help="give final detections, chosen by the three numbers below")
+    p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
+    p.add_argument(
+        "--max-overlap", type=number(float, 0, 1), default=0.45, help="IoU above which the better one is kept"
+    )
+    p.add_argument("--top-k", type=number(int, 1), default=200, help="most detections in a picture")
+    return p.parse_args(argv)
+
+
+@command
+def main(argv=None):
+    args = parse(argv)
+    model = load_checkpoint(find_checkpoint(args.checkpoint))
+    export(model, args.out, args.with_nms, args.min_score, args.max_overlap, args.top_k)
+    gives = "boxes, labels, scores, counts" if args.with_nms else "boxes, probabilities"
+    print(f"{args.out}: images (N, 3, 300, 300) -> {gives}; {Path(args.out).stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""results.png: the curves of a run, drawn from its results.csv (extra `plots`).
+
+`python -m ssd.training.run.curves RUN_FOLDER` draws them anew, also while the run goes on.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ssd.commands.arguments import command, parser
+from ssd.evaluation.report.plots import QUIET, RIGHT, WRONG, figure_class
+from ssd.files import replacing
+from ssd.training.run.results import RESULTS_NAME, read_results
+
+CURVES_NAME = "results.png"
+TRAIN, VALIDATION = RIGHT, WRONG
+PANELS = {
+    "loss": "loss, in all",
+    "loc": "localisation loss",
+    "conf": "confidence loss",
+    "accuracy": "accuracy of the class of matched priors",
+    "iou": "mean IoU of decoded matched boxes",
+}
+SMOOTHED_OVER = 1 / 50  # of the rows
+MOST_MARKERS = 60  # points up to which each is marked
+MOST_POINTS = 2000  # of a curve as it is drawn
+ROOM = 1.08  # above the highest point of a panel
+UNSETTLED = 1 / 20  # of a run, at its beginning, whose losses may lie above a panel's top
+
+
+def plot_results(csv_path, png_path):
+    """Draw the curves of a results.csv into a PNG file.
+
+    Losses, accuracy and IoU in training (smoothed; the figures themselves faint) and in validation, mAP, the rate.
+    Raises InputError where the CSV is none (see `read_results`) or matplotlib is missing.
+    """
+    figure = results_figure(read_results(csv_path))
+    with replacing(png_path) as file:
+        figure.savefig(file, format="png", dpi=120)
+
+
+def results_figure(results):
+    """The matplotlib figure of `plot_results`. results: of `read_results`."""
+    figure = figure_class()(figsize=(16, 7), layout="constrained")
+    panels = figure.subplots(2, 4).flatten()
+    iterations = results["iteration"]
+    for panel, (name, title) in zip(panels, PANELS.items(), strict=False):
+        _draw_training(panel, iterations, results[f"train_{name}"])
+        _draw_validation(panel, iterations, results[f"val_{name}"])
+        panel.set_title(title)
+        _limit(panel, results[f"train_{name}"], results[f"val_{name}"], is_share=name in ("accuracy", "iou"))
+    _draw_mean_ap(panels[5], iterations, results["val_mAP"])
+    _draw_rate(panels[6], iterations, results["lr"])
+    _draw_legend(panels[7])
+    for panel in panels[:7]:
+        _finish(panel, iterations)
+    return figure
+
+
+def smooth(values, window):
+    """The mean of the `window` (an odd number) values around each, fewer at the ends. NaN counts as missing."""
+    known = np.isfinite(values)
+    sums = np.append(0, np.cumsum(np.where(known, values, 0)))
+    counts = np.append(0, np.cumsum(known))
+    places, half = np.arange(len(values)), window // 2
+    starts, stops = (places - half).clip(min=0), (places + half + 1).clip(max=len(values))
+    means = (sums[stops] - sums[starts]) / (counts[stops] - counts[starts]).clip(min=1)
+    return np.where(known, means, np.nan)
+
+
+def thin_out(x, y, most=MOST_POINTS):
+    """At most about `most` points of a curve, among them the lowest and the highest of each stretch."""
+    if len(x) <= most:
+        return x, y
+    stretches = np.array_split(np.arange(len(x)), most // 2)
+    ends = [(s[y[s].argmin()], s[y[s].argmax()]) for s in stretches]
+    kept = np.unique(ends)
+    return x[kept], y[kept]
+
+
+def _draw_training(panel, iterations, values):
+    known = np.isfinite(values)
+    x, y = iterations[known], values[known]
+    if not len(x):
+        return
+    window = 2 * int(len(y) * SMOOTHED_OVER / 2) + 1
+    if window > 1:
+        panel.plot(*thin_out(x, y), color=TRAIN, alpha=0.25, linewidth=0.6)
+    panel.plot(*thin_out(x, smooth(y, window)), _marker(x), color=TRAIN, linewidth=1.6)
+
+
+def _draw_validation(panel, iterations, values):
+    known = np.isfinite(values)
+    panel.plot(iterations[known], values[known], _marker(values[known]), color=VALIDATION, linewidth=1.6, markersize=3)
+
+
+def _draw_mean_ap(panel, iterations, values):
+    _draw_validation(panel, iterations, values)
+    panel.set_title("mAP")
+    if np.isfinite(values).any():
+        best = np.nanargmax(values)
+        panel.plot(iterations[best], values[best], "o", color="black", markersize=5)
+        panel.set_title(f"mAP, best {values[best]:.4f} at {iterations[best]:,.0f}")
+    _limit(panel, values, is_share=True)
+
+
+def _draw_rate(panel, iterations, values):
+    panel.plot(*thin_out(iterations, values), _marker(iterations), color=QUIET, linewidth=1.6)
+    panel.set_title("learning rate")
+    if (values > 0).any():
+        panel.set_yscale("log")
+
+
+def _draw_legend(panel):
+    panel.plot([], [], color=TRAIN, alpha=0.4, linewidth=0.8, label="training")
+    panel.plot([], [], color=TRAIN, linewidth=2, label="training, smoothed")
+    panel.plot([], [], "o-", color=VALIDATION, markersize=3, linewidth=2, label="validation")
+    panel.plot([], [], "o", color="black", markersize=5, label="best mAP")
+    panel.legend(loc="center", fontsize=12, frameon=False)
+    panel.set_axis_off()
+
+
+def _finish(panel, iterations):
+    panel.set_xlim(0, 1.02 * iterations.max(initial=1))
+    panel.set_xlabel("iteration")
+    panel.xaxis.set_major_formatter("{x:,.0f}")
+    panel.locator_params(axis="x", nbins=5, integer=True)
+    panel.grid(alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
+    if not any(len(line.get_xdata()) for line in panel.get_lines()):
+        panel.text(0.5, 0.5, "none yet", ha="center", color=QUIET, transform=panel.transAxes)
+
+
+def _limit(panel, *curves, is_share=False):
+    """From 0 to a little above the curves; a loss that was large at the very beginning only does not count."""
+    settled = [curve[int(UNSETTLED * len(curve)) :] for curve in curves]
+    values = np.concatenate([curve[np.isfinite(curve)] for curve in settled])
+    if is_share:
+        panel.set_ylim(0, min(max(values.max(initial=0.1), 0.1) * ROOM, 1.02))
+    elif len(values) and values.max() > 0:
+        panel.set_ylim(0, np.quantile(values, 0.999) * ROOM)
+
+
+def _marker(values):
+    return "o-" if len(values) <= MOST_MARKERS else "-"
+
+
+@command
+def main(argv=None):
+    p = parser("Draw the curves of a run anew, from its results.csv.")
+    p.add_argument("run", help="the run's folder; results.png is written there")
+    folder = Path(p.parse_args(argv).run)
+    plot_results(folder / RESULTS_NAME, folder / CURVES_NAME)
+    print(folder / CURVES_NAME)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssd.errors import InputError
+from ssd.evaluation import as_saved, load_results, match_detections, save_results, summarize
+from ssd.evaluation.report.confusion import confusion_matrix
+from ssd.evaluation.report.mistakes import error_breakdown
+from ssd.evaluation.result_files import save_truth
+from tests.helpers.detection_cases import random_case
+
+LABEL_MAP = {"background": 0, "cat": 1, "dog": 2}
+IMAGES = ["pictures/000005.jpg", "pictures/a b.jpg", "pictures/empty.jpg"]
+BIRD = "comp4_det_test_bird.txt"
+GOOD = {"image_id": 0, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 0.5}
+
+
+def float32_case(seed):
+    """A random case whose detections are as a network's: float32 numbers of all sizes, some scores of 1."""
+    case = list(random_case(seed))
+    rng = np.random.default_rng(seed)
+    for k, boxes in enumerate(case[0]):
+        tiny = torch.from_numpy(10.0 ** rng.uniform(-12, 0, (len(boxes), 4)))
+        start = (boxes[:, :2] * rng.choice([0, 1e-9, 1, 1.37]) + tiny[:, :2] * rng.integers(0, 2)).clamp(min=0)
+        case[0][k] = torch.cat([start, start + tiny[:, 2:] * rng.choice([0, 1, 300])], dim=1).float()
+        case[2][k] = torch.from_numpy(rng.choice([1.0, 1 / 3, 0.2, 1e-7, rng.random()], len(boxes))).float()
+    return case, [f"images/{k:06d}.jpg" for k in range(len(case[0]))]
+
+
+def test_files_by_hand(tmp_path):
+    boxes = [torch.tensor([[0.0, 9.5, 100, 200], [4, 5, 6, 7]]), torch.zeros(1, 4), torch.zeros(0, 4)]
+    labels = [torch.tensor([2, 1]), torch.tensor([2]), torch.zeros(0, dtype=torch.int64)]
+    scores = [torch.tensor([0.1, 1.0]), torch.tensor([0.5]), torch.zeros(0)]
+    save_results(tmp_path, boxes, labels, scores, LABEL_MAP, IMAGES)
+    assert {file.name: file.read_text() for file in tmp_path.glob("*.txt")} == {
+        "comp4_det_test_cat.txt": "000005 1 5 6 6 7\n",
+        "comp4_det_test_dog.txt": "000005 0.100000001 1 10.5 100 200\na b 0.5 1 1 0 0\n",
+    }
+    assert json.loads((tmp_path / "coco_results.json").read_text()) == [
+        {"image_id": 0, "category_id": 1, "bbox": [4, 5, 2, 2], "score": 1},
+        {"image_id": 0, "category_id": 2, "bbox": [0, 9.5, 100, 190.5], "score": float(np.float32(0.1))},
+        {"image_id": 1, "category_id": 2, "bbox": [0, 0, 0, 0], "score": 0.5},
+    ]
+
+
+def test_no_detections(tmp_path):
+    nothing = [[torch.zeros(0, 4)] * 3, [torch.zeros(0, dtype=torch.int64)] * 3, [torch.zeros(0)] * 3]
+    save_results(tmp_path, *nothing, LABEL_MAP, IMAGES)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "coco_results.json",
+        "comp4_det_test_cat.txt",
+        "comp4_det_test_dog.txt",
+    ]
+    for path in (tmp_path, tmp_path / "coco_results.json"):
+        boxes, labels, scores = load_results(path, LABEL_MAP, IMAGES)
+        assert [tuple(b.shape) for b in boxes] == [(0, 4)] * 3 and sum(map(len, labels + scores)) == 0
+        assert labels[0].dtype == torch.int64
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_loading_returns_the_very_numbers_and_order(seed, tmp_path_factory):
+    case, images = float32_case(seed)
+    saved = as_saved(*case[:3])
+    folder = tmp_path_factory.mktemp("results")
+    save_results(folder, *case[:3], case[6], images)
+    for path in (folder, folder / "coco_results.json"):
+        for loaded, expected in zip(load_results(path, case[6], images), saved, strict=True):
+            assert all(torch.equal(a, b.to(a.dtype)) for a, b in zip(loaded, expected, strict=True))
+    again = as_saved(*saved)
+    assert all(torch.equal(a, b) for new, old in zip(again, saved, strict=True) for a, b in zip(new, old, strict=True))
+
+
+def test_as_saved_hardly_moves_boxes():
+    case, _ = float32_case(7)
+    for boxes, (same, _, _) in zip(case[0], zip(*as_saved(*case[:3]), strict=True), strict=True):
+        closest = (boxes[:, None] - same[None]).abs().amax(dim=2).min(dim=1).values
+        assert (closest <= 1.2e-7 * (1 + boxes.abs().amax(dim=1))).all() and (same[:, 2:] >= same[:, :2]).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.floats(0, 1e6, width=32))
+def test_nine_digits_hold_a_float32(x):
+    """Of x itself, and of x_min + 1 once x_min is rounded to float32 numbers above 1."""
+    assert np.float32(f"{x:.9g}") == np.float32(x)
+    rounded = float((torch.tensor(x) + 1) - 1)
+    assert abs(rounded - x) <= 6e-8 * (1 + x)
+    assert np.float32(f"{rounded + 1:.9g}") - np.float32(1) == rounded
+    assert float((torch.tensor(rounded) + 1) - 1) == rounded
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_of_the_files_are_the_figures_of_the_evaluation(seed, tmp_path):
+    case = list(random_case(seed, n_images=20))
+    case[0] = [boxes * 1.0137 + 0.01 for boxes in case[0]]
+    images = [f"images/{k:06d}.jpg" for k in range(20)]
+    case[:3] = as_saved(*case[:3])
+
+    def figures(detections):
+        matches = match_detections(*detections, *case[3:])
+        return summarize(matches), error_breakdown(matches), confusion_matrix(matches).tolist()
+
+    save_results(tmp_path, *case[:3], case[6], images)
+    expected = figures(case[:3])
+    assert expected[0]["map_voc10"] > 0
+    assert figures(load_results(tmp_path, case[6], images)) == expected
+    assert figures(load_results(tmp_path / "coco_results.json", case[6], images)) == expected
+
+
+def test_other_detectors_files(tmp_path):
+    """Numbers with more digits stay as they are, whatever their order in the file; classes may have no file."""
+    (tmp_path / "comp4_det_test_dog.txt").write_text(
+        "a b 0.12345678901234 10.1 20.25 30.0 40\n000005 .5 1 1 2 2\n\na b 0.9 1e0 +1 300 2e38\n"
+    )
+    boxes, labels, scores = load_results(tmp_path, LABEL_MAP, IMAGES)
+    assert [t.tolist() for t in scores] == [[0.5], [0.9, 0.12345678901234], []]
+    assert boxes[1].tolist() == [[0, 0, 300, 2e38], [10.1 - 1, 19.25, 30, 40]] and labels[1].tolist() == [2, 2]
+
+
+def test_files_of_other_systems(tmp_path):
+    """A byte order mark, blanks around the columns, a test list with backslashes."""
+    (tmp_path / "comp4_det_test_dog.txt").write_bytes(b"\xef\xbb\xbf  000005 0.5 1 1 5 5 \r\n")
+    (tmp_path / "found.json").write_bytes(b"\xef\xbb\xbf" + json.dumps([GOOD | {"category_id": 2}]).encode())
+    for path in (tmp_path, tmp_path / "found.json"):
+        boxes, labels, _ = load_results(path, LABEL_MAP, [r"C:\pictures\000005.jpg"])
+        assert boxes[0].tolist() == [[0, 0, 5, 5]] and labels[0].tolist() == [2]
+
+
+def test_rounded_boxes_end_where_they_begin(tmp_path):
+    """Nine digits of the 1-based x_min can pass x_max by less than a rounding; IoU wants them in order."""
+    (tmp_path / "comp4_det_test_dog.txt").write_text("000005 0.5 1.10000001 1 0.1 5\n")
+    boxes, _, _ = load_results(tmp_path, LABEL_MAP, IMAGES)
+    assert boxes[0][0, 2] == boxes[0][0, 0]
+
+
+def test_other_tools_score_the_saved_files(tmp_path):
+    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    case = random_case(4, n_images=20)
+    images = [f"images/{k:06d}.jpg" for k in range(20)]
+    objects = [
+        {"size": [150, 120], "boxes": boxes.tolist(), "labels": labels.tolist(), "difficulties": difficult.tolist()}
+        for boxes, labels, difficult in zip(*case[3:6], strict=True)
+    ]
+    save_results(tmp_path, *case[:3], case[6], images)
+    save_truth(tmp_path, objects, case[6], images)
+    truth = coco.COCO(tmp_path / "coco_truth.json")
+    assert truth.loadImgs(5)[0] == {"id": 5, "file_name": "000005.jpg", "width": 150, "height": 120}
+    evaluation = cocoeval.COCOeval(truth, truth.loadRes(str(tmp_path / "coco_results.json")), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    expected = summarize(match_detections(*as_saved(*case[:3]), *case[3:]))["coco"]
+    assert expected["ap"] > 0 and evaluation.stats[:3].tolist() == pytest.approx(list(expected.values()), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        ("000005 0.5 1 1 5", "line 2: 5 columns instead of image, score"),
+        ("000006 0.5 1 1 5 5", "line 2: the test list has no picture 000006"),
+        ("no such picture 0.5 1 1 5 5", "line 2: the test list has no picture no such picture"),
+        ("000005 0.5 1 1 5 5 cat", "line 2: .* not all numbers"),
+        ("000005 0.5 1 1 4e38 5", "line 2: .* not all finite numbers of float32"),
+        ("000005 nan 1 1 5 5", "line 2: .* not all finite"),
+        ("000005 0.5 1 1 inf 5", "line 2: .* not all finite"),
+        ("\x93\x00", "line 2: 1 columns instead of image, score"),
+        ("000005 high 1 1 5 5", "line 2: .* not all numbers"),
+        ("000005 0.5 50 1 5 5", "line 2: the box ends before it begins"),
+        ("000005 0.5 1 50 5 5", "line 2: the box ends before it begins"),
+    ],
+)
+def test_bad_rows_of_voc_files(tmp_path, row, message):
+    file = tmp_path / "comp4_det_test_dog.txt"
+    file.write_bytes(f"000005 0.5 1 1 5 5\n{row}\n".encode("latin-1"))
+    with pytest.raises(InputError, match=rf"comp4_det_test_dog.txt, {message}"):
+        load_results(tmp_path, LABEL_MAP, IMAGES)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"image_id": 3}, "detection 2: the test list has no picture 3"),
+        ({"image_id": "000005"}, "detection 2: the test list has no picture '000005'"),
+        ({"image_id": True}, "detection 2: the test list has no picture True"),
+        ({"image_id": 1.0}, "detection 2: the test list has no picture 1.0"),
+        ({"category_id": 1.0}, "detection 2: the label map has no label 1.0"),
+        ({"bbox": [0, 3e38, 1, 3e38]}, "detection 2: .* not all finite numbers of float32"),
+        ({"score": 10**400}, "detection 2: .* not all finite"),
+        ({"category_id": 0}, "detection 2: the label map has no label 0"),
+        ({"category_id": [1]}, r"detection 2: the label map has no label \[1\]"),
+        ({"bbox": [0, 0, 5]}, "detection 2: needs .* bbox of four numbers"),
+        ({"bbox": [0, 0, -1, 5]}, "detection 2: the box ends before it begins"),
+        ({"bbox": [0, None, 1, 5]}, "detection 2: .* not all numbers"),
+        ({"score": math.nan}, "detection 2: .* not all finite"),
+    ],
+)
+def test_bad_rows_of_coco_json(tmp_path, change, message):
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps([GOOD, GOOD | change]))
+    with pytest.raises(InputError, match=f"found.json, {message}"):
+        load_results(file, LABEL_MAP, IMAGES)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{", "found.json: not JSON"),
+        ("[" * 100_000, "found.json: not JSON"),
+        ("{}", "holds a dict instead of"),
+        ("[[]]", "detection 1: needs image_id"),
+    ],
+)
+def test_bad_json(tmp_path, content, message):
+    (tmp_path / "found.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_results(tmp_path / "found.json", LABEL_MAP, IMAGES)
+
+
+def test_bad_folders_and_names(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        load_results(tmp_path / "nowhere", LABEL_MAP, IMAGES)
+    with pytest.raises(InputError, match="holds no comp4_det_test_<class>.txt"):
+        load_results(tmp_path, LABEL_MAP, IMAGES)
+    (tmp_path / BIRD).touch()
+    with pytest.raises(InputError, match="the data set has no class bird"):
+        load_results(tmp_path, LABEL_MAP, IMAGES)
+    nothing = [torch.zeros(0, 4)], [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0)]
+    with pytest.raises(InputError, match="'and/or' cannot be part of a file name"):
+        save_results(tmp_path, *nothing, {"and/or": 1}, ["1.jpg"])
+    with pytest.raises(InputError, match="Cat and cat differ in their case only"):
+        save_results(tmp_path, *nothing, {"Cat": 1, "cat": 2}, ["1.jpg"])
+    with pytest.raises(InputError, match="b/1.jpg and a/1.jpg have the same image id 1"):
+        save_results(tmp_path, *[values * 2 for values in nothing], LABEL_MAP, ["a/1.jpg", "b/1.jpg"])

@@ -1,0 +1,56 @@
+"""Whether a long run keeps its memory: the resident size after 100 and after 1,000 small iterations.
+
+python -m tests.long.memory_of_training
+
+The loader, the loop, the folder of the run, validation and checkpoints are the real ones; the network is small. Memory
+that is free, but not yet given back to the system, is given back before each reading (glibc keeps a varying amount).
+"""
+
+import ctypes
+import gc
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+from ssd.commands import data as create_data_lists
+from ssd.commands import train
+from ssd.data.synthetic import main as draw_dataset
+from ssd.training.trainer import Trainer
+from tests import small_network
+
+READ_AT = (100, 200, 500, 1000)
+
+
+def resident():
+    """Of this process, MiB: now, and the largest so far."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def main():
+    step, sizes = Trainer.step, {}
+
+    def watched(self, *args):
+        figures = step(self, *args)
+        if self.iteration in READ_AT:
+            sizes[self.iteration] = resident()
+        return figures
+
+    Trainer.step = watched
+    small_network.use()
+    with tempfile.TemporaryDirectory() as folder:
+        draw_dataset([f"{folder}/shapes", "--images", "8", "--test-fraction", "0.5"])
+        create_data_lists.main(["--voc", f"{folder}/shapes", "--output", f"{folder}/data"])
+        options = "--weights none --batch-size 2 --iterations 1000 --save-every 20 --eval-every 50 --workers 1"
+        options += " --ema 0.99 --device cpu --log tensorboard"
+        status = train.main(["--data", f"{folder}/data", "--output", f"{folder}/run", *options.split()])
+    for iteration, (now, largest) in sizes.items():
+        print(f"after {iteration:4} iterations: {now:.1f} MiB resident, {largest:.1f} MiB at most")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

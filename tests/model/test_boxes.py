@@ -1,0 +1,42 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssd.model.boxes import cxcy_to_xy, decode, encode, xy_to_cxcy
+from tests import reference
+
+coordinates = st.floats(0.01, 0.99)
+centre_size = st.tuples(coordinates, coordinates, coordinates, coordinates)
+
+
+def test_literals():
+    xy = torch.tensor([[0.1, 0.2, 0.5, 0.8]])
+    torch.testing.assert_close(xy_to_cxcy(xy), torch.tensor([[0.3, 0.5, 0.4, 0.6]]))
+    torch.testing.assert_close(cxcy_to_xy(torch.tensor([[0.3, 0.5, 0.4, 0.6]])), xy)
+
+
+def test_a_prior_encodes_itself_as_zero():
+    prior = torch.tensor([[0.3, 0.5, 0.4, 0.6]])
+    torch.testing.assert_close(encode(cxcy_to_xy(prior), prior), torch.zeros(1, 4), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (5, 0, 4)])
+def test_no_boxes(shape):
+    empty = torch.zeros(shape)
+    assert encode(empty, empty).shape == decode(empty, empty).shape == shape
+
+
+@given(st.lists(st.tuples(centre_size, centre_size), min_size=1, max_size=8))
+def test_decode_undoes_encode(pairs):
+    boxes, priors = (torch.tensor(side, dtype=torch.float64) for side in zip(*pairs, strict=True))
+    xy = cxcy_to_xy(boxes)
+    torch.testing.assert_close(decode(encode(xy, priors), priors), xy)
+    torch.testing.assert_close(xy_to_cxcy(xy), boxes)
+
+
+@given(centre_size, centre_size, st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)))
+def test_encode_follows_the_formula(box, prior, variances):
+    corners = reference.to_corners(box)
+    ours = encode(torch.tensor(corners, dtype=torch.float64), torch.tensor(prior, dtype=torch.float64), variances)
+    torch.testing.assert_close(ours.tolist(), reference.encode(corners, prior, variances))

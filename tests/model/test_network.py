@@ -1,0 +1,243 @@
+import math
+
+import pytest
+import torch
+from torchvision.models import vgg16, vgg16_bn
+
+from ssd import SSD300, SSDConfig, create_prior_boxes
+from ssd.inference.predictor import for_inference
+from ssd.model.vgg import VGGBase, decimate, pretrained_input
+
+TWO_CLASSES = ("cat", "dog")
+
+
+@pytest.fixture(scope="module")
+def images():
+    torch.manual_seed(0)
+    return torch.randn(2, 3, 300, 300)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return SSD300().eval()
+
+
+def randomise_batch_norm(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+
+
+@torch.no_grad()
+def test_outputs_in_both_modes(model, images):
+    locs, scores = model(images)
+    assert locs.shape == (2, 8732, 4)
+    assert scores.shape == (2, 8732, 21)
+    for a, b in zip(model.train()(images), (locs, scores), strict=True):
+        assert torch.equal(a, b)
+    model.eval()
+
+
+@torch.no_grad()
+def test_channels_last_changes_nothing(model, images):
+    last = model(images.to(memory_format=torch.channels_last))
+    for a, b in zip(last, model(images), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_maps(model, images):
+    conv4_3, conv7 = model.base(images)
+    assert conv4_3.shape == (2, 512, 38, 38)
+    assert conv7.shape == (2, 1024, 19, 19)
+    assert [m.shape[1:] for m in model.aux_convs(conv7)] == [(512, 10, 10), (256, 5, 5), (256, 3, 3), (256, 1, 1)]
+
+
+def test_parameter_names(model):
+    names = set(model.state_dict())
+    stages = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
+    layers = [f"base.conv{s}_{k}" for s, n in stages.items() for k in range(1, n + 1)] + ["base.conv6", "base.conv7"]
+    layers += [f"aux_convs.conv{k}_{j}" for k in range(8, 12) for j in (1, 2)]
+    maps = ("conv4_3", "conv7", "conv8_2", "conv9_2", "conv10_2", "conv11_2")
+    layers += [f"pred_convs.{kind}_{name}" for name in maps for kind in ("loc", "cl")]
+    assert names == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")} | {"rescale_factors"}
+    assert model.rescale_factors.shape == (1, 512, 1, 1)
+    assert (model.rescale_factors == 20).all()
+    assert dict(model.named_buffers())["priors_cxcy"].shape == (8732, 4)
+
+
+def test_predictions_are_in_the_order_of_the_priors():
+    """The prediction for a prior comes from its own cell and its own channels."""
+    model = SSD300(SSDConfig(class_names=TWO_CLASSES))
+    shapes = (512, 38), (1024, 19), (512, 10), (256, 5), (256, 3), (256, 1)
+    maps = [torch.zeros(1, channels, cells, cells) for channels, cells in shapes]
+    maps[1][0, :, 4, 7] = 1.0  # conv7, fifth row, eighth column
+    convolution = model.pred_convs.loc_conv7
+    torch.nn.init.zeros_(convolution.weight)
+    with torch.no_grad():
+        convolution.weight[2 * 4 + 1, :, 1, 1] = 1.0  # the second offset of a cell's third prior
+        locs, _ = model.pred_convs(maps)
+    prior = 4 * 38**2 + (4 * 19 + 7) * 6 + 2
+    assert locs[0, prior].tolist() == [0, 1024, 0, 0]
+    priors = model.priors_cxcy[prior]
+    torch.testing.assert_close(priors[:2], torch.tensor([7.5 / 19, 4.5 / 19]))
+
+
+def test_initialisation():
+    torch.manual_seed(0)
+    for name, module in SSD300(SSDConfig(class_names=TWO_CLASSES)).named_modules():
+        if not isinstance(module, torch.nn.Conv2d):
+            continue
+        n_out, n_in, *kernel = module.weight.shape
+        fan_in, fan_out = n_in * math.prod(kernel), n_out * math.prod(kernel)
+        if name.startswith("base."):
+            assert module.weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.1), name  # He
+        else:
+            bound = math.sqrt(6 / (fan_in + fan_out))  # Xavier
+            assert 0.99 * bound < module.weight.abs().max().item() <= bound * 1.001, name
+        assert (module.bias == 0).all()
+
+
+def test_float64_is_computed_in_float64():
+    model = SSD300(SSDConfig(class_names=TWO_CLASSES)).double()
+    x = torch.randn(1, 512, 38, 38, dtype=torch.float64)
+    expected = 20 * x / (x.square().sum(dim=1, keepdim=True) + 1e-10).sqrt()
+    torch.testing.assert_close(model.l2_normalise(x), expected, rtol=1e-12, atol=0)
+    assert {output.dtype for output in model(torch.zeros(1, 3, 300, 300, dtype=torch.float64))} == {torch.float64}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_inference_in_another_type(model, dtype):
+    copy = for_inference(model, "cpu", dtype)
+    assert {parameter.dtype for parameter in copy.parameters()} == {dtype}
+    assert copy.priors_cxcy.dtype == model.rescale_factors.dtype == torch.float32
+
+
+def test_l2_normalisation(model):
+    x = torch.randn(1, 512, 38, 38)
+    torch.testing.assert_close(model.l2_normalise(x).norm(dim=1), torch.full((1, 38, 38), 20.0))
+    zero = torch.zeros(1, 512, 38, 38, requires_grad=True)
+    model.l2_normalise(zero).sum().backward()
+    assert zero.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_priors_stay_float32(dtype):
+    model = SSD300(SSDConfig(class_names=TWO_CLASSES)).to(dtype)
+    assert model.rescale_factors.dtype == dtype
+    assert torch.equal(model.priors_cxcy, create_prior_boxes(model.config))
+
+
+@torch.no_grad()
+def test_forward_computes_in_its_parameters_type(images):
+    model = SSD300(SSDConfig(class_names=TWO_CLASSES)).bfloat16()
+    locs, scores = model(images[:1].bfloat16())
+    assert locs.dtype == scores.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("synchronised", [False, True])  # as it is over several GPUs
+@torch.no_grad()
+def test_batch_norm_folds_away(images, synchronised):
+    torch.manual_seed(0)
+    model = SSD300(SSDConfig(class_names=TWO_CLASSES, backbone="vgg16_bn")).eval()
+    randomise_batch_norm(model)
+    expected = model(images)
+    if synchronised:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    folded = for_inference(model, "cpu", torch.float32)
+    assert not [name for name, _ in folded.named_modules() if ".bn" in name]
+    assert [name for name, _ in model.named_modules() if ".bn" in name]
+    for a, b in zip(folded(images), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_batch_norm_backbone_trains_on_one_image(images):
+    model = SSD300(SSDConfig(class_names=TWO_CLASSES, backbone="vgg16_bn")).train()
+    locs, scores = model(images[:1])
+    (locs.sum() + scores.sum()).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert not hasattr(model.aux_convs, "bn11_2")
+
+
+@pytest.mark.parametrize("classifier, batch_norm, with_counts", [
+    (vgg16, False, False), (vgg16_bn, True, False), (vgg16_bn, True, True),
+])  # fmt: skip
+@torch.no_grad()
+def test_pretrained_weights(classifier, batch_norm, with_counts, images):
+    """with_counts: with the `num_batches_tracked` that torchvision's published file lacks."""
+    torch.manual_seed(0)
+    reference = classifier(weights=None).eval()
+    randomise_batch_norm(reference)
+    base = VGGBase(batch_norm).eval()
+    state = reference.state_dict()
+    base.load_pretrained({k: v for k, v in state.items() if with_counts or not k.endswith("num_batches_tracked")})
+    # conv4_3 must be the classifier's own activation, on a size at which ceil mode does not matter
+    x = images[:, :, :288, :288]
+    n_layers = list(reference.features).index([m for m in reference.features if isinstance(m, torch.nn.MaxPool2d)][3])
+    torch.testing.assert_close(base(x)[0], reference.features[:n_layers](x), rtol=1e-4, atol=1e-4)
+    fc6, fc7 = (reference.classifier[k].weight for k in (0, 3))
+    assert base.conv6.weight[5, 7, 1, 2] == fc6.view(4096, 512, 7, 7)[20, 7, 3, 6]
+    assert base.conv7.weight[5, 7, 0, 0] == fc7[20, 28]
+    assert base.conv6.bias[5] == reference.classifier[0].bias[20]
+    assert base.conv7.bias[5] == reference.classifier[3].bias[20]
+
+
+def reducedfc(seed=0):
+    """A `vgg16_reducedfc`: one Sequential with fc6 and fc7 as convolutions."""
+    torch.manual_seed(seed)
+    layers = []
+    for convolution in VGGBase().children():  # conv1_1 to conv7, in order
+        layers += [convolution, torch.nn.ReLU()]
+    for place in (4, 9, 16, 23, 30):
+        layers.insert(place, torch.nn.MaxPool2d(2, ceil_mode=place == 16))
+    layers[30] = torch.nn.MaxPool2d(3, 1, 1)
+    return torch.nn.Sequential(*layers)
+
+
+@torch.no_grad()
+def test_reduced_pretrained_weights(images):
+    """An independent network of the same weights gives the same maps."""
+    network = reducedfc()
+    state = network.state_dict()
+    assert "33.bias" in state and len(state) == 30
+    base = VGGBase()
+    base.load_pretrained(state)
+    expected = network[:23](images[:1])
+    torch.testing.assert_close(base(images[:1]), (expected, network[23:](expected)), rtol=1e-4, atol=1e-5)
+
+
+def test_input_of_pretrained_weights():
+    torchvision = {"features.0.weight": 0, "classifier.0.weight": 0}
+    assert pretrained_input(torchvision) == {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    reduced = SSDConfig(**pretrained_input(dict.fromkeys(reducedfc().state_dict(), 0)))
+    assert [round(255 * mean, 9) for mean in reduced.mean] == [123, 117, 104]  # of 0-255
+    assert [round(255 * std, 9) for std in reduced.std] == [1, 1, 1]
+    for other in (VGGBase().state_dict(), torch.zeros(3), {}):
+        with pytest.raises(ValueError, match="not the weights"):
+            pretrained_input(other)
+
+
+def test_pretrained_features_alone():
+    """torchvision has a file of VGG16 in which the classifier is not a number."""
+    state = reducedfc().state_dict()
+    state["33.bias"] = torch.full_like(state["33.bias"], float("nan"))
+    with pytest.raises(ValueError, match="no numbers for conv7.bias"):
+        VGGBase().load_pretrained(state)
+
+
+def test_pretrained_weights_of_another_network():
+    with pytest.raises(ValueError, match="torchvision's vgg16 or of vgg16_reducedfc"):
+        VGGBase().load_pretrained(reducedfc().state_dict() | {"35.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match="not the weights of torchvision's vgg16_bn"):
+        VGGBase(batch_norm=True).load_pretrained(reducedfc().state_dict())
+    with pytest.raises(ValueError, match="not the weights of torchvision's vgg16_bn"):
+        VGGBase(batch_norm=True).load_pretrained(VGGBase().state_dict())
+
+
+def test_decimate():
+    assert decimate(torch.arange(10), (4,)).tolist() == [0, 4, 8]
+    assert decimate(torch.arange(12).view(3, 4), (2, 3)).tolist() == [[0, 3], [8, 11]]

@@ -1,0 +1,43 @@
+"""A few kills at random moments (`python -m tests.long.kill_and_resume` makes more), and signals as terminals send them."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ssd.checkpoint import load_training_state
+from tests import small_network
+from tests.long.kill_and_resume import LIMIT, arguments, kill, kill_and_resume, rows, start, wait_for, wait_for_end
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    small_network.use(monkeypatch.setattr)
+
+
+def test_killed_runs_end_as_undisturbed_ones(tmp_path):
+    told = kill_and_resume(tmp_path, kills=3, iterations=12)
+    assert len(told) == 3
+    assert "in a save" in told[2]
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_to_the_process_and_its_workers(data_folder, tmp_path, number, status):
+    """What Ctrl-C and a cluster's scheduler send also reaches the workers, here mostly those of a validation."""
+    run = tmp_path / "run"
+    options = ["--output", run, "--workers", 1, "--eval-every", 1]
+    with open(tmp_path / "log.txt", "w") as log:
+        process = start("small", [*arguments(data_folder, 100_000), *options], log)
+    try:
+        assert wait_for(lambda: rows(run) >= 2, process)
+        os.killpg(process.pid, number)
+        assert wait_for_end(process, LIMIT)
+    finally:
+        kill(process)
+    told = Path(log.name).read_text()
+    assert process.returncode == status, told[-2000:]
+    assert "Traceback" not in told
+    iteration = load_training_state(run / "last.pth")["iteration"]
+    assert iteration == rows(run) < 100_000
+    assert f"stopped after iteration {iteration}; --resume" in told
