@@ -5,7 +5,8 @@ The command line is in `ssd/commands/detect.py`, the work in `ssd/detector.py` a
 
 import sys
 
-from ssd.commands.detect import detect, main
+from ssd.commands.detect import main
+from ssd.detector import detect
 
 __all__ = ["detect", "main"]
 

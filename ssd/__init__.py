@@ -2,7 +2,7 @@
 
 from ssd.checkpoint import load_checkpoint, save_checkpoint
 from ssd.config import SSDConfig
-from ssd.detector import Detections, Detector
+from ssd.detector import Detections, Detector, detect
 from ssd.evaluation import calculate_mAP
 from ssd.model.loss import MultiBoxLoss
 from ssd.model.network import SSD300
@@ -17,6 +17,7 @@ __all__ = [
     "SSDConfig",
     "calculate_mAP",
     "create_prior_boxes",
+    "detect",
     "detect_objects",
     "load_checkpoint",
     "save_checkpoint",

@@ -7,9 +7,10 @@ import torch
 
 from ssd.data.device_input import preprocess_on
 from ssd.data.images import preprocess, size_of, to_rgb
-from ssd.export.engines import load_trained
+from ssd.errors import InputError
 from ssd.inference.device import choose_device, choose_precision
 from ssd.inference.predictor import as_predictor, detections, forward
+from ssd.pretrained import find_checkpoint, load_trained
 from ssd.visualize import class_colour, draw_boxes
 
 
@@ -88,3 +89,20 @@ class Detector:
         if self.predictor.device.type == "cpu":
             return torch.stack([preprocess(picture, self.config) for picture in pictures])
         return preprocess_on(self.predictor.device, pictures, self.config)
+
+
+def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=None, checkpoint=None):
+    """An annotated copy of a picture.
+
+    original_image: PIL image. min_score: the score a detection must exceed. max_overlap: IoU of the same class above
+    which only the better one is kept. top_k: detections kept. suppress: names of classes (or one) to leave out.
+    checkpoint: its path, or a `Detector`, which is not loaded anew for each picture; without one, the newest run's.
+    Raises InputError on a class that the detector does not know.
+    """
+    detector = checkpoint if isinstance(checkpoint, Detector) else None
+    detector = detector or Detector.from_checkpoint(find_checkpoint(checkpoint))
+    suppress = {suppress} if isinstance(suppress, str) else set(suppress or ())
+    if unknown := suppress - set(detector.config.class_names):
+        known = ", ".join(filter(None, detector.config.class_names))
+        raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
+    return detector(original_image, min_score, max_overlap, top_k).without(suppress).draw(original_image)

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from torchvision.models.detection import SSD300_VGG16_Weights
 
-from ssd.checkpoint import VERSION, write_checkpoint
-from ssd.commands.arguments import newest_checkpoint
+from ssd.checkpoint import VERSION, load_checkpoint, write_checkpoint
 from ssd.convert.reading import read_weights
 from ssd.errors import InputError
+from ssd.export.engines import OnnxModel, Pt2Model
 
 COCO = "coco"
 CHECKPOINT_HELP = (
@@ -63,3 +63,28 @@ def download(weights, alternatives):
         return path
     except (OSError, RuntimeError) as error:  # no network, or a file that does not have its checksum
         raise InputError(f"{path.name} cannot be downloaded ({error}); {alternatives}") from None
+
+
+def newest_checkpoint():
+    """The best checkpoint of the newest run. Raises InputError where there is none."""
+    found = sorted(Path("runs").glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise InputError("no checkpoint in runs/; train.py makes one, --checkpoint names one elsewhere")
+    return found[-1]
+
+
+def load_trained(path, device=None, precision="auto"):
+    """The `SSD300` of a checkpoint, or the exported model of a file that ends in .onnx or .pt2.
+
+    An exported model is used as an `ssd.inference.predictor.Predictor` is.
+    device, precision: as for `Detector`; an exported model is on its device already, in float32.
+    Raises InputError where the file is missing, damaged, not of this project, or cannot be run like that.
+    """
+    kind = {".onnx": OnnxModel, ".pt2": Pt2Model}.get(Path(path).suffix.lower())
+    if kind is None:
+        return load_checkpoint(path)
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; python -m ssd.export CHECKPOINT {path} writes it")
+    if precision not in ("auto", "fp32"):
+        raise InputError(f"{path}: an exported model computes in fp32, --precision {precision} needs the checkpoint")
+    return kind(path, device)

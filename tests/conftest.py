@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from ssd import SSD300, SSDConfig, save_checkpoint
 from ssd.commands import data as create_data_lists
-from ssd.data.synthetic import main as draw_dataset
+from ssd.commands.synthetic import main as draw_dataset
 
 settings.register_profile("ssd", deadline=None)  # a slow machine is no failure
 settings.load_profile("ssd")

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
+import detect
 from ssd import SSD300, Detector, SSDConfig, load_checkpoint
-from ssd.commands import detect
 from ssd.data import PascalVOCDataset, preprocess
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset

@@ -96,14 +96,6 @@ def add_picture_arguments(p):
     )  # fmt: skip
 
 
-def newest_checkpoint():
-    """The best checkpoint of the newest run. Raises InputError where there is none."""
-    found = sorted(Path("runs").glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise InputError("no checkpoint in runs/; train.py makes one, --checkpoint names one elsewhere")
-    return found[-1]
-
-
 def number(kind, low, high=None):
     """An argparse type: a number of `kind` (int or float) from `low` to `high`, ends included."""
 

@@ -9,29 +9,11 @@ from pathlib import Path
 from ssd.commands.arguments import add_device_arguments, add_picture_arguments, command, number, parser
 from ssd.data.images import lift_pixel_limit
 from ssd.detector import Detector
-from ssd.errors import InputError
 from ssd.media.annotator import Annotator
 from ssd.media.outputs import FORMATS, check_formats, check_output, output_names, save_records
 from ssd.media.sources import find_sources
 from ssd.media.video import import_av
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint
-
-
-def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=None, checkpoint=None):
-    """An annotated copy of a picture.
-
-    original_image: PIL image. min_score: the score a detection must exceed. max_overlap: IoU of the same class above
-    which only the better one is kept. top_k: detections kept. suppress: names of classes (or one) to leave out.
-    checkpoint: its path, or a `Detector`, which is not loaded anew for each picture; without one, the newest run's.
-    Raises InputError on a class that the detector does not know.
-    """
-    detector = checkpoint if isinstance(checkpoint, Detector) else None
-    detector = detector or Detector.from_checkpoint(find_checkpoint(checkpoint))
-    suppress = {suppress} if isinstance(suppress, str) else set(suppress or ())
-    if unknown := suppress - set(detector.config.class_names):
-        known = ", ".join(filter(None, detector.config.class_names))
-        raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
-    return detector(original_image, min_score, max_overlap, top_k).without(suppress).draw(original_image)
 
 
 def parse(argv):

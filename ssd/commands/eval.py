@@ -15,9 +15,8 @@ from ssd.evaluation.report.page import write_report
 from ssd.evaluation.report.plots import figure_class
 from ssd.evaluation.result_files import check_names, load_results, save_results, save_truth
 from ssd.evaluation.summary import format_summary, summarize
-from ssd.export.engines import load_trained
 from ssd.inference.device import choose_device, choose_precision
-from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint
+from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained
 
 
 def parse(argv):

@@ -7,6 +7,7 @@ be seen are marked difficult.
     python -m ssd.data.synthetic DIR [--images 400] [--test-fraction 0.2] [--seed 0] [--force]
 """
 
+import runpy
 from collections import Counter
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from ssd.commands.arguments import command, number, parser
 from ssd.data.formats.voc import voc_annotation
 from ssd.errors import InputError
 
@@ -53,20 +53,6 @@ class _Shape:
 
 
 # The data set
-
-
-@command
-def main(argv=None):
-    options = parser("Draw a data set of shapes in the layout of Pascal VOC.")
-    options.add_argument("folder", metavar="DIR", help="where to write it: a new or empty folder")
-    options.add_argument("--images", type=number(int, 1), default=400, help="how many pictures")
-    options.add_argument("--test-fraction", type=number(float, 0, 1), default=0.2, help="the share of test pictures")
-    options.add_argument("--seed", type=number(int, 0), default=0, help="of the random choices")
-    options.add_argument("--force", action="store_true", help="replace a data set drawn earlier")
-    args = options.parse_args(argv)
-    prepare_folder(args.folder, args.force)
-    scenes = write_dataset(args.folder, args.images, args.test_fraction, args.seed)
-    print(f"{args.folder}: {summary(scenes)}")
 
 
 def summary(scenes):
@@ -376,4 +362,4 @@ def _add_grain(rng, image):
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    runpy.run_module("ssd.commands.synthetic", run_name="__main__")

@@ -2,17 +2,15 @@
 
 Such a file holds the network with its decoding: normalised `images` (N, 3, 300, 300) in, `boxes` (N, 8732, 4) and
 `probabilities` (N, 8732, n_classes) out, as `ssd.model.postprocess.decode_predictions` returns them. What these numbers
-mean stands beside the network as JSON (`describe`): the fields of its `SSDConfig`, among them class_names, mean and std; and
-the thresholds min_score, max_overlap and top_k.
+mean stands beside the network as JSON (`describe`): the fields of its `SSDConfig`, and the
+thresholds min_score, max_overlap and top_k.
 """
 
 import json
-from pathlib import Path
 
 import torch
 from torch.export.passes import move_to_device_pass
 
-from ssd.checkpoint import load_checkpoint
 from ssd.config import SSDConfig
 from ssd.errors import InputError, first_line
 from ssd.export.pt2 import load_program, read_members
@@ -30,23 +28,6 @@ def describe(config, nms, min_score, max_overlap, top_k):
     """What an export says of itself, plain data: see above. nms: its outputs are the final detections."""
     thresholds = {"min_score": min_score, "max_overlap": max_overlap, "top_k": top_k}
     return {"format": FORMAT, "version": VERSION, "nms": nms, **thresholds, **config.to_dict()}
-
-
-def load_trained(path, device=None, precision="auto"):
-    """The `SSD300` of a checkpoint, or the exported model of a file that ends in .onnx or .pt2.
-
-    An exported model is used as an `ssd.inference.predictor.Predictor` is.
-    device, precision: as for `Detector`; an exported model is on its device already, in float32.
-    Raises InputError where the file is missing, damaged, not of this project, or cannot be run like that.
-    """
-    kind = {".onnx": OnnxModel, ".pt2": Pt2Model}.get(Path(path).suffix.lower())
-    if kind is None:
-        return load_checkpoint(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; python -m ssd.export CHECKPOINT {path} writes it")
-    if precision not in ("auto", "fp32"):
-        raise InputError(f"{path}: an exported model computes in fp32, --precision {precision} needs the checkpoint")
-    return kind(path, device)
 
 
 class _Exported:

@@ -1,22 +1,18 @@
 """Writes a checkpoint's model for other runtimes: `python -m ssd.export CHECKPOINT OUT.onnx` or `OUT.pt2`."""
 
 import json
-import sys
 from pathlib import Path
 from string import Template
 
 import torch
 from torch import nn
 
-from ssd.checkpoint import load_checkpoint
-from ssd.commands.arguments import command, number, parser
 from ssd.errors import InputError
 from ssd.export.engines import FACTS, INPUTS, OUTPUTS, describe
 from ssd.export.pt2 import quiet
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
 from ssd.model.postprocess import MAX_PER_CLASS
-from ssd.pretrained import find_checkpoint
 
 OPSET = 18  # of ONNX: the newest that the exporter of PyTorch 2.6 writes
 DESCRIPTION = """SSD300. images: RGB pictures resized to the config's input_size, (value / 255 - mean) / std.
@@ -142,7 +138,7 @@ def _to_onnx(program, outputs):
 
 
 def selection(onnx, n_priors, columns, min_score, max_overlap, top_k, unused=(), ir_version=10):
-    """`ssd.model.postprocess.select_detections` as a `ModelProto`: see SELECTION. columns: labels, the background too."""
+    """`ssd.model.postprocess.select_detections` as a `ModelProto`: see SELECTION. columns: labels and background."""
     per_class = min(MAX_PER_CLASS, n_priors)
     candidates = (columns - 1) * per_class
     sizes = {"P": n_priors, "K": per_class, "R": min(top_k, candidates), "columns": columns, "candidates": candidates}
@@ -161,29 +157,3 @@ def _onnx(path):
     import onnx.parser
 
     return onnx
-
-
-def parse(argv):
-    p = parser("Write a checkpoint's model for other runtimes, as ONNX or as a torch.export program.")
-    p.add_argument("checkpoint", metavar="CHECKPOINT", help='trained model, or "coco": torchvision\'s COCO weights')
-    p.add_argument("out", metavar="OUT", help="file to write, whose name ends in .onnx or .pt2")
-    p.add_argument("--with-nms", action="store_true", help="give final detections, chosen by the three numbers below")
-    p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
-    p.add_argument(
-        "--max-overlap", type=number(float, 0, 1), default=0.45, help="IoU above which the better one is kept"
-    )
-    p.add_argument("--top-k", type=number(int, 1), default=200, help="most detections in a picture")
-    return p.parse_args(argv)
-
-
-@command
-def main(argv=None):
-    args = parse(argv)
-    model = load_checkpoint(find_checkpoint(args.checkpoint))
-    export(model, args.out, args.with_nms, args.min_score, args.max_overlap, args.top_k)
-    gives = "boxes, labels, scores, counts" if args.with_nms else "boxes, probabilities"
-    print(f"{args.out}: images (N, 3, 300, 300) -> {gives}; {Path(args.out).stat().st_size / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,9 +17,9 @@ from ssd.commands import detect, train
 from ssd.commands import eval as evaluation
 from ssd.data import PascalVOCDataset, preprocess, write_data_lists
 from ssd.errors import one_line
-from tests.commands.test_scripts import SHORT, refused
-from tests.data.test_dataset import make_voc, voc_object
 from tests.helpers.picture_files import DAMAGED, JPEG, ODD, PICTURE, not_files, write_files
+from tests.helpers.scripts import SHORT, refused
+from tests.helpers.voc_folders import make_voc, voc_object
 
 posix = pytest.mark.skipif(os.name == "nt", reason="pipes and links as POSIX has them")
 

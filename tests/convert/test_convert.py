@@ -13,13 +13,13 @@ import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, ssd300_vgg16
 from torchvision.models.detection.image_list import ImageList
 
+import detect
 from ssd import SSD300, SSDConfig, create_prior_boxes, detect_objects, load_checkpoint
 from ssd.checkpoint import write_checkpoint
-from ssd.commands import detect
 from ssd.commands import eval as evaluation
+from ssd.commands.convert import main
 from ssd.config import VOC_CLASSES, prior_sizes
 from ssd.convert import building_lines, read_weights, to_torchvision
-from ssd.convert.__main__ import main
 from ssd.convert.classes import read_class_names
 from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
 from ssd.convert.torchvision_format import from_torchvision, torchvision_order

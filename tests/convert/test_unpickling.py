@@ -16,8 +16,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssd.commands.convert import main
 from ssd.convert import read_weights
-from ssd.convert.__main__ import main
 from ssd.convert.reading import load_without_running
 from ssd.convert.unpickling import CALLABLE, Inert, Refused, Unpickler
 from ssd.errors import InputError

@@ -9,7 +9,7 @@ from ssd import SSDConfig
 from ssd.data import load_image, preprocess
 from ssd.data.augmentation import Augmentation, Colours, augment, distort, needed_size, sample_augmentation
 from ssd.data.images import load_reduced
-from tests import reference
+from tests.helpers import reference
 
 CONFIG = SSDConfig()
 SIZE = (500, 375)

@@ -17,7 +17,7 @@ from ssd.data.overview import best_overlaps, box_fractions, count_notes, draw_sa
 from ssd.errors import InputError, one_line
 from ssd.model.boxes import cxcy_to_xy
 from ssd.visualize import class_colour
-from tests.data.test_dataset import make_voc, voc_object
+from tests.helpers.voc_folders import make_voc, voc_object
 
 
 def named(*names, boxes=None, size=(40, 30)):

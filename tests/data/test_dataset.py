@@ -15,6 +15,7 @@ from ssd.data.formats.records import check_objects, label_objects
 from ssd.data.formats.voc import annotated_objects, read_split, read_voc
 from ssd.data.images import image_size
 from ssd.errors import InputError
+from tests.helpers.voc_folders import make_voc, voc_object
 
 ANNOTATION = """
 <annotation>
@@ -37,24 +38,6 @@ def parse_annotation(root, size):
 
 def annotation(objects):
     return ElementTree.fromstring(f"<annotation>{objects}</annotation>")
-
-
-def make_voc(folder, names, objects="", size=(40, 30)):
-    """A VOC folder whose images all have the same annotation; `names`: split -> image names."""
-    for part in ("Annotations", "ImageSets/Main", "JPEGImages"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    for split, images in names.items():
-        (folder / "ImageSets/Main" / f"{split}.txt").write_text("\n".join(images) + "\n")
-        for image in images:
-            (folder / "Annotations" / f"{image}.xml").write_text(f"<annotation>{objects}</annotation>")
-            Image.new("RGB", size, "white").save(folder / "JPEGImages" / f"{image}.jpg")
-    return folder
-
-
-def voc_object(name, xmin, ymin, xmax, ymax):
-    corners = zip(("xmin", "ymin", "xmax", "ymax"), (xmin, ymin, xmax, ymax), strict=True)
-    inner = "".join(f"<{k}>{v}</{k}>" for k, v in corners)
-    return f"<object><name>{name}</name><difficult>0</difficult><bndbox>{inner}</bndbox></object>"
 
 
 # -- the reader

@@ -12,8 +12,8 @@ from ssd.commands import data as create_data_lists
 from ssd.data import download, read_data_list
 from ssd.data.download import DATASET_YEAR_DICT, YEARS, download_voc, fetch, unpack
 from ssd.errors import InputError
-from tests.commands.test_scripts import refused
-from tests.data.test_dataset import make_voc, voc_object
+from tests.helpers.scripts import refused
+from tests.helpers.voc_folders import make_voc, voc_object
 
 CONTENT = bytes(range(256)) * 40
 MD5 = hashlib.md5(CONTENT).hexdigest()

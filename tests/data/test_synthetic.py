@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ssd.commands.synthetic import main
 from ssd.data import synthetic
 from ssd.data.formats.records import check_objects
 from ssd.data.formats.voc import annotated_objects, read_voc, voc_annotation
-from ssd.data.synthetic import CLASSES, SceneObject, draw_background, draw_scene, main, to_entry, write_dataset
+from ssd.data.synthetic import CLASSES, SceneObject, draw_background, draw_scene, to_entry, write_dataset
 from ssd.errors import InputError
 
 

@@ -12,7 +12,7 @@ from ssd.commands import eval as evaluation
 from ssd.data import PascalVOCDataset, read_data_list
 from ssd.evaluation import as_saved
 from ssd.evaluation.evaluate import MAX_OVERLAP, MIN_SCORE, TOP_K, detect_dataset
-from tests.commands.test_scripts import refused
+from tests.helpers.scripts import refused
 
 CLASSES = ["circle", "square", "star", "triangle"]
 

@@ -12,50 +12,17 @@ from ssd.errors import InputError
 from ssd.evaluation import average_precisions, best_f1, calculate_mAP, curves, match_detections
 from ssd.evaluation.overlaps import best_overlaps, paired_iou
 from ssd.evaluation.ranking import best_first
-from tests.helpers.detection_cases import LABEL_MAP, random_case
+from tests.helpers.detection_cases import (
+    EIGHT_DETECTIONS,
+    FIVE_CATS,
+    FIVE_CATS_IN_ONE,
+    LABEL_MAP,
+    ONE_CLASS,
+    lists,
+    random_case,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
-ONE_CLASS = {"background": 0, "cat": 1}
-
-
-def lists(*images):
-    """[(boxes, labels, scores or difficulties), ...] -> three lists of tensors."""
-    boxes = [torch.tensor(b, dtype=torch.float32).reshape(-1, 4) for b, _, _ in images]
-    return (
-        boxes,
-        [torch.tensor(labels, dtype=torch.int64) for _, labels, _ in images],
-        [torch.tensor(values) for _, _, values in images],
-    )
-
-
-# Two pictures with four easy cats and one difficult cat, and eight detections of cats.
-EIGHT_DETECTIONS = lists(
-    (
-        [
-            [0, 0, 10, 10],  # 0.9: the first cat exactly, true positive
-            [0, 0, 10, 9],  # 0.8: the same cat again, false positive
-            [50, 0, 60, 10],  # 0.7: the difficult cat, ignored
-            [50, 0, 60, 10],  # 0.6: the difficult cat again, ignored too
-            [20, 0, 30, 5],  # 0.5: IoU with the second cat is 0.5 to the digit, true positive
-        ],
-        [1] * 5,
-        [0.9, 0.8, 0.7, 0.6, 0.5],
-    ),
-    (
-        [
-            [80, 80, 90, 90],  # 0.95: nothing there, false positive
-            [0, 0, 10, 4.99],  # 0.4: IoU with the third cat is 0.499, false positive
-            [0, 0, 10, 10],  # 0.3: the third cat, true positive
-        ],
-        [1] * 3,
-        [0.95, 0.4, 0.3],
-    ),
-)
-FIVE_CATS = lists(
-    ([[0, 0, 10, 10], [20, 0, 30, 10], [50, 0, 60, 10]], [1] * 3, [0, 0, 1]),
-    ([[0, 0, 10, 10], [30, 30, 40, 40]], [1] * 2, [0, 0]),
-)
-FIVE_CATS_IN_ONE = tuple([torch.cat(values)] for values in FIVE_CATS)
 
 
 def test_eight_detections_by_hand():

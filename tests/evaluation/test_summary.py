@@ -10,8 +10,7 @@ from ssd.evaluation import average_precisions, format_summary, match_detections,
 from ssd.evaluation.coco_metrics import coco_figures
 from ssd.evaluation.localisation import top1_localisation
 from ssd.evaluation.summary import summary_lines
-from tests.evaluation.test_mean_ap import EIGHT_DETECTIONS, FIVE_CATS
-from tests.helpers.detection_cases import random_case
+from tests.helpers.detection_cases import EIGHT_DETECTIONS, FIVE_CATS, random_case
 
 
 def test_summary_of_a_case_with_every_kind_of_class():

@@ -20,17 +20,18 @@ from PIL import Image
 from ssd import SSD300, Detector, SSDConfig, save_checkpoint
 from ssd.commands import detect
 from ssd.commands import eval as evaluation
+from ssd.commands.export import main as export_main
 from ssd.data import preprocess, read_data_list
 from ssd.errors import InputError
-from ssd.export.engines import _Exported, load_trained
+from ssd.export.engines import _Exported
 from ssd.export.pt2 import load_program, read_members
 from ssd.export.write import export, selection
-from ssd.export.write import main as export_main
 from ssd.inference.predictor import Predictor, detections, forward
 from ssd.model.network import MAP_CHANNELS
 from ssd.model.postprocess import select_detections
-from tests.commands.test_scripts import refused
-from tests.model.test_network import randomise_batch_norm
+from ssd.pretrained import load_trained
+from tests.helpers.networks import randomise_batch_norm
+from tests.helpers.scripts import refused
 
 NMS = {"min_score": 0.15, "max_overlap": 0.3, "top_k": 50}
 

@@ -23,10 +23,10 @@ import torch
 
 from ssd.checkpoint import load_training_state, read_file
 from ssd.commands import data as create_data_lists
-from ssd.data.synthetic import main as draw_dataset
+from ssd.commands.synthetic import main as draw_dataset
 from ssd.training.run.folder import BEST, LAST
 from ssd.training.run.results import RESULTS_NAME
-from tests import small_network
+from tests.helpers import small_network
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {"small": ["-m", "tests.helpers.small_network"], "ssd300": ["train.py"]}

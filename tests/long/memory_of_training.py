@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ssd.commands import data as create_data_lists
 from ssd.commands import train
-from ssd.data.synthetic import main as draw_dataset
+from ssd.commands.synthetic import main as draw_dataset
 from ssd.training.trainer import Trainer
-from tests import small_network
+from tests.helpers import small_network
 
 READ_AT = (100, 200, 500, 1000)
 

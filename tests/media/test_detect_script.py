@@ -26,7 +26,7 @@ from ssd.media.annotator import Annotator
 from ssd.media.outputs import FORMATS, check_output, output_names, save_records
 from ssd.media.sources import VIDEO_ENDINGS, ahead, batched, find_sources, load_batches
 from ssd.media.video import VideoWriter, open_video
-from tests.commands.test_scripts import refused
+from tests.helpers.scripts import refused
 
 
 class FixedDetector:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssd.model.boxes import cxcy_to_xy, decode, encode, xy_to_cxcy
-from tests import reference
+from tests.helpers import reference
 
 coordinates = st.floats(0.01, 0.99)
 centre_size = st.tuples(coordinates, coordinates, coordinates, coordinates)

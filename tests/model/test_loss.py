@@ -3,7 +3,7 @@ import torch
 
 from ssd import MultiBoxLoss, SSDConfig, create_prior_boxes
 from ssd.model.boxes import cxcy_to_xy
-from tests import reference
+from tests.helpers import reference
 
 N_CLASSES = 4
 

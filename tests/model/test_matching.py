@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssd.model.matching import match
-from tests import reference
+from tests.helpers import reference
 
 
 def matched(overlaps, threshold=0.5):

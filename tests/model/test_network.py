@@ -7,6 +7,7 @@ from torchvision.models import vgg16, vgg16_bn
 from ssd import SSD300, SSDConfig, create_prior_boxes
 from ssd.inference.predictor import for_inference
 from ssd.model.vgg import VGGBase, decimate, pretrained_input
+from tests.helpers.networks import randomise_batch_norm
 
 TWO_CLASSES = ("cat", "dog")
 
@@ -21,15 +22,6 @@ def images():
 def model():
     torch.manual_seed(0)
     return SSD300().eval()
-
-
-def randomise_batch_norm(model):
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias, std=0.1)
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
 
 
 @torch.no_grad()

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from ssd import SSD300, SSDConfig, detect_objects, postprocess
+from ssd import SSD300, SSDConfig, detect_objects
+from ssd.model import postprocess
 from ssd.model.boxes import cxcy_to_xy
-from tests import reference
+from tests.helpers import reference
 
 SUPPRESS = postprocess._suppress
 EVALUATION = {"min_score": 0.01, "max_overlap": 0.45, "top_k": 200}

@@ -16,7 +16,7 @@ from ssd.checkpoint import load_training_state, read_file
 from ssd.data import read_data_list
 from ssd.training.run.results import read_results
 from ssd.training.weights import initial_model
-from tests import small_network
+from tests.helpers import small_network
 from tests.long.kill_and_resume import PROGRAMS, ROOT, rows, wait_for
 
 LIMIT = 1200  # seconds for one run; the slowest machine should need a fifth

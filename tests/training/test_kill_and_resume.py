@@ -1,4 +1,4 @@
-"""A few kills at random moments (`python -m tests.long.kill_and_resume` makes more), and signals as terminals send them."""
+"""Kills at random moments (`python -m tests.long.kill_and_resume` makes more), and signals as terminals send them."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssd.checkpoint import load_training_state
-from tests import small_network
+from tests.helpers import small_network
 from tests.long.kill_and_resume import LIMIT, arguments, kill, kill_and_resume, rows, start, wait_for, wait_for_end
 
 

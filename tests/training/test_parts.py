@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ssd import SSD300, SSDConfig, create_prior_boxes
+from ssd import SSD300, SSDConfig
 from ssd.data import PascalVOCDataset
 from ssd.inference.device import choose_precision, prepare_for_training
 from ssd.model.loss import padded
@@ -14,6 +14,7 @@ from ssd.training.batches import TrainingBatches, on_device, training_loader
 from ssd.training.optimiser import create_optimiser, restore_optimiser, set_learning_rate
 from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup, learning_rate
 from ssd.training.trainer import FIGURES, Recipe, Trainer
+from tests.helpers.networks import OneLayer
 
 # -- the learning rate
 
@@ -193,19 +194,6 @@ def test_loss_falls_on_one_batch(train_set):
     batch = first_batch(train_set)
     losses = [trainer.criterion.quotient(*trainer.step([batch], 2e-3)[:3]).item() for _ in range(5)]
     assert losses[-1] < 0.9 * losses[0]
-
-
-class OneLayer(torch.nn.Module):
-    """Says the same for every prior, from the picture's mean: quick in float16 on any CPU, unlike convolutions."""
-
-    def __init__(self, config):
-        super().__init__()
-        self.config, self.priors_cxcy = config, create_prior_boxes(config)
-        self.layer = torch.nn.Linear(3, 4 + config.n_classes)
-
-    def forward(self, images):
-        self.output = self.layer(images.mean(dim=(2, 3)))
-        return self.output[:, None].expand(-1, len(self.priors_cxcy), -1).split([4, self.config.n_classes], dim=2)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

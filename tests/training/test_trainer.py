@@ -27,11 +27,11 @@ from ssd.training.run.results import read_arguments, read_results
 from ssd.training.trainer import FIGURES, MOST_SKIPPED, Best, Recipe, Trainer
 from ssd.training.transfer import transfer
 from ssd.training.validation import Validated, Validation
-from tests import small_network
-from tests.commands.test_scripts import refused
+from tests.helpers import small_network
+from tests.helpers.networks import OneLayer
+from tests.helpers.scripts import refused
 from tests.helpers.small_network import SmallSSD
 from tests.long.kill_and_resume import compare, same
-from tests.training.test_parts import OneLayer
 
 OPTIONS = "--weights none --batch-size 2 --workers 0 --device cpu --precision fp32 --log none --lr 1e-3"
 

@@ -3,15 +3,13 @@
 `python -m ssd.training.run.curves RUN_FOLDER` draws them anew, also while the run goes on.
 """
 
-import sys
-from pathlib import Path
+import runpy
 
 import numpy as np
 
-from ssd.commands.arguments import command, parser
 from ssd.evaluation.report.plots import QUIET, RIGHT, WRONG, figure_class
 from ssd.files import replacing
-from ssd.training.run.results import RESULTS_NAME, read_results
+from ssd.training.run.results import read_results
 
 CURVES_NAME = "results.png"
 TRAIN, VALIDATION = RIGHT, WRONG
@@ -146,14 +144,5 @@ def _marker(values):
     return "o-" if len(values) <= MOST_MARKERS else "-"
 
 
-@command
-def main(argv=None):
-    p = parser("Draw the curves of a run anew, from its results.csv.")
-    p.add_argument("run", help="the run's folder; results.png is written there")
-    folder = Path(p.parse_args(argv).run)
-    plot_results(folder / RESULTS_NAME, folder / CURVES_NAME)
-    print(folder / CURVES_NAME)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    runpy.run_module("ssd.commands.curves", run_name="__main__")

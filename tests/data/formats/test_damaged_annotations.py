@@ -11,8 +11,8 @@ from ssd.commands import data as create_data_lists
 from ssd.data import read_data_list
 from ssd.data.formats.paths import find_files, inside, read_json
 from ssd.errors import InputError
-from tests.commands.test_scripts import refused
-from tests.data.test_dataset import make_voc, voc_object
+from tests.helpers.scripts import refused
+from tests.helpers.voc_folders import make_voc, voc_object
 
 PICTURES = "\ntrain: JPEGImages\nval: JPEGImages"
 GOOD = voc_object("dog", 1, 1, 9, 9)

@@ -19,8 +19,8 @@ from ssd.data.formats.supervisely import read_supervisely, write_supervisely
 from ssd.data.formats.voc import read_voc, write_voc
 from ssd.data.formats.yolo import read_yolo, write_yolo
 from ssd.errors import InputError
-from tests.commands.test_scripts import refused
-from tests.data.test_dataset import make_voc, voc_object
+from tests.helpers.scripts import refused
+from tests.helpers.voc_folders import make_voc, voc_object
 
 CLASSES = ("cat", "traffic light", "Bär: #1")
 

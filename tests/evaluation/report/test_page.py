@@ -12,8 +12,7 @@ from ssd.errors import InputError
 from ssd.evaluation import average_precisions, match_detections, summarize
 from ssd.evaluation.report.gallery import best_detections, confident_false_positives, draw_case, missed_objects
 from ssd.evaluation.report.mistakes import classify_errors, error_breakdown
-from tests.evaluation.test_mean_ap import EIGHT_DETECTIONS, FIVE_CATS
-from tests.helpers.detection_cases import random_case
+from tests.helpers.detection_cases import EIGHT_DETECTIONS, FIVE_CATS, random_case
 
 pytest.importorskip("matplotlib")
 from ssd.evaluation.report import plots  # noqa: E402

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ssd import SSDConfig
+from ssd.commands.curves import main as draw_curves
 from ssd.data import PascalVOCDataset, collate
 from ssd.data.images import denormalise, normalise
 from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.files import replacing
-from ssd.training import curves, logs, panels
+from ssd.training.run import curves, logs, panels
 from ssd.training.run.results import (
     COLUMNS,
     Results,
@@ -646,17 +647,17 @@ def test_curves_of_no_rows():
 def test_curves_drawn_anew_by_the_command(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     write(tmp_path / "results.csv", [row(1), row(2, val_mAP=0.5)])
-    assert curves.main([str(tmp_path)]) == 0
+    assert draw_curves([str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'results.png'}\n"
     with Image.open(tmp_path / "results.png") as picture:
         assert picture.format == "PNG" and picture.width > 1500
-    assert curves.main([str(tmp_path / "gone")]) == 2
+    assert draw_curves([str(tmp_path / "gone")]) == 2
     assert "no such file" in capsys.readouterr().err
 
 
 def test_curves_without_matplotlib(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     write(tmp_path / "results.csv", [row(1)])
-    assert curves.main([str(tmp_path)]) == 2
+    assert draw_curves([str(tmp_path)]) == 2
     assert capsys.readouterr().err == 'error: Diagrams need matplotlib: pip install -e ".[plots]"\n'
     assert not (tmp_path / "results.png").exists()

@@ -1,0 +1,70 @@
+"""`ssd300 convert`: other people's weights as a checkpoint, and ours as torchvision's."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ssd.checkpoint import write_checkpoint
+from ssd.commands.arguments import command, parser
+from ssd.convert.classes import read_class_names
+from ssd.convert.layouts import LAYOUTS
+from ssd.convert.reading import read
+from ssd.convert.torchvision_format import building_lines, to_torchvision
+from ssd.errors import InputError
+from ssd.files import replacing
+from ssd.pretrained import find_checkpoint
+
+
+def parse(argv):
+    projects = ", ".join(layout.project for layout in LAYOUTS)
+    p = parser(f"Make a checkpoint of other people's SSD300 weights ({projects}). Nothing in the file is run.")
+    p.prog = "python -m ssd.convert"
+    p.add_argument("source", metavar="SOURCE", help="file of weights; coco: torchvision's, downloaded")
+    p.add_argument("destination", metavar="DESTINATION", help="the checkpoint to write, a .pth file")
+    p.add_argument(
+        "--classes",
+        metavar="FILE",
+        help="class names, one a line or label_map.json (default: those that belong to the layout, or class_1, ...)",
+    )
+    p.add_argument(
+        "--to-torchvision",
+        action="store_true",
+        help="write a state dict of ssd300_vgg16 instead, and print the Python that builds the model",
+    )
+    return p.parse_args(argv)
+
+
+@command
+def main(argv=None):
+    args = parse(argv)
+    source, destination = Path(find_checkpoint(args.source)), Path(args.destination)
+    if destination.exists() and source.exists() and destination.samefile(source):
+        raise InputError(f"{destination}: is the source itself; give the result another name")
+    if destination.is_dir():
+        raise InputError(f"{destination}: a folder; name the file to write")
+    if not destination.parent.is_dir():
+        raise InputError(f"{destination.parent}: no such folder to write {destination.name} to")
+    whose, config, state = read(source)
+    if args.classes:
+        config = replace(config, class_names=read_class_names(args.classes, len(config.class_names)))
+    description = f"{destination}: {whose}, {describe(config)}"
+    if args.to_torchvision:
+        with replacing(destination) as file:
+            torch.save(to_torchvision(config, state), file)
+        print(f"# {description}\n# This builds the model for it:\n{building_lines(config, destination)}")
+    else:
+        write_checkpoint(destination, config, state)
+        print(description)
+
+
+def describe(config):
+    """The classes in a line."""
+    names = [name for name in config.class_names if name]
+    unused = f", {len(config.unused_labels)} outputs without a class" if config.unused_labels else ""
+    return f"{len(names)} classes{unused}: {', '.join(names)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

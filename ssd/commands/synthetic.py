@@ -1,0 +1,24 @@
+"""`python -m ssd.data.synthetic`: draws a data set of shapes."""
+
+import sys
+
+from ssd.commands.arguments import command, number, parser
+from ssd.data.synthetic import prepare_folder, summary, write_dataset
+
+
+@command
+def main(argv=None):
+    options = parser("Draw a data set of shapes in the layout of Pascal VOC.")
+    options.add_argument("folder", metavar="DIR", help="where to write it: a new or empty folder")
+    options.add_argument("--images", type=number(int, 1), default=400, help="how many pictures")
+    options.add_argument("--test-fraction", type=number(float, 0, 1), default=0.2, help="the share of test pictures")
+    options.add_argument("--seed", type=number(int, 0), default=0, help="of the random choices")
+    options.add_argument("--force", action="store_true", help="replace a data set drawn earlier")
+    args = options.parse_args(argv)
+    prepare_folder(args.folder, args.force)
+    scenes = write_dataset(args.folder, args.images, args.test_fraction, args.seed)
+    print(f"{args.folder}: {summary(scenes)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
