@@ -9,9 +9,3 @@ def first_line(error):
     """What an exception says, in a line; its name where it says nothing that can be understood alone."""
     text = "" if isinstance(error, KeyError) else str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
-
-
-def one_line(text):
-    """A text without line breaks and control characters, which names of files and annotations may hold and a terminal
-    would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -13,6 +13,8 @@ N_COLOURS = 128
 SMALLEST_TEXT, LARGEST_TEXT = 11, 80  # pixels of font size
 TINY_TEXT = 8  # the smallest that can be read at all, for thumbnails
 SMALLEST_LINE, LARGEST_LINE = 1, 16  # pixels
+# The colours of objects and detections in evaluations: ground truth, true and false positives, missed objects, others.
+TRUTH, HIT, MISTAKE, MISS, OTHER = (60, 200, 80), (40, 110, 255), (255, 120, 0), (230, 40, 200), (150, 190, 235)
 ROWS_TRIED = 8  # places for a tag down each side of its box
 
 
@@ -66,17 +68,18 @@ def mosaic(images, columns=4, tile=300):
     rows = max(1, -(-len(images) // columns))
     sheet = Image.new("RGB", (columns * tile, rows * tile), "white")
     for i, image in enumerate(images):
-        fitted = _fit(image.convert("RGB"), tile - 2 * (tile >= 50))  # a white line between pictures
+        fitted, _ = fit_to_side(image.convert("RGB"), tile - 2 * (tile >= 50))  # a white line between pictures
         row, column = divmod(i, columns)
         left, top = column * tile + (tile - fitted.width) // 2, row * tile + (tile - fitted.height) // 2
         sheet.paste(fitted, (left, top))
     return sheet
 
 
-def _fit(image, side):
+def fit_to_side(image: Image.Image, side: int) -> tuple[Image.Image, float]:
+    """The picture with its longer side `side` pixels long, its aspect kept; and the scale, by which boxes grow too."""
     scale = side / max(image.size)
-    size = [max(1, round(scale * length)) for length in image.size]
-    return image.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
+    size = tuple(max(1, round(scale * length)) for length in image.size)
+    return image.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC), scale
 
 
 # Boxes

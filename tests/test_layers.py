@@ -6,7 +6,7 @@ from pathlib import Path
 import ssd
 
 ORDER = (
-    "errors", "files", "config", "model", "inference", "visualize", "checkpoint", "data", "convert", "export",
+    "errors", "text", "files", "config", "model", "inference", "visualize", "checkpoint", "data", "convert", "export",
     "pretrained", "detector", "evaluation", "media", "training", "commands",
 )  # fmt: skip
 

@@ -9,8 +9,9 @@ from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentType
 from math import inf, isfinite
 from pathlib import Path
 
-from ssd.errors import InputError, one_line
+from ssd.errors import InputError
 from ssd.inference.device import PRECISIONS
+from ssd.text import one_line
 
 
 def command(main):

@@ -14,7 +14,8 @@ from ssd.data.formats.paths import picture_endings, read_text, write_text
 from ssd.data.formats.records import label_objects
 from ssd.data.images import lift_pixel_limit
 from ssd.data.overview import count_notes, draw_samples, report
-from ssd.errors import InputError, one_line
+from ssd.errors import InputError
+from ssd.text import one_line
 
 NOTES_SHOWN = 20  # on the terminal; the report has all
 

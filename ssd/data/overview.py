@@ -4,15 +4,14 @@ from collections import Counter
 
 import numpy as np
 import torch
-from PIL import Image
 from torchvision.ops import box_iou
 
 from ssd.config import SSDConfig
 from ssd.data.images import load_image
-from ssd.errors import one_line
 from ssd.model.boxes import cxcy_to_xy
 from ssd.model.priors import create_prior_boxes
-from ssd.visualize import class_colour, draw_boxes, mosaic
+from ssd.text import one_line, text_table
+from ssd.visualize import class_colour, draw_boxes, fit_to_side, mosaic
 
 SIDES = (16, 32, 64, 128)  # pixels of the network's input, between which objects are counted
 MOST_OBJECTS = 50_000  # compared with the priors: more of them change no figure that is printed
@@ -46,7 +45,7 @@ def _contents(lists):
     rows.append(("  difficult", *(_share(n, total) for n, total in zip(difficult, totals, strict=True))))
     rows.append(("objects in an image, median", *(f"{np.median(counts):g}" for counts in counted.values())))
     rows.append(("objects in an image, most", *(max(counts) for counts in counted.values())))
-    return _table(rows)
+    return text_table(rows)
 
 
 def _classes(lists, class_names):
@@ -55,7 +54,7 @@ def _classes(lists, class_names):
     for label, name in enumerate(class_names, start=1):
         columns = [text for count in counts for text in (count[label], _share(count[label], count.total()))]
         rows.append((f"  {name}", *columns))
-    return _table(rows)
+    return text_table(rows)
 
 
 def _picture_sizes(lists):
@@ -90,7 +89,7 @@ def _fit(objects):
             f"How well the priors fit the training objects{sampled}, by the side of a square of the object's area in "
             f"the network's input of {config.input_size} x {config.input_size} pixels.",
             "IoU: with the best of all priors. Objects below 0.5 are learnt by that one prior alone.",
-            _table(rows),
+            text_table(rows),
         ]
     )
 
@@ -134,19 +133,6 @@ def _share(part, whole):
     return f"{100 * part / whole:.1f} %" if whole else "n/a"
 
 
-def _table(rows):
-    """Rows as lines with aligned columns, the first to the left, the others to the right."""
-    texts = [[one_line(str(cell)) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in texts
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def draw_samples(images, objects, class_names):
     """A mosaic of pictures of a data list with their boxes, evenly chosen. Returns a PIL RGB picture."""
     chosen = range(0, len(images), max(1, -(-len(images) // SAMPLES)))
@@ -154,13 +140,10 @@ def draw_samples(images, objects, class_names):
 
 
 def _draw_sample(path, entry, class_names):
-    image = load_image(path)
-    scale = TILE / max(image.size)
-    shown = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BILINEAR)
-    factors = np.tile(np.divide(shown.size, image.size), 2)
+    shown, scale = fit_to_side(load_image(path), TILE)
     labels = [
         class_names[label - 1] + (" (difficult)" if difficult else "")
         for label, difficult in zip(entry["labels"], entry["difficulties"], strict=True)
     ]
-    boxes = np.reshape(entry["boxes"], (-1, 4)) * factors
+    boxes = np.reshape(entry["boxes"], (-1, 4)) * scale
     return draw_boxes(shown, boxes, labels, [class_colour(label - 1) for label in entry["labels"]])

@@ -8,6 +8,7 @@ from ssd.evaluation.coco_metrics import INSTALL, coco_figures
 from ssd.evaluation.localisation import top1_localisation
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import average_precision, best_f1, curves, mean_of_numbers
+from ssd.text import text_table
 
 COLUMNS = {  # of the table of classes: key -> heading
     "name": "class",
@@ -51,7 +52,7 @@ def summarize(matches: Matches, seconds=()) -> dict:
 def format_summary(summary: dict) -> str:
     """The summary as text: a table of the classes and the means below it; "n/a" for what is undefined."""
     rows = [list(COLUMNS.values())] + [[_figure(figures[key]) for key in COLUMNS] for figures in summary["classes"]]
-    return "\n".join([*_table(rows), "", *(f"{name:<20}{value}" for name, value in summary_lines(summary))])
+    return "\n".join([text_table(rows), "", *(f"{name:<20}{value}" for name, value in summary_lines(summary))])
 
 
 def summary_lines(summary: dict) -> list[tuple[str, str]]:
@@ -108,11 +109,3 @@ def _figure(value):
     if value is None:
         return "n/a"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _table(rows):
-    """Lines of text: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join([row[0].ljust(widths[0]), *cells[1:]])

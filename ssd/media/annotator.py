@@ -6,10 +6,11 @@ from contextlib import closing
 
 from tqdm import tqdm
 
-from ssd.errors import InputError, one_line
+from ssd.errors import InputError
 from ssd.media.outputs import fresh, record, save_picture
 from ssd.media.sources import ahead, batched, load_batches
 from ssd.media.video import VideoWriter, open_video
+from ssd.text import one_line
 
 
 class Annotator:

@@ -16,7 +16,7 @@ from ssd.commands import data as create_data_lists
 from ssd.commands import detect, train
 from ssd.commands import eval as evaluation
 from ssd.data import PascalVOCDataset, preprocess, write_data_lists
-from ssd.errors import one_line
+from ssd.text import one_line
 from tests.helpers.picture_files import DAMAGED, JPEG, ODD, PICTURE, not_files, write_files
 from tests.helpers.scripts import SHORT, refused
 from tests.helpers.voc_folders import make_voc, voc_object

@@ -14,8 +14,9 @@ from ssd.commands import data as create_data_lists
 from ssd.data import read_data_list
 from ssd.data.check import drop_duplicates, drop_repeats, drop_undecodable, drop_unknown, merge_spellings
 from ssd.data.overview import best_overlaps, box_fractions, count_notes, draw_samples, report
-from ssd.errors import InputError, one_line
+from ssd.errors import InputError
 from ssd.model.boxes import cxcy_to_xy
+from ssd.text import one_line
 from ssd.visualize import class_colour
 from tests.helpers.voc_folders import make_voc, voc_object
 

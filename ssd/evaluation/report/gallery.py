@@ -11,10 +11,9 @@ from ssd.evaluation.overlaps import paired_iou
 from ssd.evaluation.ranking import best_first
 from ssd.evaluation.report.confusion import MIN_SCORE
 from ssd.evaluation.report.mistakes import KINDS, Errors
-from ssd.visualize import draw_boxes
+from ssd.visualize import HIT, MISS, MISTAKE, OTHER, TRUTH, draw_boxes, fit_to_side
 
 SIDE = 640  # pixels: the longer side of a picture in the gallery
-TRUTH, HIT, MISTAKE, MISS, OTHER = (60, 200, 80), (40, 110, 255), (255, 120, 0), (230, 40, 200), (150, 190, 235)
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,7 @@ def draw_case(case: Case, matches: Matches, path, min_score=MIN_SCORE) -> Image.
 
     :raises InputError: the picture is missing or cannot be read
     """
-    picture = load_image(path)
-    scale = SIDE / max(picture.size)
-    picture = picture.resize([max(1, round(scale * length)) for length in picture.size])
+    picture, scale = fit_to_side(load_image(path), SIDE)
     truth = np.flatnonzero(matches.true_images == case.image)
     truth = truth[truth != case.truth]
     others = np.flatnonzero((matches.det_images == case.image) & (matches.det_scores > min_score))

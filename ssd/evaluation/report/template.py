@@ -2,7 +2,7 @@
 
 from string import Template
 
-from ssd.evaluation.report.gallery import HIT, MISS, MISTAKE, OTHER, TRUTH
+from ssd.visualize import HIT, MISS, MISTAKE, OTHER, TRUTH
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 1120px;

@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ssd.data.images import denormalise, load_image
 from ssd.detector import Detections
-from ssd.evaluation.report.gallery import HIT, SIDE, TRUTH
+from ssd.evaluation.report.gallery import SIDE
 from ssd.files import replacing
-from ssd.visualize import class_colour, draw_boxes, mosaic
+from ssd.visualize import HIT, TRUTH, class_colour, draw_boxes, fit_to_side, mosaic
 
 BATCH_NAME, VALIDATION_NAME = "train_batch.jpg", "validation.jpg"
 FOUND = HIT
@@ -44,9 +44,7 @@ def panel(path, true_boxes, true_names, found):
 
 def fitted_picture(path):
     """A picture whose longer side has 640 pixels, and how many of these are one of its own."""
-    picture = load_image(path)
-    scale = SIDE / max(picture.size)
-    return picture.resize([max(1, round(scale * length)) for length in picture.size]), scale
+    return fit_to_side(load_image(path), SIDE)
 
 
 def confident(found):

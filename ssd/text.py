@@ -1,0 +1,22 @@
+"""Text for a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+
+def one_line(text: str) -> str:
+    """The text with "?" for line breaks and control characters.
+
+    Names of files and classes may hold them, and a terminal would obey them.
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def text_table(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as lines with aligned columns, the first to the left, the others to the right."""
+    texts = [[one_line(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    lines = []
+    for first, *others in texts:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)
