@@ -13,7 +13,7 @@ from ssd.data import collate, leave_signals_to_parent
 from ssd.evaluation.matches import match_detections
 from ssd.evaluation.result_files import as_saved
 from ssd.inference.predictor import as_predictor, detections, forward
-from ssd.model.loss import MEASURED
+from ssd.model.loss import Figures
 
 # The settings of the paper's evaluation.
 MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
@@ -24,14 +24,14 @@ class DataSetDetections:
     """Detections of a whole data set: lists with a tensor an image, in the pixels of the pictures, best first.
 
     seconds: time spent on "data" (waiting for it), "network" and "post-processing".
-    sums: of the whole data set, as `MultiBoxLoss.measure` gives them, where a criterion was given.
+    sums: of the whole data set, the packed `Figures` of the loss, where a criterion was given.
     """
 
     boxes: list = field(default_factory=list)
     labels: list = field(default_factory=list)
     scores: list = field(default_factory=list)
     seconds: Counter = field(default_factory=Counter)
-    sums: torch.Tensor = field(default_factory=lambda: torch.zeros(len(MEASURED)))
+    sums: torch.Tensor = field(default_factory=lambda: torch.zeros(len(Figures._fields)))
 
     @contextmanager
     def timed(self, what, device):
@@ -72,7 +72,7 @@ def detect_dataset(
                 predictions = forward(predictor, images)
             if criterion:
                 true = ([tensor.to(device) for tensor in part] for part in (true_boxes, true_labels))
-                found.sums += criterion.measure(*predictions, *true).cpu()
+                found.sums += criterion.measure(*predictions, *true).pack().cpu()
             with found.timed("post-processing", device):
                 start = len(found.boxes)
                 batch_sizes = sizes[start : start + len(images)]

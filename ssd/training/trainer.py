@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ssd.errors import InputError
 from ssd.inference.device import autocast
-from ssd.model.loss import MEASURED, MultiBoxLoss
+from ssd.model.loss import Figures, MultiBoxLoss
 from ssd.training import distributed
 from ssd.training.batches import TrainingBatches, on_device, training_loader
 from ssd.training.ema import Average
@@ -29,8 +29,8 @@ MOST_UNREADABLE = 0.01  # of the data set's pictures
 MEMORY_SHORT = "out of memory", "ALLOC_FAILED", "can't allocate memory"  # as CUDA, its libraries, the CPU put it
 
 # What a step tells of its batch. stopped: the run was told to stop. norm: of the gradient, before clipping.
-FIGURES = (*MEASURED, "stopped", "norm")
-LOC, CONF, POSITIVES, STOPPED = (FIGURES.index(name) for name in ("loc_sum", "conf_sum", "positives", "stopped"))
+FIGURES = (*Figures._fields, "stopped", "norm")
+LOC, CONF, POSITIVES, STOPPED = (FIGURES.index(name) for name in ("loc_sum", "conf_sum", "n_positives", "stopped"))
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Trainer:
         with nullcontext() if last else distributed.without_averaging(self.network):
             with autocast(self.device, self.dtype):
                 locs, scores = self.network(part.images)
-            sums = self.criterion.measure(locs, scores, part.boxes, part.labels)
+            sums = self.criterion.measure(locs, scores, part.boxes, part.labels).pack()
             self.scaler.scale(sums[CONF] + self.criterion.alpha * sums[LOC]).backward()
         return sums.detach()
 

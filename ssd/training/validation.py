@@ -7,7 +7,7 @@ from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
 from ssd.evaluation.summary import format_summary, summarize
-from ssd.model.loss import MEASURED
+from ssd.model.loss import Figures
 from ssd.training import distributed
 from ssd.training.run.panels import tracked_pictures
 
@@ -35,7 +35,7 @@ class Validation:
         """`Validated`, the same in every process. criterion: the run's `MultiBoxLoss`."""
         found = self._detect(model, criterion)
         summary = summarize(match_dataset(found, self.dataset), found.seconds)
-        figures = column_figures("val", dict(zip(MEASURED, found.sums.tolist(), strict=True)), criterion.alpha)
+        figures = column_figures("val", dict(zip(Figures._fields, found.sums.tolist(), strict=True)), criterion.alpha)
         mAP = summary["map_voc07"]
         figures["val_mAP"] = float("nan") if mAP is None else mAP
         return Validated(
@@ -75,8 +75,8 @@ class Validation:
 
 def column_figures(split, sums, alpha):
     """The columns of results.csv for "train" or "val", from a dict of the sums of `MultiBoxLoss.measure`."""
-    n = sums["positives"]
+    n = sums["n_positives"]
     loc, conf = (sums[key] / max(n, 1) for key in ("loc_sum", "conf_sum"))
-    accuracy, iou = (sums[key] / n if n else float("nan") for key in ("right", "iou_sum"))
+    accuracy, iou = (sums[key] / n if n else float("nan") for key in ("n_correct", "iou_sum"))
     values = {"loss": conf + alpha * loc, "loc": loc, "conf": conf, "accuracy": accuracy, "iou": iou}
     return {f"{split}_{name}": value for name, value in values.items()}

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from ssd import MultiBoxLoss, SSDConfig, create_prior_boxes
+from ssd.config import VARIANCES
 from ssd.model.boxes import cxcy_to_xy
+from ssd.model.loss import Figures, padded, prior_targets
 from tests.helpers import reference
 
 N_CLASSES = 4
@@ -21,6 +23,10 @@ def random_batch(n_objects, n_priors=60, seed=0):
     boxes = [random_boxes(n) for n in n_objects]
     labels = [torch.randint(1, N_CLASSES, (n,)) for n in n_objects]
     return priors, locs.requires_grad_(), scores.requires_grad_(), boxes, labels
+
+
+def targets(boxes, labels, priors):
+    return prior_targets(boxes, labels, priors, 0.5, VARIANCES)
 
 
 @pytest.mark.parametrize("n_objects", [[1], [3, 0, 1], [2, 7], [0, 0, 30]])
@@ -62,7 +68,7 @@ def test_an_image_without_objects_changes_nothing():
 def test_perfect_predictions_cost_nothing():
     priors, _, _, boxes, labels = random_batch([3, 2])
     criterion = MultiBoxLoss(priors)
-    true_locs, true_classes = criterion.targets(boxes, labels)
+    true_locs, true_classes = targets(boxes, labels, priors)
     scores = 100 * torch.nn.functional.one_hot(true_classes, N_CLASSES).float()
     assert criterion(true_locs, scores, boxes, labels).item() == pytest.approx(0, abs=1e-6)
 
@@ -80,7 +86,7 @@ def test_gradients_reach_positives_and_hard_negatives_only():
     priors, locs, scores, boxes, labels = random_batch([2])
     criterion = MultiBoxLoss(priors)
     criterion(locs, scores, boxes, labels).backward()
-    _, true_classes = criterion.targets(boxes, labels)
+    _, true_classes = targets(boxes, labels, priors)
     n_positives = (true_classes > 0).sum().item()
     assert ((locs.grad != 0).any(dim=2) == (true_classes > 0)).all()
     assert (scores.grad != 0).any(dim=2).sum().item() == 4 * n_positives
@@ -103,7 +109,7 @@ def test_low_precision_predictions_give_a_float32_loss():
 
 def test_boxes_and_labels_must_fit():
     priors, locs, scores, boxes, labels = random_batch([2, 1])
-    with pytest.raises(ValueError, match=r"\[2, 1\] boxes but \[1, 2\] labels"):
+    with pytest.raises(ValueError, match=r"\[2, 1\] boxes but \[1, 2\] labels per image"):
         MultiBoxLoss(priors)(locs, scores, boxes, labels[::-1])
 
 
@@ -113,3 +119,23 @@ def test_cuda_gives_the_same_loss():
     expected = MultiBoxLoss(priors)(locs, scores, boxes, labels)
     gpu = MultiBoxLoss(priors.cuda())(locs.cuda(), scores.cuda(), [b.cuda() for b in boxes], [x.cuda() for x in labels])
     torch.testing.assert_close(gpu.cpu(), expected)
+
+
+def test_figures_of_perfect_predictions():
+    priors, _, _, boxes, labels = random_batch([3, 0, 2])
+    true_locs, true_classes = targets(boxes, labels, priors)
+    scores = 100 * torch.nn.functional.one_hot(true_classes, N_CLASSES).float()
+    figures = MultiBoxLoss(priors).measure(true_locs, scores, boxes, labels)
+    n_positives = (true_classes > 0).sum().item()
+    assert figures.n_positives.item() == figures.n_correct.item() == n_positives > 0
+    assert figures.iou_sum.item() == pytest.approx(n_positives, rel=1e-5)
+    assert figures.loc_sum.item() == 0
+
+
+def test_figures_include_the_sums_and_survive_packing():
+    priors, locs, scores, boxes, labels = random_batch([2, 0, 5])
+    criterion = MultiBoxLoss(priors)
+    figures = criterion.measure(locs, scores, boxes, labels)
+    assert figures[:3] == criterion.sums(locs, scores, boxes, labels)
+    assert Figures.unpack(figures.pack()) == figures
+    assert criterion.measure(locs, scores, padded(boxes), padded(labels)) == figures

@@ -467,7 +467,7 @@ def test_gradients_are_those_of_the_loss(data_folder, n_parts):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
     norm = torch.cat([gradient.flatten() for gradient in expected]).norm().item()
     assert figures["norm"] == pytest.approx(norm, rel=1e-4)
-    assert (figures["loc_sum"] + figures["conf_sum"]) / figures["positives"] == pytest.approx(loss.item(), rel=1e-5)
+    assert (figures["loc_sum"] + figures["conf_sum"]) / figures["n_positives"] == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_parts_of_a_batch_make_no_difference(run):
