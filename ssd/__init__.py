@@ -9,6 +9,8 @@ from ssd.model.network import SSD300
 from ssd.model.postprocess import detect_objects
 from ssd.model.priors import create_prior_boxes
 
+__version__ = "1.0.0"
+
 __all__ = [
     "SSD300",
     "Detections",

@@ -1,26 +1,34 @@
-"""`python -m ssd COMMAND`, installed as `ssd300 COMMAND`."""
+"""`ssd300 COMMAND`, also `python -m ssd COMMAND`: each command is the module of that name in `ssd/commands`."""
 
 import sys
 from importlib import import_module
 
+from ssd import __version__
+from ssd.commands.arguments import command, parser
+
 COMMANDS = {
-    "data": "check a data set and write its data lists",
-    "train": "train a detector",
-    "eval": "measure its VOC mAP",
+    "data": "check a data set and write the data lists that training and evaluation read",
+    "train": "train a detector on data lists",
+    "eval": "measure a detector's VOC mAP",
     "detect": "find objects in pictures and videos",
-    "export": "write a model for other runtimes",
-    "convert": "read other people's weights",
-    "curves": "draw the curves of a run anew",
+    "export": "write a model for other runtimes, as ONNX or a torch.export program",
+    "convert": "turn weights of other projects into a checkpoint",
+    "curves": "draw the curves of a training run again",
 }
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
-    """Run a command. Returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] not in COMMANDS:
-        print("usage: ssd300 COMMAND ...", *(f"  {name:<8} {text}" for name, text in COMMANDS.items()), sep="\n")
-        return 0 if argv[:1] in (["-h"], ["--help"]) else 2
-    return import_module(f"ssd.commands.{argv[0]}").main(argv[1:])
+    p = parser("Train, measure and run SSD300, the single-shot multibox detector.")
+    p.prog = "ssd300"
+    p.add_argument("--version", action="version", version=f"ssd300 {__version__}")
+    commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text)
+    name = p.parse_args(argv[:1]).command
+    sys.argv[0] = f"ssd300 {name}"  # argparse shows it as the name of the program
+    return import_module(f"ssd.commands.{name}").main(argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,31 +1,36 @@
-"""What the scripts share: exit statuses and argument types."""
+"""What the commands share: exit statuses, the parser, and types of arguments."""
 
-import contextlib
 import functools
+import io
 import os
 import sys
 import warnings
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
+from argparse import Action, ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, _ArgumentGroup
+from collections.abc import Callable
 from math import inf, isfinite
 from pathlib import Path
+from typing import NoReturn
 
 from ssd.errors import InputError
 from ssd.inference.device import PRECISIONS
 from ssd.text import one_line
 
+Arguments = ArgumentParser | _ArgumentGroup  # either takes `add_argument`
+Main = Callable[[list[str] | None], int | None]
 
-def command(main):
+
+def command(main: Main) -> Callable[..., int]:
     """Wrap `main(argv=None)` so that it returns an exit status.
 
-    0: done. 2: bad input, said in one line on stderr. 130: interrupted with Ctrl-C. Any other exception is a defect
-    of ours and keeps its traceback.
+    0: done. 2: bad input, explained in one line on stderr. 130: interrupted with Ctrl-C. Any other exception is a bug
+    and keeps its traceback.
     """
 
     @functools.wraps(main)
-    def wrapper(argv=None):
-        with contextlib.suppress(AttributeError):  # a stream that was put in place of stdout may lack it
-            sys.stdout.reconfigure(errors="replace")  # a class name that the terminal cannot show must not end a run
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # of oddities in a picture, which they do not name
+    def wrapper(argv: list[str] | None = None) -> int:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # the terminal may be unable to show a class name
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # they do not name the picture
         try:
             return main(argv) or 0
         except (InputError, OSError) as error:
@@ -34,75 +39,75 @@ def command(main):
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
-        except SystemExit as exit:  # argparse, after it has printed its message
-            return exit.code or 0
+        except SystemExit as exit:  # argparse has printed its message
+            return int(exit.code or 0)
 
     return wrapper
 
 
-def _sentence(error):
+def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    # An error from a DataLoader's worker comes wrapped in its traceback; the sentence is at the end.
+    # An error in a worker process of a DataLoader arrives as its whole traceback; our sentence comes last.
     return str(error).strip().rpartition("InputError: ")[2]
 
 
-def check_writable(folder):
-    """Raises InputError where a folder can be neither written to nor made: better told before the work than after."""
+def check_writable(folder: str | Path) -> None:
+    """Raise InputError if `folder` cannot be written to or created. For checking before a long computation."""
     folder = Path(folder).absolute()
-    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    if not os.path.isdir(there):
-        raise InputError(f"{there}: is a file; name a folder")
-    if not os.access(there, os.W_OK):
-        raise InputError(f"{there}: cannot be written to; name another folder")
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise InputError(f"{existing}: is a file; name a folder")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"{existing}: cannot be written to; name another folder")
 
 
 class _HelpFormatter(ArgumentDefaultsHelpFormatter):
-    def _get_help_string(self, action):
-        told = action.default is None or action.default is False or "(default" in action.help
-        return action.help if told else super()._get_help_string(action)
+    def _get_help_string(self, action: Action) -> str | None:
+        help = action.help or ""
+        is_clear = action.default is None or action.default is False or "(default" in help
+        return help if is_clear else super()._get_help_string(action)
 
 
 class _Parser(ArgumentParser):
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message} (--help lists the arguments)\n")
 
 
-def parser(description):
-    """An `ArgumentParser` whose help shows every default, and whose errors are one line."""
+def parser(description: str) -> ArgumentParser:
+    """An `ArgumentParser` that shows every default in its help and every error in one line."""
     return _Parser(description=description, formatter_class=_HelpFormatter)
 
 
-def add_device_arguments(p, precision="auto"):
-    """The arguments that `choose_device` and `choose_precision` take."""
-    p.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)")
+def add_device_arguments(p: Arguments, precision: str = "auto") -> None:
+    """Add the arguments of `choose_device` and `choose_precision`."""
+    p.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cuda if there is a GPU)")
     p.add_argument(
-        "--precision", choices=PRECISIONS, default=precision, help="auto is bf16 where the hardware is fast at it"
+        "--precision", choices=PRECISIONS, default=precision, help="auto means bf16 if the hardware is fast at it"
     )
 
 
-def add_loading_arguments(p, batch_size):
-    """The arguments of a DataLoader."""
-    p.add_argument("--batch-size", type=number(int, 1), default=batch_size, help="images at a time")
+def add_loading_arguments(p: Arguments, batch_size: int) -> None:
+    """Add the arguments of a DataLoader."""
+    p.add_argument("--batch-size", type=number(int, 1), default=batch_size, help="images in a batch")
     p.add_argument(
         "--workers", type=number(int, 0), default=min(8, (os.cpu_count() or 2) // 2), help="processes that load images"
     )
 
 
-def add_picture_arguments(p):
-    """`args.no_pixel_limit`, with which a script is to call `lift_pixel_limit`."""
+def add_picture_arguments(p: Arguments) -> None:
+    """Add `--no-pixel-limit`, for which a command must call `lift_pixel_limit`."""
     p.add_argument(
         "--no-pixel-limit", action="store_true",
-        help="read pictures of more than 178,956,970 pixels, which otherwise are refused: a tiny file may claim them",
+        help="also read pictures of more than 178,956,970 pixels, which are refused because a tiny file may claim them",
     )  # fmt: skip
 
 
-def number(kind, low, high=None):
-    """An argparse type: a number of `kind` (int or float) from `low` to `high`, ends included."""
-
+def number(kind: type[int] | type[float], low: float, high: float | None = None) -> Callable[[str], float]:
+    """An argparse type: a number of `kind` from `low` to `high`, both included."""
     bounds = f"at least {low}" if high is None else f"from {low} to {high}"
 
-    def parse(text):
+    def parse(text: str) -> float:
         try:
             value = kind(text)
             if not isfinite(value):

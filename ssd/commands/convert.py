@@ -20,7 +20,6 @@ from ssd.pretrained import find_checkpoint
 def parse(argv):
     projects = ", ".join(layout.project for layout in LAYOUTS)
     p = parser(f"Make a checkpoint of other people's SSD300 weights ({projects}). Nothing in the file is run.")
-    p.prog = "python -m ssd.convert"
     p.add_argument("source", metavar="SOURCE", help="file of weights; coco: torchvision's, downloaded")
     p.add_argument("destination", metavar="DESTINATION", help="the checkpoint to write, a .pth file")
     p.add_argument(

@@ -9,6 +9,7 @@ from ssd.data.synthetic import prepare_folder, summary, write_dataset
 @command
 def main(argv=None):
     options = parser("Draw a data set of shapes in the layout of Pascal VOC.")
+    options.prog = "python -m ssd.data.synthetic"
     options.add_argument("folder", metavar="DIR", help="where to write it: a new or empty folder")
     options.add_argument("--images", type=number(int, 1), default=400, help="how many pictures")
     options.add_argument("--test-fraction", type=number(float, 0, 1), default=0.2, help="the share of test pictures")
