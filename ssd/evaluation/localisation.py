@@ -7,16 +7,16 @@ from ssd.evaluation.overlaps import paired_iou
 
 
 def top1_localisation(matches: Matches) -> dict[str, float] | None:
-    """The best detection of each picture against its only object; None unless each has exactly one, not difficult.
+    """How good the best detection of each picture is; None unless each picture has exactly one object, not difficult.
 
-    :return: "accuracy": share of pictures whose class is right; "mean_iou": mean IoU, whatever the class; "both":
-        share of pictures whose class is right at the IoU threshold of the matches. A picture without detections
-        counts as wrong, with IoU 0. Of equal scores the class of the lowest label.
+    "accuracy": share of pictures whose class is right. "mean_iou": mean IoU, whatever the class. "both": share of
+    pictures whose class is right at the IoU threshold of the matches. A picture without detections counts as wrong,
+    with IoU 0. Of equal scores, the detection of the lowest label is the best.
     """
     one_each = (np.bincount(matches.true_images, minlength=matches.n_images) == 1).all()
     if matches.n_images == 0 or not one_each or matches.true_difficult.any():
         return None
-    best_first = np.lexsort((matches.det_classes, -matches.det_scores, matches.det_images))
+    best_first = np.lexsort((matches.det_classes, -matches.det_scores))
     images, first = np.unique(matches.det_images[best_first], return_index=True)
     dets = best_first[first]  # the best detection of each image that has any
     objects = np.argsort(matches.true_images)[images]

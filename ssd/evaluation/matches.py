@@ -1,23 +1,23 @@
 """One matching pass between detections and objects, from which every Pascal VOC figure is computed.
 
-Only a detection and an object of the same image and the same class can match, so the pass builds exactly those pairs
-as flat arrays: objects are sorted by (image, class), each detection looks up where its group starts and how long it
-is, and the pairs follow by repetition. There is no Python loop over detections, images or classes.
+Only a detection and an object of the same image and class can match. The pass builds exactly those pairs as flat
+arrays, without a Python loop over detections, images or classes.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ssd.errors import InputError
 from ssd.evaluation.overlaps import best_overlaps
-from ssd.evaluation.ranking import best_first
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What the matching pass knows; arrays are flat over all images, in the order in which the lists were given.
+    """The result of the matching pass: flat arrays over the D detections and T objects of all images, in their order.
 
     Boxes are pixels (x_min, y_min, x_max, y_max) in float64. Classes index `names`, not the label map.
     A detection that is neither `correct` nor `ignored` is a false positive.
@@ -26,15 +26,17 @@ class Matches:
     names: list[str]  # class names in the order of their labels, without background
     n_images: int
     iou_threshold: float
+
     det_images: np.ndarray  # (D,) index of the image
     det_boxes: np.ndarray  # (D, 4)
     det_classes: np.ndarray  # (D,)
     det_scores: np.ndarray  # (D,) float64
     det_ious: np.ndarray  # (D,) IoU with the best object of the same image and class, 0 without one
-    det_objects: np.ndarray  # (D,) index of that object, -1 where the image has no object of the class
+    det_objects: np.ndarray  # (D,) index of that object, -1 without one
     correct: np.ndarray  # (D,) bool: true positive
-    ignored: np.ndarray  # (D,) bool: neither true nor false positive, as its best object is difficult
-    true_images: np.ndarray  # (T,)
+    ignored: np.ndarray  # (D,) bool: neither true nor false positive, because its best object is difficult
+
+    true_images: np.ndarray  # (T,) index of the image
     true_boxes: np.ndarray  # (T, 4)
     true_classes: np.ndarray  # (T,)
     true_difficult: np.ndarray  # (T,) bool
@@ -47,72 +49,79 @@ class Matches:
 
     @property
     def n_easy(self) -> np.ndarray:
-        """(C,) objects that are not difficult, per class: what recall is a fraction of."""
+        """(C,) objects of each class that are not difficult: what recall is a fraction of."""
         return np.bincount(self.true_classes[~self.true_difficult], minlength=len(self.names))
 
 
 def match_detections(
-    det_boxes, det_labels, det_scores, true_boxes, true_labels, true_difficulties, label_map, iou_threshold=0.5
+    det_boxes: Sequence[Tensor],
+    det_labels: Sequence[Tensor],
+    det_scores: Sequence[Tensor],
+    true_boxes: Sequence[Tensor],
+    true_labels: Sequence[Tensor],
+    true_difficulties: Sequence[Tensor],
+    label_map: Mapping[str, int],
+    iou_threshold: float = 0.5,
 ) -> Matches:
     """Match detections with objects by the rules of the Pascal VOC devkit (VOCevaldet.m).
 
-    A detection is compared with the object of its image and class that it overlaps best (the first of equals). If
-    that IoU reaches the threshold, it is ignored when the object is difficult, a true positive when no detection of
-    a higher score had the object, and a false positive when one had. All others are false positives.
+    Each detection is compared with the object of its image and class that it overlaps best (the first of equals). If
+    that IoU reaches the threshold, the detection is ignored if the object is difficult, a true positive if no
+    detection of a higher score took the object, and a false positive otherwise. All others are false positives.
 
-    :param det_boxes, det_labels, det_scores: lists with one tensor per image: (n, 4) pixels, (n,) and (n,)
-    :param true_boxes, true_labels, true_difficulties: lists with one tensor per image: (m, 4) pixels, (m,) and (m,)
-    :param label_map: dict, class name -> label; "background" is left out
-    :param iou_threshold: in (0, 1]
-    :raises InputError: lists of different lengths, a label that is not in the label map, a score that is NaN
+    The lists have one tensor per image: boxes (n, 4) pixels, labels, scores and difficulties (n,).
+    label_map: class name -> label; "background" is left out. iou_threshold: in (0, 1].
+    Raises InputError on lists of different lengths, a label that the label map lacks, and a score that is NaN.
     """
     if not 0 < iou_threshold <= 1:
-        raise InputError(f"The IoU threshold is {iou_threshold}; give a number above 0 and at most 1.")
-    names = class_names(label_map)
-    det = _flatten(len(true_boxes), det_boxes=det_boxes, det_labels=det_labels, det_scores=det_scores)
-    true = _flatten(
-        len(true_boxes), true_boxes=true_boxes, true_labels=true_labels, true_difficulties=true_difficulties
+        raise InputError(f"the IoU threshold is {iou_threshold}; give a number above 0 and at most 1")
+    names, n_images = class_names(label_map), len(true_boxes)
+    det_images = _image_of_each_row(n_images, det_boxes=det_boxes, det_labels=det_labels, det_scores=det_scores)
+    true_images = _image_of_each_row(
+        n_images, true_boxes=true_boxes, true_labels=true_labels, true_difficulties=true_difficulties
     )
-    _check_scores(det["det_scores"], det["images"])
-    det_classes = _class_indices(det["det_labels"], det["images"], names, label_map, "a detection")
-    true_classes = _class_indices(true["true_labels"], true["images"], names, label_map, "an object")
-    difficult = true["true_difficulties"] != 0
+    boxes, objects = _joined(det_boxes, torch.float64, -1, 4), _joined(true_boxes, torch.float64, -1, 4)
+    det_classes = _class_indices(_joined(det_labels, torch.int64), det_images, label_map, "a detection")
+    true_classes = _class_indices(_joined(true_labels, torch.int64), true_images, label_map, "an object")
+    scores, difficult = _joined(det_scores, torch.float64), _joined(true_difficulties, torch.bool)
+    _check_scores(scores, det_images)
 
-    det_groups, true_groups = det["images"] * len(names) + det_classes, true["images"] * len(names) + true_classes
-    ious, objects = best_overlaps(det["det_boxes"], det_groups, true["true_boxes"], true_groups)
-    correct, ignored, found = judge(det["det_scores"], ious, objects, difficult, iou_threshold)
+    det_groups, true_groups = det_images * len(names) + det_classes, true_images * len(names) + true_classes
+    ious, best = best_overlaps(boxes, det_groups, objects, true_groups)
+    correct, ignored, found = judge(scores, ious, best, difficult, iou_threshold)
     return Matches(
         names=names,
-        n_images=len(true_boxes),
+        n_images=n_images,
         iou_threshold=iou_threshold,
-        det_images=det["images"],
-        det_boxes=det["det_boxes"],
+        det_images=det_images,
+        det_boxes=boxes,
         det_classes=det_classes,
-        det_scores=det["det_scores"],
+        det_scores=scores,
         det_ious=ious,
-        det_objects=objects,
+        det_objects=best,
         correct=correct,
         ignored=ignored,
-        true_images=true["images"],
-        true_boxes=true["true_boxes"],
+        true_images=true_images,
+        true_boxes=objects,
         true_classes=true_classes,
         true_difficult=difficult,
         true_found=found,
     )
 
 
-def judge(scores, ious, objects, difficult, iou_threshold):
-    """Which detections are right, which are ignored, and which detection found each object.
+def judge(
+    scores: np.ndarray, ious: np.ndarray, objects: np.ndarray, difficult: np.ndarray, iou_threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decide which detections are right (D,), which are ignored (D,), and which detection found each object (T,).
 
-    :param scores, ious, objects: (D,) score, IoU with the best object, and its index (-1: none) of each detection
-    :param difficult: (T,) bool
-    :return: correct (D,) bool, ignored (D,) bool, found (T,) index of a detection or -1
+    The last are indices, -1 for an object that none found.
+    scores, ious, objects: (D,) score, IoU with the best object, and its index (-1: none). difficult: (T,) bool.
     """
     reaches = ious >= iou_threshold
     ignored = reaches & np.append(difficult, False)[objects]  # index -1 is the appended False
     candidates = np.flatnonzero(reaches & ~ignored)
-    candidates = candidates[best_first(scores[candidates])]
-    taken, first = np.unique(objects[candidates], return_index=True)  # the best-scored detection of each object
+    candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
+    taken, first = np.unique(objects[candidates], return_index=True)  # the first is the one of the highest score
     found = np.full(len(difficult), -1)
     found[taken] = candidates[first]
     correct = np.zeros(len(scores), dtype=bool)
@@ -120,50 +129,47 @@ def judge(scores, ious, objects, difficult, iou_threshold):
     return correct, ignored, found
 
 
-def class_names(label_map) -> list[str]:
+def class_names(label_map: Mapping[str, int]) -> list[str]:
     """The names of a label map in the order of their labels, without the background."""
-    return sorted((name for name in label_map if name != "background"), key=label_map.get)
+    return sorted((name for name in label_map if name != "background"), key=label_map.__getitem__)
 
 
-def _flatten(n_images, **lists):
-    """Join lists of tensors: arrays by the lists' names, and "images", the image of each row."""
+def _image_of_each_row(n_images: int, **lists: Sequence[Tensor]) -> np.ndarray:
+    """(n,) index of the image that each row of the joined lists comes from. The names are for the messages."""
+    lengths = {}
     for name, tensors in lists.items():
         if len(tensors) != n_images:
-            raise InputError(f"{name} has {len(tensors)} images and true_boxes {n_images}; they must be the same.")
-    lengths = {name: np.array([t.shape[0] for t in tensors], dtype=np.int64) for name, tensors in lists.items()}
+            raise InputError(f"{name} has {len(tensors)} images and true_boxes {n_images}; they must be the same")
+        lengths[name] = np.array([len(tensor) for tensor in tensors], dtype=np.int64)
     (first_name, first), *others = lengths.items()
     for name, length in others:
         if (first != length).any():
-            i = np.flatnonzero(first != length)[0]
+            i = (first != length).argmax()
             raise InputError(
-                f"Image {i} has {first[i]} rows in {first_name} and {length[i]} in {name}; make them equal."
+                f"image {i} has {first[i]} rows in {first_name} and {length[i]} in {name}; make them equal"
             )
-    joined = {name: _joined(name, tensors) for name, tensors in lists.items()}
-    return joined | {"images": np.repeat(np.arange(n_images), first)}
+    return np.repeat(np.arange(n_images), first)
 
 
-def _joined(name, tensors):
-    """float64 for boxes (n, 4) and scores (n,), int64 for labels and difficulties (n,)."""
+def _joined(tensors: Sequence[Tensor], dtype: torch.dtype, *shape: int) -> np.ndarray:
     joined = torch.cat(list(tensors)) if len(tensors) else torch.zeros(0)
-    dtype = torch.float64 if name.endswith(("boxes", "scores")) else torch.int64
-    return joined.detach().cpu().to(dtype).numpy().reshape((-1, 4) if name.endswith("boxes") else -1)
+    return joined.detach().cpu().to(dtype).numpy().reshape(shape or -1)
 
 
-def _check_scores(scores, images):
-    missing = np.flatnonzero(np.isnan(scores))
-    if len(missing):
-        raise InputError(f"A detection of image {images[missing[0]]} has the score NaN; scores must be numbers.")
+def _check_scores(scores: np.ndarray, images: np.ndarray) -> None:
+    missing = np.isnan(scores)
+    if missing.any():
+        raise InputError(f"a detection of image {images[missing][0]} has the score NaN; scores must be numbers")
 
 
-def _class_indices(labels, images, names, label_map, what):
-    """Index into `names` of each label; `what` the labels belong to is for the message."""
-    table = np.array([label_map[name] for name in names], dtype=np.int64)
-    indices = np.searchsorted(table, labels)
-    unknown = np.flatnonzero(np.append(table, np.iinfo(np.int64).min)[indices] != labels)
-    if len(unknown):
-        i = unknown[0]
+def _class_indices(labels: np.ndarray, images: np.ndarray, label_map: Mapping[str, int], what: str) -> np.ndarray:
+    """The place of each label among the sorted labels. `what` the labels belong to is for the message."""
+    known = np.array([label_map[name] for name in class_names(label_map)], dtype=np.int64)
+    unknown = ~np.isin(labels, known)
+    if unknown.any():
+        i = unknown.argmax()
         raise InputError(
-            f"Image {images[i]} has {what} of label {labels[i]}, which the label map of {len(names)} classes does "
-            "not have; use the label map of the data set."
+            f"image {images[i]} has {what} of label {labels[i]}, which the label map of {len(known)} classes does "
+            "not have; use the label map of the data set"
         )
-    return indices
+    return np.searchsorted(known, labels)

@@ -1,13 +1,14 @@
 """Average precision by the Pascal VOC devkit's rules, and precision-recall curves."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 
 import numpy as np
+from torch import Tensor
 
 from ssd.errors import InputError
 from ssd.evaluation.matches import Matches, match_detections
-from ssd.evaluation.ranking import best_first
 
 RECALLS = np.arange(0.0, 1.1, 0.1)  # as in the devkit's Python ports: the fourth is 0.30000000000000004
 
@@ -26,28 +27,26 @@ class Curve:
 
 
 def calculate_mAP(  # noqa: N802, the field's name
-    det_boxes,
-    det_labels,
-    det_scores,
-    true_boxes,
-    true_labels,
-    true_difficulties,
-    label_map,
-    iou_threshold=0.5,
-    interpolation="voc07",
+    det_boxes: Sequence[Tensor],
+    det_labels: Sequence[Tensor],
+    det_scores: Sequence[Tensor],
+    true_boxes: Sequence[Tensor],
+    true_labels: Sequence[Tensor],
+    true_difficulties: Sequence[Tensor],
+    label_map: Mapping[str, int],
+    iou_threshold: float = 0.5,
+    interpolation: str = "voc07",
 ) -> tuple[dict[str, float], float]:
-    """Mean average precision as the Pascal VOC devkit computes it; the rules are those of `match_detections`.
+    """Average precision of each class, by name, and their mean, as the Pascal VOC devkit computes them.
 
-    A class without easy objects has AP NaN and is left out of the mean; a class without detections has AP 0.
+    A class without easy objects has AP NaN and is left out of the mean; a class without detections has AP 0. The mean
+    is NaN if no class has easy objects.
 
-    :param det_boxes, det_labels, det_scores: lists with one tensor per image: (n, 4) pixels (x_min, y_min, x_max,
-        y_max), (n,) and (n,)
-    :param true_boxes, true_labels, true_difficulties: lists with one tensor per image: (m, 4) pixels, (m,) and (m,)
-    :param label_map: dict, class name -> label; "background" is left out
-    :param iou_threshold: in (0, 1]
-    :param interpolation: "voc07" (mean precision at 11 recalls) or "voc10" (area under the curve)
-    :return: dict, class name -> AP; mean of those that are numbers, NaN if none is
-    :raises InputError: lists of different lengths, a label that is not in the label map, a score that is NaN
+    The lists have one tensor per image: boxes (n, 4) pixels (x_min, y_min, x_max, y_max), labels, scores and
+    difficulties (n,). They are matched by the rules of `match_detections`.
+    label_map: class name -> label; "background" is left out. iou_threshold: in (0, 1].
+    interpolation: "voc07" (mean precision at 11 recalls) or "voc10" (area under the curve).
+    Raises InputError on lists of different lengths, a label that the label map lacks, and a score that is NaN.
     """
     matches = match_detections(
         det_boxes, det_labels, det_scores, true_boxes, true_labels, true_difficulties, label_map, iou_threshold
@@ -56,28 +55,25 @@ def calculate_mAP(  # noqa: N802, the field's name
     return aps, mean_of_numbers(aps.values())
 
 
-def average_precisions(matches: Matches, interpolation="voc07") -> dict[str, float]:
+def average_precisions(matches: Matches, interpolation: str = "voc07") -> dict[str, float]:
     """AP of each class, by name; NaN for a class without easy objects."""
     return {name: average_precision(curve, interpolation) for name, curve in curves(matches).items()}
 
 
 def curves(matches: Matches) -> dict[str, Curve]:
     """The precision-recall curve of each class, by name."""
-    small = np.min_scalar_type(len(matches.names))  # NumPy sorts integers of few bits much faster
-    by_class = np.argsort(matches.det_classes.astype(small), kind="stable")
-    ends = np.bincount(matches.det_classes, minlength=len(matches.names)).cumsum()
-    classes = zip(matches.names, np.split(by_class, ends[:-1]), matches.n_easy.tolist(), strict=False)
-    return {name: _curve(matches, dets, n_easy) for name, dets, n_easy in classes}
+    classes = zip(matches.names, matches.n_easy.tolist(), strict=True)
+    return {name: _curve(matches, k, n_easy) for k, (name, n_easy) in enumerate(classes)}
 
 
-def average_precision(curve: Curve, interpolation="voc07") -> float:
-    """Area under one precision-recall curve, precision being the best at this recall or a higher one.
+def average_precision(curve: Curve, interpolation: str = "voc07") -> float:
+    """Area under one precision-recall curve, where precision is the best at this recall or a higher one.
 
     "voc07" is the mean at the recalls 0, 0.1, ..., 1; "voc10" the exact area (devkits of 2007 and 2010, VOCap.m).
-    :raises InputError: another interpolation
+    NaN without objects. Raises InputError on another interpolation.
     """
     if interpolation not in ("voc07", "voc10"):
-        raise InputError(f"The interpolation is {interpolation!r}; use 'voc07' or 'voc10'.")
+        raise InputError(f"the interpolation is {interpolation!r}; use 'voc07' or 'voc10'")
     if curve.n_objects == 0:
         return nan
     precision = np.append(np.maximum.accumulate(curve.precision[::-1])[::-1], 0.0)
@@ -94,7 +90,7 @@ def best_f1(curve: Curve) -> tuple[float, float]:
     """
     if curve.n_objects == 0:
         return nan, nan
-    # A threshold cannot part equal scores: only the last of them is a choice.
+    # A threshold cannot separate equal scores: only the last of them is a choice.
     ends = np.flatnonzero(np.diff(curve.scores, append=-np.inf))
     recall, precision = curve.recall[ends], curve.precision[ends]
     f1 = 2 * recall * precision / (recall + precision).clip(min=np.finfo(float).tiny)
@@ -104,17 +100,16 @@ def best_f1(curve: Curve) -> tuple[float, float]:
     return float(f1[best]), float(curve.scores[ends[best]])
 
 
-def mean_of_numbers(values) -> float:
+def mean_of_numbers(values: Iterable[float]) -> float:
     """Mean without the NaNs; NaN if nothing is left."""
-    numbers = [value for value in values if not np.isnan(value)]
+    numbers = [value for value in values if not isnan(value)]
     return float(np.mean(numbers)) if numbers else nan
 
 
-def _curve(matches, dets, n_easy):
-    """dets: indices of the detections of one class, in the order given."""
-    ranked = dets[best_first(matches.det_scores[dets])]  # equal scores keep their order
-    correct = np.cumsum(matches.correct[ranked])
-    counted = np.cumsum(~matches.ignored[ranked])
+def _curve(matches: Matches, class_index: int, n_easy: int) -> Curve:
+    dets = np.flatnonzero(matches.det_classes == class_index)
+    ranked = dets[np.argsort(-matches.det_scores[dets], kind="stable")]
+    correct, counted = np.cumsum(matches.correct[ranked]), np.cumsum(~matches.ignored[ranked])
     return Curve(
         n_objects=n_easy,
         recall=correct / max(n_easy, 1),

@@ -5,6 +5,7 @@ IoU of all pairs is `torchvision.ops.box_iou`.
 """
 
 import torch
+from torch import Tensor
 
 from ssd.config import VARIANCES
 
@@ -43,11 +44,16 @@ def decode(offsets, priors_cxcy, variances=VARIANCES):
     return cxcy_to_xy(torch.cat([centre, size], dim=-1))
 
 
-def paired_iou(a, b):
-    """IoU (...) of each box of `a` with the box at the same place in `b`, both (..., 4) corners; 0 for two empty boxes.
+def paired_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU (...) of each box of `a` with the box at the same place in `b`, both (..., 4) corners, in any unit.
 
-    `torchvision.ops.box_iou` compares every box with every other.
+    0 for two empty boxes; a box with x_max < x_min or y_max < y_min is empty. The sum is the VOC devkit's,
+    (area + other area) - intersection. `torchvision.ops.box_iou` compares every box with every other.
     """
-    inside = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(dim=-1)
-    union = sum((box[..., 2:] - box[..., :2]).prod(dim=-1) for box in (a, b)) - inside
+    inside = _area(torch.cat([torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])], dim=-1))
+    union = _area(a) + _area(b) - inside
     return inside / union.clamp(min=torch.finfo(union.dtype).tiny)
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)

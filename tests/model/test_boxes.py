@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssd.model.boxes import cxcy_to_xy, decode, encode, xy_to_cxcy
+from ssd.model.boxes import cxcy_to_xy, decode, encode, paired_iou, xy_to_cxcy
 from tests.helpers import reference
 
 coordinates = st.floats(0.01, 0.99)
@@ -19,6 +19,14 @@ def test_literals():
 def test_a_prior_encodes_itself_as_zero():
     prior = torch.tensor([[0.3, 0.5, 0.4, 0.6]])
     torch.testing.assert_close(encode(cxcy_to_xy(prior), prior), torch.zeros(1, 4), rtol=0, atol=1e-6)
+
+
+def test_paired_iou_by_hand():
+    box, empty, reversed_ = [0.0, 0, 4, 4], [2.0, 2, 2, 2], [3.0, 3, 1, 1]
+    a = torch.tensor([box, box, box, box, empty, box, reversed_])
+    b = torch.tensor([box, [2.0, 0, 6, 4], [4.0, 0, 8, 4], [0.0, 0, 4, 1], empty, reversed_, reversed_])
+    assert paired_iou(a, b).tolist() == pytest.approx([1, 1 / 3, 0, 1 / 4, 0, 0, 0])
+    assert paired_iou(a[:, None], b).equal(paired_iou(b, a[:, None])) and paired_iou(a[:0], b[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (5, 0, 4)])

@@ -4,19 +4,17 @@ import numpy as np
 
 from ssd.evaluation.matches import Matches, judge
 from ssd.evaluation.overlaps import best_overlaps
+from ssd.evaluation.report import SHOWN_SCORE
 
-MIN_SCORE = 0.2  # as for pictures: the detections that `Detector` would show
 
-
-def confusion_matrix(matches: Matches, min_score=MIN_SCORE) -> np.ndarray:
-    """Objects by true class (rows) and detected class (columns); the last row and column are the background.
+def confusion_matrix(matches: Matches, min_score: float = SHOWN_SCORE) -> np.ndarray:
+    """Counts (C + 1, C + 1) int64 of objects by true class (row) and detected class (column), the background last.
 
     Each detection of a score above `min_score` is compared with the object of its image that it overlaps best,
-    whatever the class; at the IoU threshold of the matches, an object goes to the first such detection in the order
-    of scores (of equal scores the lowest label). The last column counts easy objects that no detection took, the last
-    row detections that took none. A detection whose best object is difficult is left out, as difficult objects are.
-
-    :return: (n_classes + 1, n_classes + 1) int64
+    whatever the class. If the IoU reaches the threshold of the matches, the detection takes the object, unless one of
+    a higher score (of equal scores: of a lower label) took it. The last column counts easy objects that no detection
+    took, the last row detections that took none. Difficult objects and the detections whose best object is difficult
+    are left out.
     """
     shown = np.flatnonzero(matches.det_scores > min_score)
     shown = shown[np.argsort(matches.det_classes[shown], kind="stable")]

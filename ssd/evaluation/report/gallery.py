@@ -8,8 +8,7 @@ from PIL import Image
 from ssd.data.images import load_image
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.overlaps import paired_iou
-from ssd.evaluation.ranking import best_first
-from ssd.evaluation.report.confusion import MIN_SCORE
+from ssd.evaluation.report import SHOWN_SCORE
 from ssd.evaluation.report.mistakes import KINDS, Errors
 from ssd.visualize import HIT, MISS, MISTAKE, OTHER, TRUTH, draw_boxes, fit_to_side
 
@@ -18,28 +17,28 @@ SIDE = 640  # pixels: the longer side of a picture in the gallery
 
 @dataclass(frozen=True)
 class Case:
-    """One picture of the gallery, and what to point at in it."""
+    """One picture of the gallery, and what it points at: a detection or an object, by its index in the matches."""
 
     image: int
     box: np.ndarray  # (4,) pixels
     tag: str
     caption: str
     colour: tuple[int, int, int]
-    detection: int = -1  # index of the detection or of the object that it is
+    detection: int = -1
     truth: int = -1
 
 
-def confident_false_positives(matches: Matches, errors: Errors, n=12) -> list[Case]:
-    """The false positives of the highest scores, at most one of each picture."""
+def confident_false_positives(matches: Matches, errors: Errors, n: int = 12) -> list[Case]:
+    """The n false positives of the highest scores, at most one of each picture."""
     false = np.flatnonzero(matches.false)
-    false = false[best_first(matches.det_scores[false])]
+    false = false[np.argsort(-matches.det_scores[false], kind="stable")]
     return [_false_positive(matches, errors, k) for k in _first_of_each(matches.det_images[false], false)[:n]]
 
 
-def missed_objects(matches: Matches, n=12, min_score=MIN_SCORE) -> list[Case]:
-    """Easy objects that no detection found, or none of a score above min_score; at most one of each picture.
+def missed_objects(matches: Matches, n: int = 12, min_score: float = SHOWN_SCORE) -> list[Case]:
+    """The n largest easy objects that no detection found, at most one of each picture.
 
-    Those never found come first, the largest before the others.
+    After them, those that only detections of a score up to min_score found, the lowest first.
     """
     scores = np.append(matches.det_scores, -np.inf)[matches.true_found]
     missed = np.flatnonzero(~matches.true_difficult & (scores <= min_score))
@@ -53,29 +52,24 @@ def missed_objects(matches: Matches, n=12, min_score=MIN_SCORE) -> list[Case]:
     return cases
 
 
-def best_detections(matches: Matches, n=12) -> list[Case]:
-    """True positives of the highest product of score and IoU: the best of each class, then the second best, ..."""
+def best_detections(matches: Matches, n: int = 12) -> list[Case]:
+    """n true positives of the highest product of score and IoU: the best of each class, then the second best, ..."""
     right = np.flatnonzero(matches.correct)
-    right = right[best_first(matches.det_scores[right] * matches.det_ious[right])]
+    right = right[np.argsort(-matches.det_scores[right] * matches.det_ious[right], kind="stable")]
     right = _first_of_each(matches.det_images[right], right)
     right = right[np.argsort(_rank_within(matches.det_classes[right]), kind="stable")]
-    return [
-        Case(
-            matches.det_images[k],
-            matches.det_boxes[k],
-            _tag(matches, k),
-            f"{_tag(matches, k)}, IoU {matches.det_ious[k]:.2f}",
-            HIT,
-            detection=k,
-        )
-        for k in right[:n]
-    ]
+    cases = []
+    for k in right[:n]:
+        tag = _tag(matches, k)
+        caption = f"{tag}, IoU {matches.det_ious[k]:.2f}"
+        cases.append(Case(matches.det_images[k], matches.det_boxes[k], tag, caption, HIT, detection=k))
+    return cases
 
 
-def draw_case(case: Case, matches: Matches, path, min_score=MIN_SCORE) -> Image.Image:
+def draw_case(case: Case, matches: Matches, path: str, min_score: float = SHOWN_SCORE) -> Image.Image:
     """The picture of a case: what it points at, ground truth dashed, other detections above min_score thin.
 
-    :raises InputError: the picture is missing or cannot be read
+    Raises InputError if the picture at `path` is missing or cannot be read.
     """
     picture, scale = fit_to_side(load_image(path), SIDE)
     truth = np.flatnonzero(matches.true_images == case.image)
@@ -91,33 +85,34 @@ def draw_case(case: Case, matches: Matches, path, min_score=MIN_SCORE) -> Image.
     return draw_boxes(picture, scale * case.box[None], [case.tag], colours=[case.colour], dashed=dashed, width=4)
 
 
-def _false_positive(matches, errors, k):
-    caption = f"{_tag(matches, k)}: {KINDS[errors.det_kinds[k]]}"
+def _false_positive(matches: Matches, errors: Errors, k: int) -> Case:
+    tag = _tag(matches, k)
+    caption = f"{tag}: {KINDS[errors.det_kinds[k]]}"
     if errors.det_targets[k] >= 0:
         objects, least = errors.det_targets[[k]], 0
-    else:  # difficult objects take no blame for an error, but who looks at the picture sees them
+    else:  # difficult objects take no blame for an error, but they are in the picture
         objects = np.flatnonzero(matches.true_difficult & (matches.true_images == matches.det_images[k]))
         least = matches.iou_threshold
     ious = paired_iou(np.repeat(matches.det_boxes[[k]], len(objects), axis=0), matches.true_boxes[objects])
     if len(ious) and ious.max() >= least:
         caption += f", IoU {ious.max():.2f} with {_name(matches, objects[ious.argmax()])}"
-    return Case(matches.det_images[k], matches.det_boxes[k], _tag(matches, k), caption, MISTAKE, detection=k)
+    return Case(matches.det_images[k], matches.det_boxes[k], tag, caption, MISTAKE, detection=k)
 
 
-def _tag(matches, k):
+def _tag(matches: Matches, k: int) -> str:
     return f"{matches.names[matches.det_classes[k]]} {matches.det_scores[k]:.2f}"
 
 
-def _name(matches, k):
+def _name(matches: Matches, k: int) -> str:
     return matches.names[matches.true_classes[k]] + (" (difficult)" if matches.true_difficult[k] else "")
 
 
-def _first_of_each(images, rows):
+def _first_of_each(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The first row of each image, in the order given."""
     return rows[np.sort(np.unique(images, return_index=True)[1])]
 
 
-def _rank_within(classes):
+def _rank_within(classes: np.ndarray) -> np.ndarray:
     """For each element, how many of its class come before it."""
     order = np.argsort(classes, kind="stable")
     starts = np.searchsorted(classes[order], classes[order])

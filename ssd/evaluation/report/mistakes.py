@@ -1,8 +1,8 @@
 """What the false positives and the missed objects are, and the AP that each kind of error costs.
 
 The kinds and their order are those of TIDE (Bolya et al., ECCV 2020, section 2.2, and its reference implementation);
-matches and AP are the devkit's, so that the losses are parts of the mAP that is reported. Difficult objects are as if
-they were not there: they take no blame for an error, and a detection that the devkit ignores is no error.
+matches and AP are the devkit's, so that the losses are parts of the reported mAP. Difficult objects are as if they
+were not there: they take no blame for an error, and a detection that the devkit ignores is no error.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +11,7 @@ import numpy as np
 
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import average_precisions, mean_of_numbers
-from ssd.evaluation.overlaps import best_of_pairs, group_pairs, paired_iou
-from ssd.evaluation.ranking import best_first
+from ssd.evaluation.overlaps import best_of_pairs, pair_by_group, paired_iou
 
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
 BACKGROUND_IOU = 0.1
@@ -27,11 +26,11 @@ class Errors:
     missed: np.ndarray  # (T,) bool: easy objects that no detection found, and no corrected detection would find
 
 
-def error_breakdown(matches: Matches, interpolation="voc07") -> dict[str, dict]:
-    """For each kind of error: "count", and "ap_lost", what mAP would gain if only these errors were mended.
+def error_breakdown(matches: Matches, interpolation: str = "voc07") -> dict[str, dict[str, int | float]]:
+    """For each kind of error: "count", and "ap_lost", what mAP would gain if only these errors were fixed.
 
-    Mended means: of the detections meant for one object that was not found, the best-scored takes the object's class
-    (a classification error) or box (a localisation error) and is right; all others of the kind are gone. Missed
+    To fix a kind means: of the detections meant for one object that was not found, the best-scored takes the object's
+    class (a classification error) or box (a localisation error) and is right; all others of the kind are gone. Missed
     objects do not count, and a class left without objects leaves the mean. "ap_lost" is NaN where there is no mAP.
     """
     errors = classify_errors(matches)
@@ -39,10 +38,10 @@ def error_breakdown(matches: Matches, interpolation="voc07") -> dict[str, dict]:
     breakdown = {}
     for index, kind in enumerate(KINDS):
         count = errors.missed.sum() if kind == "missed" else (errors.det_kinds == index).sum()
-        mended = _mean_ap(mend(matches, errors, kind), interpolation)
-        # With every object of every class missed nothing would be left to get wrong.
-        mended = 1.0 if kind == "missed" and np.isnan(mended) and not np.isnan(base) else mended
-        breakdown[kind] = {"count": int(count), "ap_lost": mended - base}
+        fixed = _mean_ap(without_errors(matches, errors, kind), interpolation)
+        # With every object of every class missed, nothing would be left to get wrong.
+        fixed = 1.0 if kind == "missed" and np.isnan(fixed) and not np.isnan(base) else fixed
+        breakdown[kind] = {"count": int(count), "ap_lost": fixed - base}
     return breakdown
 
 
@@ -72,8 +71,8 @@ def classify_errors(matches: Matches) -> Errors:
     return Errors(det_kinds, det_targets, missed)
 
 
-def mend(matches: Matches, errors: Errors, kind: str) -> Matches:
-    """The matches as they would be without the errors of one kind."""
+def without_errors(matches: Matches, errors: Errors, kind: str) -> Matches:
+    """The matches as they would be if the errors of one kind were fixed."""
     if kind == "missed":
         return replace(matches, true_difficult=matches.true_difficult | errors.missed)
     of_kind = errors.det_kinds == KINDS.index(kind)
@@ -87,24 +86,25 @@ def mend(matches: Matches, errors: Errors, kind: str) -> Matches:
     )
 
 
-def _best_for_each_target(matches, errors):
+def _best_for_each_target(matches: Matches, errors: Errors) -> np.ndarray:
     """Indices of the best-scored detection meant for each object that was not found, whatever its kind of error."""
     dets = np.flatnonzero(errors.det_targets >= 0)
     dets = dets[matches.true_found[errors.det_targets[dets]] < 0]
-    dets = dets[best_first(matches.det_scores[dets])]
+    dets = dets[np.argsort(-matches.det_scores[dets], kind="stable")]
     return dets[np.unique(errors.det_targets[dets], return_index=True)[1]]
 
 
-def _best_easy_objects(matches, dets):
-    """IoU with, and index of, the best easy object of the same class and of another class, for some detections."""
+def _best_easy_objects(matches: Matches, chosen: np.ndarray) -> tuple[np.ndarray, ...]:
+    """IoU of each chosen detection with the best easy object of its class, that object, and both for other classes."""
     easy = np.flatnonzero(~matches.true_difficult)
-    pairs = group_pairs(matches.det_images[dets], matches.true_images[easy])
-    ious = paired_iou(matches.det_boxes[dets][pairs.dets], matches.true_boxes[easy][pairs.objects])
-    same = matches.det_classes[dets][pairs.dets] == matches.true_classes[easy][pairs.objects]
-    own_iou, own = best_of_pairs(np.where(same, ious, 0), pairs, len(dets))
-    other_iou, other = best_of_pairs(np.where(same, 0, ious), pairs, len(dets))
-    return own_iou, np.append(easy, -1)[own], other_iou, np.append(easy, -1)[other]
+    dets, objects = pair_by_group(matches.det_images[chosen], matches.true_images[easy])
+    objects = easy[objects]
+    ious = paired_iou(matches.det_boxes[chosen[dets]], matches.true_boxes[objects])
+    same = matches.det_classes[chosen[dets]] == matches.true_classes[objects]
+    own = best_of_pairs(dets[same], objects[same], ious[same], len(chosen))
+    other = best_of_pairs(dets[~same], objects[~same], ious[~same], len(chosen))
+    return *own, *other
 
 
-def _mean_ap(matches, interpolation):
+def _mean_ap(matches: Matches, interpolation: str) -> float:
     return mean_of_numbers(average_precisions(matches, interpolation).values())

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 from ssd.evaluation.matches import Matches
-from ssd.evaluation.report import plots
-from ssd.evaluation.report.confusion import MIN_SCORE, confusion_matrix
+from ssd.evaluation.report import SHOWN_SCORE, plots
+from ssd.evaluation.report.confusion import confusion_matrix
 from ssd.evaluation.report.gallery import best_detections, confident_false_positives, draw_case, missed_objects
 from ssd.evaluation.report.mistakes import classify_errors, error_breakdown
 from ssd.evaluation.report.template import PAGE
@@ -56,7 +56,7 @@ def write_report(folder, matches: Matches, summary, image_paths, details=()) -> 
         overview=_overview(summary, details),
         classes=_class_table(summary),
         error_table=_error_table(breakdown, matches.iou_threshold),
-        min_score=f"{MIN_SCORE:g}",
+        min_score=f"{SHOWN_SCORE:g}",
         iou=f"{matches.iou_threshold:g}",
     )
     path = folder / "report.html"

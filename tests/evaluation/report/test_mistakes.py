@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ssd.evaluation import curves, match_detections
 from ssd.evaluation.report.confusion import confusion_matrix
-from ssd.evaluation.report.mistakes import KINDS, classify_errors, error_breakdown, mend
+from ssd.evaluation.report.mistakes import KINDS, classify_errors, error_breakdown, without_errors
 from tests.helpers.detection_cases import random_case
 
 CATS_AND_DOGS = {"background": 0, "cat": 1, "dog": 2}
@@ -91,12 +91,12 @@ def test_ap_lost_by_hand():
 
 
 def test_one_candidate_for_each_object():
-    """Two dogs' boxes called cats on one dog: one is mended, the other is gone; the object is not missed."""
+    """Two dogs' boxes called cats on one dog: one is fixed, the other is gone; the object is not missed."""
     detections = [([0, 0, 10, 10], 1, 0.9), ([0, 0, 10, 9], 1, 0.8)]
     matches = one_image(detections, [([0, 0, 10, 10], 2, 0)])
-    mended = mend(matches, classify_errors(matches), "classification")
-    assert mended.det_classes.tolist() == [1, 0] and mended.correct.tolist() == [True, False]
-    assert mended.ignored.tolist() == [False, True]
+    fixed = without_errors(matches, classify_errors(matches), "classification")
+    assert fixed.det_classes.tolist() == [1, 0] and fixed.correct.tolist() == [True, False]
+    assert fixed.ignored.tolist() == [False, True]
     assert error_breakdown(matches)["classification"] == {"count": 2, "ap_lost": pytest.approx(1)}
     assert error_breakdown(matches)["missed"] == {"count": 0, "ap_lost": 0}
 
@@ -117,7 +117,7 @@ def test_without_objects_nothing_is_lost_that_could_be_told():
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_every_false_positive_has_a_kind_and_mending_never_costs(seed):
+def test_every_false_positive_has_a_kind_and_fixing_never_costs(seed):
     matches = match_detections(*random_case(seed))
     errors = classify_errors(matches)
     assert ((errors.det_kinds >= 0) == matches.false).all()
@@ -153,7 +153,7 @@ def mean_ap_at(matches, recalls):
 
 def losses(matches, recalls):
     errors, base = classify_errors(matches), mean_ap_at(matches, recalls)
-    return {kind: mean_ap_at(mend(matches, errors, kind), recalls) - base for kind in KINDS}
+    return {kind: mean_ap_at(without_errors(matches, errors, kind), recalls) - base for kind in KINDS}
 
 
 def xywh(boxes):
