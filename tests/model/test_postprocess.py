@@ -1,26 +1,13 @@
 import pytest
 import torch
+from torchvision.ops import batched_nms
 
 from ssd import SSD300, SSDConfig, detect_objects
 from ssd.model import postprocess
 from ssd.model.boxes import cxcy_to_xy
 from tests.helpers import reference
 
-SUPPRESS = postprocess._suppress
 EVALUATION = {"min_score": 0.01, "max_overlap": 0.45, "top_k": 200}
-
-
-def test_a_cpu_suppresses_an_image_at_a_time(monkeypatch):
-    monkeypatch.setattr(postprocess, "_suppress", SUPPRESS)
-    monkeypatch.setattr(postprocess, "_suppress_together", None)
-    locs, scores, priors = random_predictions()
-    assert len(detect_objects(locs, scores, priors, **EVALUATION)[0][0]) > 0
-
-
-@pytest.fixture(autouse=True, params=["_suppress_by_image", "_suppress_together"])
-def suppression(request, monkeypatch):
-    """Every test here runs with the suppression of a CPU and with that of a GPU."""
-    monkeypatch.setattr(postprocess, "_suppress", getattr(postprocess, request.param))
 
 
 def random_predictions(n_images=1, n_priors=80, n_classes=5, seed=0):
@@ -58,6 +45,19 @@ def test_many_candidates_of_which_few_remain(top_k, max_overlap):
     boxes, labels, _ = detect_objects(0.3 * locs, scores, priors, 0.01, max_overlap, top_k, max_per_class=250)
     found = (0.3 * locs[0]).tolist(), scores[0].tolist(), priors.tolist()
     expected = reference.detect(*found, 0.01, max_overlap, top_k, max_per_class=250)
+    assert labels[0].tolist() == [label for _, label, _ in expected]
+    torch.testing.assert_close(boxes[0], torch.tensor([box for _, _, box in expected]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("top_k, max_per_class", [(200, 400), (9, 400), (200, 7)])
+def test_equal_scores_and_equal_boxes_against_a_loop(top_k, max_per_class):
+    locs, scores, priors = (tensor.clone() for tensor in random_predictions(n_priors=90))
+    for half in (locs[0], scores[0], priors):
+        half[45:] = half[:45].clone()  # every prediction twice
+    locs[0, 70:], priors[70:, :2] = 0, torch.rand(20, 2)  # some of them elsewhere
+    settings = {"min_score": 0.05, "max_overlap": 0.45, "top_k": top_k, "max_per_class": max_per_class}
+    boxes, labels, _ = detect_objects(locs, scores, priors, **settings)
+    expected = reference.detect(locs[0].tolist(), scores[0].tolist(), priors.tolist(), **settings)
     assert labels[0].tolist() == [label for _, label, _ in expected]
     torch.testing.assert_close(boxes[0], torch.tensor([box for _, _, box in expected]), rtol=1e-5, atol=1e-6)
 
@@ -137,8 +137,8 @@ def test_model_uses_its_own_priors_and_variances():
     assert all(torch.equal(a[0], b[0]) for a, b in zip(found, expected, strict=True))
 
 
-def test_the_best_of_a_class_are_counted_over_all_blocks():
-    # Twelve candidates in one place fill the first block of ten and the class; those that follow stand apart.
+def test_the_best_of_a_class_are_counted_over_the_whole_ranking():
+    # Twelve candidates in one place fill the first attempt and the class; those that follow stand apart.
     crowd = torch.tensor([[0.5, 0.5, 0.4, 0.4]]).repeat(12, 1)
     apart = torch.tensor([[0.02 + 0.03 * k, 0.02, 0.01, 0.01] for k in range(28)])
     arguments = torch.zeros(1, 40, 4), certain([1] * 40, n_classes=2), torch.cat([crowd, apart])
@@ -150,48 +150,25 @@ def test_the_best_of_a_class_are_counted_over_all_blocks():
 
 @pytest.mark.parametrize("top_k", [1, 10, 200])
 def test_few_candidates_are_compared(top_k, monkeypatch):
-    """Also where another image of the batch has none, or fewer than `top_k`."""
     locs, scores, priors = random_predictions(n_images=4, n_priors=2000, n_classes=5)
-    scores[1, :, 0] = 50
-    scores[2, 20:, 0] = 50
     compared = []
-    suppress = postprocess._suppress
-    monkeypatch.setattr(postprocess, "_suppress", lambda boxes, *rest: compared.append(boxes) or suppress(boxes, *rest))
-    alone = [detect_objects(locs[k : k + 1], scores[k : k + 1], priors, 0.01, 0.9, top_k) for k in range(4)]
-    compared.clear()
-    together = detect_objects(locs, scores, priors, 0.01, 0.9, top_k)
-    assert sum(boxes.shape[1] for boxes in compared) <= 15 * top_k
-    assert all(torch.equal(a[k], b[0]) for k, one in enumerate(alone) for a, b in zip(together, one, strict=True))
+
+    def counted(boxes, *rest):
+        compared.append(len(boxes))
+        return batched_nms(boxes, *rest)
+
+    monkeypatch.setattr(postprocess, "batched_nms", counted)
+    labels = detect_objects(locs, scores, priors, 0.01, 0.9, top_k)[1]
+    assert [len(image) for image in labels] == [top_k] * 4
+    assert sum(compared) <= 4 * 15 * top_k
 
 
-def test_a_matrix_of_iou_takes_few_images_at_a_time(monkeypatch):
-    torch.manual_seed(0)
-    boxes, labels = torch.rand(5, 30, 4).double().sort(dim=2).values, torch.ones(5, 30, dtype=torch.int64)
-    expected = postprocess._suppress_together(boxes, labels, 0.3)
-    monkeypatch.setattr(postprocess, "PAIRS_AT_ONCE", 2000)
-    assert torch.equal(postprocess._suppress_together(boxes, labels, 0.3), expected)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_both_suppressions_keep_the_same(seed):
-    torch.manual_seed(seed)
-    centres, sizes = torch.rand(4, 200, 2), 0.1 + 0.3 * torch.rand(4, 200, 2)
-    boxes = torch.cat([centres - sizes / 2, centres + sizes / 2], dim=2).double()
-    boxes[:, ::7] = boxes[:, :1]  # equal ones
-    boxes[:, 5, 2:] = boxes[:, 5, :2]  # without area
-    labels = torch.randint(0, 3, (4, 200))
-    by_image = postprocess._suppress_by_image(boxes, labels, 0.3)
-    assert 0.2 < by_image.double().mean() < 0.8
-    assert torch.equal(by_image, postprocess._suppress_together(boxes, labels, 0.3))
-
-
-def test_every_prior_and_label_can_be_a_candidate():
-    n_classes, n_priors = 91, 8732
-    probabilities = torch.rand(1, n_priors, n_classes)
-    candidates = postprocess._candidates(probabilities, -1, ())
-    labels, priors, scores = postprocess._unpack(candidates, n_priors)
-    assert torch.equal(scores, probabilities[0, priors, labels])
-    assert len(candidates.unique()) == n_priors * (n_classes - 1)
+def test_the_whole_ranking_is_tried_where_little_remains():
+    locs, scores, priors = random_predictions(n_priors=400, n_classes=3)
+    priors[:, :2] = 0.4 + priors[:, :2] * 0.2
+    few, many = (detect_objects(0.3 * locs, scores, priors, 0.01, 0.2, top_k) for top_k in (5, 5000))
+    assert 5 < len(many[0][0]) < 60  # of 800 candidates
+    assert all(torch.equal(a[0], b[0][:5]) for a, b in zip(few, many, strict=True))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
