@@ -17,7 +17,7 @@ from benchmarks.models import (
 )
 from benchmarks.timing import Measured, agree
 from ssd import Detector, detect_objects
-from ssd.inference.predictor import Predictor, forward
+from ssd.inference.predictor import NetworkPredictor
 
 CANDIDATES, MANY_CANDIDATES = 100, 6000  # of a picture
 
@@ -57,7 +57,7 @@ def network(timer, batch=8, precision="auto"):
     def run_theirs():
         return theirs.head(list(theirs.backbone(x).values()))
 
-    seconds = timer.measure({"ours": lambda: forward(predictor, x), "torchvision": run_theirs})
+    seconds = timer.measure({"ours": lambda: predictor(x), "torchvision": run_theirs})
     return Measured(f"network, batch {batch}, ours {precision}", seconds, batch)
 
 
@@ -70,8 +70,8 @@ def check_network(ours, theirs, images, device, precision):
     with torch.inference_mode():
         head = theirs.head(list(theirs.backbone(x).values()))
     expected = head["bbox_regression"], head["cls_logits"]
-    for predictor, tolerance in ((Predictor(ours), 1e-3), (Detector(ours, device, precision).predictor, 0.05)):
-        for found, true in zip(forward(predictor, x), expected, strict=True):
+    for predictor, tolerance in ((NetworkPredictor(ours), 1e-3), (Detector(ours, device, precision).predictor, 0.05)):
+        for found, true in zip(predictor(x), expected, strict=True):
             agree("network", found.float().cpu(), true, tolerance)
 
 
@@ -81,7 +81,7 @@ def postprocessing(timer, batch=8):
     ours, theirs = create_pair()
     images, _ = random_scenes(batch)
     x = inputs(images, ours.config)
-    locs, scores = forward(Predictor(ours), x)
+    locs, scores = NetworkPredictor(ours)(x)
     scores = with_bias(scores, background_bias(scores, MANY_CANDIDATES))
     locs, scores, priors = (tensor.to(device) for tensor in (locs, scores, ours.priors_cxcy))
     maps = [torch.empty(1, 1, cells, cells, device=device) for cells in ours.config.feature_maps]

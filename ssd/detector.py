@@ -1,17 +1,25 @@
 """Pictures in, detections out."""
 
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
+from PIL import Image
 
-from ssd.data.device_input import preprocess_on
-from ssd.data.images import preprocess, size_of, to_rgb
+from ssd.config import SSDConfig
+from ssd.data.images import normalised_levels, pixels, preprocess, resized, size_of, to_rgb
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, choose_precision
-from ssd.inference.predictor import as_predictor, detections, forward
-from ssd.pretrained import find_checkpoint, load_trained
+from ssd.inference.predictor import Predictor, as_predictor, detections
+from ssd.model.network import SSD300
+from ssd.pretrained import load_trained
 from ssd.visualize import class_colour, draw_boxes
+
+Picture = Image.Image | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -27,82 +35,113 @@ class Detections:
     scores: torch.Tensor
     names: list[str]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def without(self, names):
-        """The detections of other classes than these."""
-        kept = [k for k, name in enumerate(self.names) if name not in names]
+    def without(self, names: Iterable[str]) -> "Detections":
+        """The detections of all classes but these."""
+        left_out = set(names)
+        kept = [k for k, name in enumerate(self.names) if name not in left_out]
         return Detections(self.boxes[kept], self.labels[kept], self.scores[kept], [self.names[k] for k in kept])
 
-    def draw(self, image):
+    def draw(self, image: Picture) -> Image.Image:
         """An annotated RGB copy of the picture."""
         texts = [f"{name} {score:.2f}" for name, score in zip(self.names, self.scores.tolist(), strict=True)]
         return draw_boxes(to_rgb(image), self.boxes, texts, [class_colour(label) for label in self.labels.tolist()])
 
-    def to_list(self):
+    def to_list(self) -> list[dict]:
         """Plain data, for JSON: a dict of name, score and box for each detection."""
         rows = zip(self.names, self.scores.tolist(), self.boxes.tolist(), strict=True)
         return [{"name": name, "score": score, "box": box} for name, score, box in rows]
 
 
 class Detector:
-    """An `SSD300` ready for pictures of any size.
+    """A trained model ready for pictures of any size.
 
-    model: left as it is, the detector works on a copy; or an exported model (`ssd.export.engines`), which has its
-    device and its precision already. device: the GPU where there is one, unless named.
-    precision: "auto" (bfloat16 where the hardware is fast at it), "fp32", "bf16" or "fp16".
+    model: an `SSD300`, of which the detector works on a copy; or an exported model (`ssd.export.engines`), which has
+    its device and its precision already. device: by default the GPU where there is one. precision: "auto" (bfloat16
+    where the hardware is fast at it), "fp32", "bf16" or "fp16".
     """
 
-    def __init__(self, model, device=None, precision="auto"):
-        device = choose_device(device)
-        self.config = model.config
-        self.predictor = as_predictor(model, device, choose_precision(precision, device))
+    def __init__(self, model: SSD300 | Predictor, device: str | None = None, precision: str = "auto"):
+        chosen = choose_device(device)
+        self.predictor = as_predictor(model, chosen, choose_precision(precision, chosen))
+        self.config: SSDConfig = self.predictor.config
 
     @classmethod
-    def from_checkpoint(cls, path, device=None, precision="auto"):
-        """The detector of a checkpoint, or of an export (.onnx, .pt2). Raises InputError as `load_trained` does."""
-        return cls(load_trained(path, device, precision), device, precision)
+    def from_checkpoint(
+        cls, checkpoint: str | Path | None = None, device: str | None = None, precision: str = "auto"
+    ) -> "Detector":
+        """The detector of a checkpoint, of an export (.onnx), of "coco", or of the newest run: see `load_trained`."""
+        return cls(load_trained(checkpoint, device, precision), device, precision)
+
+    @overload
+    def __call__(
+        self, image: Picture, min_score: float = ..., max_overlap: float = ..., top_k: int = ...
+    ) -> Detections: ...
+
+    @overload
+    def __call__(
+        self, image: Sequence[Picture], min_score: float = ..., max_overlap: float = ..., top_k: int = ...
+    ) -> list[Detections]: ...
 
     def __call__(self, image, min_score=0.2, max_overlap=0.45, top_k=200):
         """`Detections` in a PIL image or an RGB array (height, width, 3) of uint8; for a list of images, which is one
         batch, a list of them.
 
-        min_score: the score a detection must exceed. max_overlap: IoU of the same class above which only the better
-        one is kept. top_k: detections kept for a picture.
+        min_score: the score a detection must exceed. max_overlap: IoU with a better detection of the same class above
+        which a detection is dropped. top_k: most detections in a picture.
         """
         if not isinstance(image, list | tuple):
             return self([image], min_score, max_overlap, top_k)[0]
         if not image:
             return []
         pictures = [picture if isinstance(picture, np.ndarray) else to_rgb(picture) for picture in image]
+        predictions = self.predictor(network_input(pictures, self.config, self.predictor.device))
         sizes = [size_of(picture) for picture in pictures]
-        predictions = forward(self.predictor, self._inputs(pictures))
         found = detections(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
         return [
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
             for boxes, labels, scores in zip(*found, strict=True)
         ]
 
-    def _inputs(self, pictures):
-        """The network's input for RGB pictures: the same numbers on every device, made there where it is a GPU."""
-        if self.predictor.device.type == "cpu":
-            return torch.stack([preprocess(picture, self.config) for picture in pictures])
-        return preprocess_on(self.predictor.device, pictures, self.config)
+
+def network_input(pictures: Sequence[Picture], config: SSDConfig, device: torch.device) -> torch.Tensor:
+    """`preprocess` of each picture as one tensor (N, 3, 300, 300) on `device`.
+
+    A GPU receives the resized pictures as bytes, a quarter of the input, and normalises them itself.
+    """
+    if device.type != "cuda":
+        return torch.stack([preprocess(picture, config) for picture in pictures])
+    with ThreadPoolExecutor() as threads:
+        squares = threads.map(lambda picture: pixels(resized(to_rgb(picture), config.input_size)), pictures)
+        levels = torch.from_numpy(np.stack(list(squares)))  # (N, 300, 300, 3)
+    return normalise_levels(levels.pin_memory().to(device, non_blocking=True), config)
 
 
-def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=None, checkpoint=None):
+def normalise_levels(levels: torch.Tensor, config: SSDConfig) -> torch.Tensor:
+    """Resized pictures (N, height, width, 3) of uint8 -> normalised (N, 3, height, width) float32, on their device."""
+    table = torch.from_numpy(normalised_levels(config)).to(levels.device)  # (3, 256)
+    return table[torch.arange(3, device=levels.device), levels.long()].permute(0, 3, 1, 2)
+
+
+def detect(
+    original_image: Picture,
+    min_score: float = 0.2,
+    max_overlap: float = 0.5,
+    top_k: int = 200,
+    suppress: str | Iterable[str] | None = None,
+    checkpoint: str | Path | Detector | None = None,
+) -> Image.Image:
     """An annotated copy of a picture.
 
-    original_image: PIL image. min_score: the score a detection must exceed. max_overlap: IoU of the same class above
-    which only the better one is kept. top_k: detections kept. suppress: names of classes (or one) to leave out.
-    checkpoint: its path, or a `Detector`, which is not loaded anew for each picture; without one, the newest run's.
+    min_score, max_overlap, top_k: as for `Detector`. suppress: names of classes (or one) to leave out.
+    checkpoint: as for `Detector.from_checkpoint`; or a `Detector`, which is not loaded again for each picture.
     Raises InputError on a class that the detector does not know.
     """
-    detector = checkpoint if isinstance(checkpoint, Detector) else None
-    detector = detector or Detector.from_checkpoint(find_checkpoint(checkpoint))
-    suppress = {suppress} if isinstance(suppress, str) else set(suppress or ())
-    if unknown := suppress - set(detector.config.class_names):
+    detector = checkpoint if isinstance(checkpoint, Detector) else Detector.from_checkpoint(checkpoint)
+    suppressed = {suppress} if isinstance(suppress, str) else set(suppress or ())
+    if unknown := suppressed - set(detector.config.class_names):
         known = ", ".join(filter(None, detector.config.class_names))
         raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
-    return detector(original_image, min_score, max_overlap, top_k).without(suppress).draw(original_image)
+    return detector(original_image, min_score, max_overlap, top_k).without(suppressed).draw(original_image)

@@ -1,18 +1,21 @@
-"""torchvision's own COCO weights as our checkpoint, for a first day without a trained model."""
+"""The weights that an argument means: a file, torchvision's COCO weights by the name "coco", or the newest run's."""
 
 from pathlib import Path
 
 import torch
+from torchvision.models import WeightsEnum
 from torchvision.models.detection import SSD300_VGG16_Weights
 
 from ssd.checkpoint import VERSION, load_checkpoint, write_checkpoint
 from ssd.convert.reading import read_weights
 from ssd.errors import InputError
-from ssd.export.engines import OnnxModel, Pt2Model
+from ssd.export.engines import OnnxModel
+from ssd.inference.predictor import Predictor
+from ssd.model.network import SSD300
 
 COCO = "coco"
 CHECKPOINT_HELP = (
-    "trained model, or its export (.onnx, .pt2); coco: torchvision's for COCO, downloaded "
+    "trained model, or its export (.onnx); coco: torchvision's COCO weights, downloaded "
     "(default: the newest runs/*/best.pth)"
 )
 ALTERNATIVES = (
@@ -22,20 +25,50 @@ ALTERNATIVES = (
 REDOWNLOAD = "delete it to have it downloaded again"
 
 
-def find_checkpoint(name=None):
-    """The path that an argument --checkpoint means: "coco" is `coco_checkpoint`, none the newest run's best.
+def load_trained(
+    checkpoint: str | Path | None = None, device: str | None = None, precision: str = "auto"
+) -> SSD300 | Predictor:
+    """The trained model that an argument --checkpoint means: an `SSD300`, or the `Predictor` of an .onnx file.
+
+    checkpoint: as for `find_checkpoint`. device, precision: as for `Detector`; an exported model comes on its device,
+    in float32.
+    Raises InputError where there is no such model, or where it is damaged or cannot be run like that.
+    """
+    path = find_checkpoint(checkpoint)
+    kind = path.suffix.lower()
+    if kind == ".pt2":
+        raise InputError(f"{path}: .pt2 files are for other programs; give its checkpoint, or export that to .onnx")
+    if kind != ".onnx":
+        return load_checkpoint(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; python -m ssd.export CHECKPOINT {path} writes it")
+    if precision not in ("auto", "fp32"):
+        raise InputError(f"{path}: an exported model computes in fp32, --precision {precision} needs the checkpoint")
+    return OnnxModel(path, device)
+
+
+def find_checkpoint(name: str | Path | None = None) -> Path:
+    """The path that an argument --checkpoint means: "coco" is `coco_checkpoint`, None the newest run's best.
 
     Raises InputError where there is none.
     """
     if name is None:
         return newest_checkpoint()
-    return coco_checkpoint() if name == COCO else name
+    return coco_checkpoint() if name == COCO else Path(name)
 
 
-def coco_checkpoint():
+def newest_checkpoint() -> Path:
+    """The best checkpoint of the newest run. Raises InputError where there is none."""
+    found = sorted(Path("runs").glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise InputError("no checkpoint in runs/; train.py makes one, --checkpoint names one elsewhere")
+    return found[-1]
+
+
+def coco_checkpoint() -> Path:
     """The path of torchvision's COCO weights of `ssd300_vgg16` as a checkpoint, beside them in PyTorch's cache.
 
-    They are downloaded and converted where that has not been done. Raises InputError where it cannot be.
+    The first call downloads and converts them. Raises InputError where that fails.
     """
     weights = SSD300_VGG16_Weights.COCO_V1
     path = cached(weights)
@@ -45,46 +78,21 @@ def coco_checkpoint():
     return converted
 
 
-def cached(weights):
+def cached(weights: WeightsEnum) -> Path:
     """Where torchvision keeps a file of its weights API."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
 
-def download(weights, alternatives):
-    """The path of a file of torchvision's weights API; it is downloaded where it is not there yet.
+def download(weights: WeightsEnum, alternatives: str) -> Path:
+    """The path of a file of torchvision's weights API, downloaded where it is not there yet.
 
-    Raises InputError where it cannot be; alternatives: the end of its sentence, what to do.
+    alternatives: what to do without it, the end of the sentence where the download fails, which raises InputError.
     """
     path = cached(weights)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            torch.hub.download_url_to_file(weights.url, path, hash_prefix=path.stem.rpartition("-")[2])
+            torch.hub.download_url_to_file(weights.url, str(path), hash_prefix=path.stem.rpartition("-")[2])
         return path
     except (OSError, RuntimeError) as error:  # no network, or a file that does not have its checksum
         raise InputError(f"{path.name} cannot be downloaded ({error}); {alternatives}") from None
-
-
-def newest_checkpoint():
-    """The best checkpoint of the newest run. Raises InputError where there is none."""
-    found = sorted(Path("runs").glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise InputError("no checkpoint in runs/; train.py makes one, --checkpoint names one elsewhere")
-    return found[-1]
-
-
-def load_trained(path, device=None, precision="auto"):
-    """The `SSD300` of a checkpoint, or the exported model of a file that ends in .onnx or .pt2.
-
-    An exported model is used as an `ssd.inference.predictor.Predictor` is.
-    device, precision: as for `Detector`; an exported model is on its device already, in float32.
-    Raises InputError where the file is missing, damaged, not of this project, or cannot be run like that.
-    """
-    kind = {".onnx": OnnxModel, ".pt2": Pt2Model}.get(Path(path).suffix.lower())
-    if kind is None:
-        return load_checkpoint(path)
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; python -m ssd.export CHECKPOINT {path} writes it")
-    if precision not in ("auto", "fp32"):
-        raise InputError(f"{path}: an exported model computes in fp32, --precision {precision} needs the checkpoint")
-    return kind(path, device)

@@ -6,10 +6,12 @@ from PIL import Image
 import detect
 from ssd import SSD300, Detector, SSDConfig, load_checkpoint
 from ssd.data import PascalVOCDataset, preprocess
+from ssd.data.images import resized
+from ssd.detector import network_input, normalise_levels
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset
 from ssd.inference.device import choose_device, choose_precision
-from ssd.inference.predictor import MOST_RECORDED, Predictor, forward
+from ssd.inference.predictor import as_predictor
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,20 @@ def test_devices_and_precisions():
     assert choose_precision("auto", "cpu") in (torch.float32, torch.bfloat16)
 
 
+@pytest.mark.parametrize("config", [SSDConfig(), SSDConfig.caffe()])
+def test_levels_normalised_on_a_device_are_those_of_preprocess(pictures, config):
+    levels = torch.from_numpy(np.stack([np.asarray(resized(picture, 300)) for picture in pictures]))
+    expected = network_input(pictures, config, torch.device("cpu"))
+    assert torch.equal(expected, torch.stack([preprocess(picture, config) for picture in pictures]))
+    assert torch.equal(normalise_levels(levels, config), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_is_given_the_same_input(pictures):
+    on_gpu = network_input(pictures, SSDConfig(), torch.device("cuda"))
+    assert torch.equal(on_gpu.cpu(), network_input(pictures, SSDConfig(), torch.device("cpu")))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_missing_gpu():
     with pytest.raises(InputError, match="--device cuda cannot be used here .*try --device cpu"):
@@ -117,18 +133,25 @@ def test_cuda_finds_the_same(checkpoint, detector, pictures):
         torch.testing.assert_close(gpu.scores[:5], cpu.scores[:5], rtol=0.02, atol=1e-3)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_recorded_batches_give_what_the_model_gives(checkpoint):
+@pytest.mark.parametrize("wrong", [
+    np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((3, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8),
+])  # fmt: skip
+def test_arrays_that_are_no_rgb_pictures(detector, wrong):
+    with pytest.raises(ValueError, match="is no RGB picture"):
+        detector(wrong)
+
+
+def test_classes_that_are_left_out_of_a_predictor(checkpoint, pictures):
     model = load_checkpoint(checkpoint)
-    predictor = Predictor(model, "cuda")
-    for n in (1, 3, 1, MOST_RECORDED, MOST_RECORDED + 1, 3):
-        images = torch.randn(n, 3, 300, 300)
-        expected = model.cuda()(images.cuda())
-        for _ in range(3):  # as it is, recorded, replayed
-            for ours, true in zip(forward(predictor, images), expected, strict=True):
-                torch.testing.assert_close(ours, true, rtol=1e-2, atol=1e-2)  # TF32
-    assert set(predictor.recordings) == {1, 3, MOST_RECORDED}
-    assert all(predictor.recordings.values())
+    names, images = model.config.class_names, network_input(pictures, model.config, torch.device("cpu"))
+    predictor = as_predictor(model, class_names=("circle", "", "star", ""))
+    found = {}
+    for each in (as_predictor(model), predictor, as_predictor(predictor, class_names=names)):
+        _, labels, _ = each.detect_objects(*each(images), 0.01, 0.45, 200)
+        found[each.config.class_names] = set(torch.cat(labels).tolist())
+    assert found == {names: {1, 2, 3, 4}, ("circle", "", "star", ""): {1, 3}}
+    assert model.config.class_names == names
+    assert predictor.config.class_names == ("circle", "", "star", "")
 
 
 def test_arrays_are_rgb_pictures(detector, pictures):

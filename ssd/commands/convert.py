@@ -38,7 +38,7 @@ def parse(argv):
 @command
 def main(argv=None):
     args = parse(argv)
-    source, destination = Path(find_checkpoint(args.source)), Path(args.destination)
+    source, destination = find_checkpoint(args.source), Path(args.destination)
     if destination.exists() and source.exists() and destination.samefile(source):
         raise InputError(f"{destination}: is the source itself; give the result another name")
     if destination.is_dir():

@@ -13,7 +13,7 @@ from ssd.media.annotator import Annotator
 from ssd.media.outputs import FORMATS, check_formats, check_output, output_names, save_records
 from ssd.media.sources import find_sources
 from ssd.media.video import import_av
-from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint
+from ssd.pretrained import CHECKPOINT_HELP
 
 
 def parse(argv):
@@ -61,7 +61,7 @@ def main(argv=None):
         import_av()
     if args.no_pixel_limit:
         lift_pixel_limit()
-    detector = Detector.from_checkpoint(find_checkpoint(args.checkpoint), args.device, args.precision)
+    detector = Detector.from_checkpoint(args.checkpoint, args.device, args.precision)
     find = partial(detector, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
     output.mkdir(parents=True, exist_ok=True)
 

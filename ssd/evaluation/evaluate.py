@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ssd.data import collate, leave_signals_to_parent
 from ssd.evaluation.matches import match_detections
 from ssd.evaluation.result_files import as_saved
-from ssd.inference.predictor import as_predictor, detections, forward
+from ssd.inference.predictor import as_predictor, detections
 from ssd.model.loss import Figures
 
 # The settings of the paper's evaluation.
@@ -69,7 +69,7 @@ def detect_dataset(
             with found.timed("data", device):
                 images, true_boxes, true_labels, _ = next(batches)
             with found.timed("network", device):
-                predictions = forward(predictor, images)
+                predictions = predictor(images)
             if criterion:
                 true = ([tensor.to(device) for tensor in part] for part in (true_boxes, true_labels))
                 found.sums += criterion.measure(*predictions, *true).pack().cpu()

@@ -1,6 +1,9 @@
 """Writes a checkpoint's model for other runtimes: `python -m ssd.export CHECKPOINT OUT.onnx` or `OUT.pt2`."""
 
+import contextlib
 import json
+import logging
+import warnings
 from pathlib import Path
 from string import Template
 
@@ -9,7 +12,6 @@ from torch import nn
 
 from ssd.errors import InputError
 from ssd.export.engines import FACTS, INPUTS, OUTPUTS, describe
-from ssd.export.pt2 import quiet
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
 from ssd.model.postprocess import MAX_PER_CLASS
@@ -145,6 +147,19 @@ def selection(onnx, n_priors, columns, min_score, max_overlap, top_k, unused=(),
     used = ", ".join("0" if label in unused else "1" for label in range(columns))
     thresholds = {"min_score": min_score, "max_overlap": max_overlap, "used": used}
     return onnx.parser.parse_model(SELECTION.substitute(sizes, **thresholds, ir_version=ir_version, opset=OPSET))
+
+
+@contextlib.contextmanager
+def quiet():
+    """No warnings while PyTorch exports: they are about its own plans; errors are raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _onnx(path):

@@ -1,111 +1,101 @@
-"""Running a trained model: what evaluation and `Detector` share.
-
-Both take a `Predictor` or an exported model (`ssd.export.engines`), which has the same attributes and methods.
-"""
+"""Running a trained model: what `Detector` and evaluation share."""
 
 import copy
-import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from ssd.config import SSDConfig
 from ssd.model.network import SSD300
+from ssd.model.postprocess import detect_objects
 from ssd.model.vgg import NamedConvolutions
 
-MOST_RECORDED = 8  # images in a batch: larger ones keep a GPU busy without
-RECORDING = threading.Lock()  # in a process, only one graph can be recorded at a time
+Lists = tuple[list[Tensor], list[Tensor], list[Tensor]]  # boxes, labels, scores; a tensor an image
 
 
-def images_at_once():
-    """How many images the network takes at a time on a CPU, by its threads. The maps of one image fit into memory that
-    the allocator keeps; larger blocks it gets anew each time, page by page. Many threads want more work than that."""
-    return max(1, torch.get_num_threads() // 4)
+class Predictor(Protocol):
+    """A trained model that only predicts, whatever runs it: a `NetworkPredictor`, or a class of `ssd.export.engines`.
 
-
-class Predictor:
-    """An `SSD300` that only predicts: a copy from `for_inference`, on its device.
-
-    config: the model's. device: where the results lie.
+    config: what the predictions mean; labels without a name are not detected. device: where the predictions lie.
     """
 
-    def __init__(self, model, device="cpu", dtype=torch.float32):
+    config: SSDConfig
+    device: torch.device
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Two tensors of raw predictions for normalised images (N, 3, 300, 300) of any device and type."""
+
+    def detect_objects(self, first: Tensor, second: Tensor, min_score: float, max_overlap: float, top_k: int) -> Lists:
+        """What `SSD300.detect_objects` returns, for the two tensors of a call."""
+
+
+class NetworkPredictor:
+    """A `Predictor` that runs a copy of an `SSD300` from `for_inference`."""
+
+    def __init__(self, model: SSD300, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):
         self.model = for_inference(model, device, dtype)
         self.config = model.config
         self.device = self.model.rescale_factors.device
-        self.recordings = {}  # batch size -> `Recording`
 
-    def __call__(self, images):
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised images (N, 3, 300, 300) of any device and type -> what `SSD300.forward` returns for them."""
-        dtype = self.model.rescale_factors.dtype
-        images = images.to(self.device, dtype, memory_format=torch.channels_last, non_blocking=True)
-        if self.device.type == "cpu":
-            results = [self.model(part) for part in images.split(images_at_once())]
-            return tuple(torch.cat(part) for part in zip(*results, strict=True))
-        n_images = len(images)
-        if n_images > MOST_RECORDED:
+        dtype, on_gpu = self.model.rescale_factors.dtype, self.device.type == "cuda"
+        images = images.to(self.device, dtype, memory_format=torch.channels_last, non_blocking=on_gpu)
+        if on_gpu:
             return self.model(images)
-        with RECORDING:
-            if n_images not in self.recordings:  # the last batch of a data set may be the only one of its size
-                self.recordings[n_images] = None
-                return self.model(images)
-            recording = self.recordings[n_images] = self.recordings[n_images] or Recording(self.model, images)
-            return recording(images)
+        locs, scores = zip(*map(self.model, images.split(images_at_once())), strict=True)
+        return torch.cat(locs), torch.cat(scores)
 
-    def detect_objects(self, locs, scores, min_score, max_overlap, top_k):
+    def detect_objects(self, locs: Tensor, scores: Tensor, min_score: float, max_overlap: float, top_k: int) -> Lists:
         """What `SSD300.detect_objects` returns."""
-        return self.model.detect_objects(locs, scores, min_score, max_overlap, top_k)
+        options = {"variances": self.config.variances, "unused": self.config.unused_labels}
+        return detect_objects(locs, scores, self.model.priors_cxcy, min_score, max_overlap, top_k, **options)
 
 
-class Recording:
-    """A network's work on a GPU for inputs of one shape, replayed as one CUDA graph.
+def as_predictor(
+    model: SSD300 | Predictor,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    class_names: Sequence[str] | None = None,
+) -> Predictor:
+    """The `Predictor` of an `SSD300`. One that is a predictor already keeps its device and its type.
 
-    A small batch is computed faster than Python can ask for its operations one by one.
+    class_names: of the labels 1, 2, ... in place of the model's own, "" for a label that is not to be detected. The
+    model itself keeps its names.
     """
-
-    @torch.inference_mode()
-    def __init__(self, model, images):
-        self.images = images.clone(memory_format=torch.preserve_format)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(images.device):
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):  # what is set up once, as workspaces are, must not be recorded
-                for _ in range(3):
-                    model(self.images)
-            # Other threads may use the GPU meanwhile.
-            with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
-                self.outputs = model(self.images)
-
-    @torch.inference_mode()
-    def __call__(self, images):
-        """What the model returns for the images."""
-        with torch.cuda.device(images.device):
-            self.images.copy_(images)
-            self.graph.replay()
-            outputs = tuple(output.clone() for output in self.outputs)
-            torch.cuda.current_stream().synchronize()  # the next replay, on whatever stream, uses the same tensors
-        return outputs
+    predictor = NetworkPredictor(model, device, dtype) if isinstance(model, SSD300) else copy.copy(model)
+    if class_names is not None:
+        predictor.config = replace(predictor.config, class_names=tuple(class_names))
+    return predictor
 
 
-def as_predictor(model, device, dtype):
-    """The `Predictor` of an `SSD300`; an exported model, which is one already, as it is."""
-    return Predictor(model, device, dtype) if isinstance(model, SSD300) else model
+def images_at_once() -> int:
+    """How many images the network takes at a time on a CPU.
+
+    The maps of one image fit into memory that the allocator keeps, while larger blocks are mapped anew each time, page
+    by page. Many threads need more work than one image.
+    """
+    return max(1, torch.get_num_threads() // 4)
 
 
-def for_inference(model, device, dtype):
+def for_inference(model: SSD300, device: torch.device | str, dtype: torch.dtype) -> SSD300:
     """A copy of an `SSD300` that only predicts: evaluation mode, on `device`, weights in `dtype`.
 
     Batch normalisation is folded into the convolutions, in float32, before anything is rounded. The copy keeps its
-    tensors in channels_last order, the one that convolutions are fastest in.
+    tensors in channels_last order, in which convolutions are fastest.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
     for part in (model.base, model.aux_convs):
         _fold_batch_norm(part)
-    return model.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    return model.to(device, dtype).to(memory_format=torch.channels_last)
 
 
-def _fold_batch_norm(part: NamedConvolutions):
+def _fold_batch_norm(part: NamedConvolutions) -> None:
     for name, norm in list(part.named_children()):
         if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
             convolution = name.replace("bn", "conv")
@@ -114,14 +104,15 @@ def _fold_batch_norm(part: NamedConvolutions):
 
 
 @torch.inference_mode()
-def forward(predictor, images):
-    """A predictor's own predictions for normalised images (N, 3, 300, 300) on any device."""
-    return predictor(images)
-
-
-@torch.inference_mode()
-def detections(predictor, predictions, sizes, min_score, max_overlap, top_k):
-    """Detections in the pixels of the pictures, from what `forward` returns.
+def detections(
+    predictor: Predictor,
+    predictions: tuple[Tensor, Tensor],
+    sizes: Sequence[Sequence[int]],
+    min_score: float,
+    max_overlap: float,
+    top_k: int,
+) -> Lists:
+    """Detections in the pixels of the pictures, from what the predictor returned for them.
 
     sizes: N pairs (width, height). Returns three lists with a CPU tensor an image, best first: boxes (n, 4) float32
     corner pixels, labels (n,), scores (n,).

@@ -502,7 +502,7 @@ def test_coco_without_a_network(tmp_path, capsys, monkeypatch):
 
 def test_damaged_download_of_coco(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "torch.hub.download_url_to_file", lambda url, path, hash_prefix: path.write_bytes(b"PK\x03\x04")
+        "torch.hub.download_url_to_file", lambda url, path, hash_prefix: Path(path).write_bytes(b"PK\x03\x04")
     )
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(InputError, match=r"ssd300_vgg16_coco-b556d3b4\.pth: damaged.*delete it"):

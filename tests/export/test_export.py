@@ -3,8 +3,6 @@
 import contextlib
 import io
 import json
-import pickle
-import re
 import shutil
 import sys
 import zipfile
@@ -23,10 +21,9 @@ from ssd.commands import eval as evaluation
 from ssd.commands.export import main as export_main
 from ssd.data import preprocess, read_data_list
 from ssd.errors import InputError
-from ssd.export.engines import _Exported
-from ssd.export.pt2 import load_program, read_members
+from ssd.export.engines import FACTS
 from ssd.export.write import export, selection
-from ssd.inference.predictor import Predictor, detections, forward
+from ssd.inference.predictor import NetworkPredictor, as_predictor, detections
 from ssd.model.network import MAP_CHANNELS
 from ssd.model.postprocess import select_detections
 from ssd.pretrained import load_trained
@@ -84,7 +81,7 @@ def images(model, pictures):
 @pytest.fixture(scope="module")
 def expected(model, images):
     """Boxes and probabilities."""
-    return model.decode_predictions(*forward(Predictor(model), images))
+    return model.decode_predictions(*NetworkPredictor(model)(images))
 
 
 def session(path):
@@ -108,20 +105,26 @@ def assert_same_detections(found, expected, side=1.0, atol=0.5):
 # -- the same as PyTorch
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.pt2"])
+def run_onnx(path, images):
+    return load_trained(path, "cpu")(images)
+
+
+def run_pt2(path, images):
+    return torch.export.load(path).module()(images)
+
+
+@pytest.mark.parametrize("name, run", [("model.onnx", run_onnx), ("model.pt2", run_pt2)])
 @pytest.mark.parametrize("n", [1, 3])
-def test_raw_outputs(files, images, expected, name, n):
-    exported = load_trained(files / name, "cpu")
-    boxes, probabilities = forward(exported, images[:n])
+def test_raw_outputs(files, images, expected, name, run, n):
+    boxes, probabilities = run(files / name, images[:n])
     assert boxes.shape == (n, 8732, 4)
     assert (probabilities.sum(dim=2) - 1).abs().max() < 1e-5
     torch.testing.assert_close(boxes, expected[0][:n], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(probabilities, expected[1][:n], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.pt2"])
-def test_detector(files, model, pictures, expected, name):
-    detector = Detector.from_checkpoint(files / name, "cpu")
+def test_detector(files, model, pictures, expected):
+    detector = Detector.from_checkpoint(files / "model.onnx", "cpu")
     assert detector.config == model.config
     wanted = zip(*detections(detector.predictor, expected, [picture.size for picture in pictures], **NMS), strict=True)
     for found, one in zip(detector(pictures, **NMS), wanted, strict=True):
@@ -130,6 +133,15 @@ def test_detector(files, model, pictures, expected, name):
         assert_same_detections(arrays, [tensor.numpy() for tensor in one])
     assert len(detector(pictures[0], min_score=1.0)) == 0
     assert detector([]) == []
+
+
+def test_an_export_detects_no_label_without_a_class(files, images):
+    exported = load_trained(files / "model.onnx", "cpu")
+    predictions = exported(images)
+    for names, labels in ((None, {1, 2, 3, 4}), (("circle", "", "star", "triangle"), {1, 3, 4})):
+        found = as_predictor(exported, class_names=names).detect_objects(*predictions, 0.01, 0.45, 200)
+        assert set(torch.cat(found[1]).tolist()) == labels
+    assert exported.config.class_names == ("circle", "square", "star", "triangle")
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -189,6 +201,14 @@ def test_onnx_metadata(files, model):
     assert [d.dim_param for d in loaded.graph.input[0].type.tensor_type.shape.dim] == ["batch", "", "", ""]
 
 
+def test_pt2_description(files, model):
+    with zipfile.ZipFile(files / "model.pt2") as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(FACTS)]
+        facts = json.loads(archive.read(name))
+    assert (facts["format"], facts["nms"], facts["min_score"]) == ("ssd300 export", False, 0.2)
+    assert facts["class_names"] == list(model.config.class_names)
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "nms.onnx", "model.pt2"])
 def test_nothing_of_this_machine_is_in_the_file(files, name):
     content = (files / name).read_bytes()
@@ -216,9 +236,8 @@ def figures(files, data_folder):
     return evaluate(data_folder, files / "model.pth", files)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.pt2"])
-def test_scripts_take_exports(files, data_folder, figures, tmp_path, name):
-    found = evaluate(data_folder, files / name, tmp_path)
+def test_scripts_take_exports(files, data_folder, figures, tmp_path):
+    found = evaluate(data_folder, files / "model.onnx", tmp_path)
     assert sum(one["detections"] for one in found) > 0
     for one, other in zip(found, figures, strict=True):
         assert one.keys() == other.keys()
@@ -226,7 +245,7 @@ def test_scripts_take_exports(files, data_folder, figures, tmp_path, name):
             assert one[key] == other[key]
         assert one["ap_voc07"] == pytest.approx(other["ap_voc07"], abs=1e-3)
     picture = min(Path(read_data_list(data_folder, "test").images[0]).parent.iterdir())
-    args = [picture, "--checkpoint", files / name, "--output", tmp_path / "out", "--min-score", "0.1", "--top-k", "7"]
+    args = [picture, "--checkpoint", files / "model.onnx", "--output", tmp_path / "out", "--min-score=0.1", "--top-k=7"]
     assert detect.main([str(arg) for arg in args]) == 0
     assert len(json.loads((tmp_path / "out/detections.json").read_text())[0]["detections"]) == 7
 
@@ -273,15 +292,14 @@ def test_missing_packages(files, model, tmp_path, monkeypatch):
         load_trained(files / "model.onnx")
 
 
-@pytest.mark.parametrize("name", ["x.onnx", "x.pt2"])
-def test_missing_and_damaged_files(files, tmp_path, capsys, name):
+def test_missing_and_damaged_files(files, tmp_path, capsys, name="x.onnx"):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     args = [tmp_path / "a.png", "--output", tmp_path / "out", "--checkpoint", tmp_path / name]
     refused(capsys, detect, args, f"{name}: no such file", "ssd.export")
     (tmp_path / name).mkdir()
     refused(capsys, detect, args, f"{name}: no such file")
     (tmp_path / name).rmdir()
-    good = (files / f"model{Path(name).suffix}").read_bytes()
+    good = (files / "model.onnx").read_bytes()
     for content in (b"", b"no model", b"PK\x03\x04", good[: len(good) // 2]):
         (tmp_path / name).write_bytes(content)
         refused(capsys, detect, args, f"{name}: damaged, or no ")
@@ -293,17 +311,21 @@ def test_foreign_files(tmp_path, capsys):
     )
     onnx.helper.set_model_props(foreign, {"format": "their own", "names": "{0: 'person'}"})
     onnx.save(foreign, tmp_path / "x.onnx")
-    torch.export.save(doubling(), tmp_path / "x.pt2")
-    for name in ("x.onnx", "x.pt2"):
-        with pytest.raises(InputError, match=f"{name}: not a model that this project exported"):
-            load_trained(tmp_path / name)
+    with pytest.raises(InputError, match="x.onnx: not a model that this project exported"):
+        load_trained(tmp_path / "x.onnx")
 
 
 def test_exports_that_cannot_be_run_like_that(files):
     with pytest.raises(InputError, match="nms.onnx: gives final detections, .* without --with-nms"):
         load_trained(files / "nms.onnx")
-    with pytest.raises(InputError, match="model.pt2: .* --precision bf16 needs the checkpoint"):
-        load_trained(files / "model.pt2", precision="bf16")
+    with pytest.raises(InputError, match="model.onnx: .* --precision bf16 needs the checkpoint"):
+        load_trained(files / "model.onnx", precision="bf16")
+
+
+def test_pt2_files_are_not_read(files, tmp_path, capsys):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    args = [tmp_path / "a.png", "--output", tmp_path / "out", "--checkpoint", files / "model.pt2"]
+    refused(capsys, detect, args, "model.pt2: .pt2 files are for other programs", "give its checkpoint", ".onnx")
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA")
@@ -312,126 +334,3 @@ def test_onnx_runtime_without_cuda(files, monkeypatch):
     with pytest.raises(InputError, match="no CUDA; pip install onnxruntime-gpu, or --device cpu"):
         load_trained(files / "model.onnx", "cuda")
     load_trained(files / "model.onnx")  # unless it is named, the device is one that is there
-
-
-# -- .pt2 files that would run something
-
-
-def doubling():
-    class Doubling(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.factor = torch.nn.Parameter(torch.full((1,), 2.0))
-
-        def forward(self, images):
-            return images * self.factor
-
-    program = torch.export.export(Doubling(), (torch.ones(2),), strict=False)
-    for node in program.graph.nodes:
-        node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}
-    return program
-
-
-@pytest.fixture(scope="module")
-def members(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pt2") / "x.pt2"
-    torch.export.save(doubling(), path)
-    return read_members(path)
-
-
-def test_harmless_program_is_run(members):
-    assert load_program("x.pt2", members).module()(torch.ones(2)).tolist() == [2, 2]
-
-
-class Payload:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def changed(members, ending, change):
-    """The members with one JSON file changed by a function of its content."""
-    (name,) = [name for name in members if name.endswith(ending)]
-    content = json.loads(members[name])
-    change(content)
-    return members | {name: json.dumps(content).encode()}
-
-
-def graph(content):
-    return content["graph_module"]["graph"]
-
-
-def describe_inputs(content, context):
-    spec = [1, {"type": "collections.defaultdict", "context": context, "children_spec": []}]
-    content["graph_module"]["module_call_graph"][0]["signature"]["in_spec"] = json.dumps(spec)
-
-
-CODE = "__import__('pathlib').Path('touched').touch()"
-CHANGES = {
-    "another function": lambda content: graph(content)["nodes"][-1].update(target="torch.os.system"),
-    "an operator that opens files": lambda content: graph(content)["nodes"][-1].update(
-        target="torch.ops.aten.from_file.default"
-    ),
-    "a range that is code": lambda content: graph(content)["sym_int_values"].update(
-        s={"as_expr": {"expr_str": CODE, "hint": None}}
-    ),
-    "a guard that is code": lambda content: content.update(guards_code=[CODE]),
-    "an input that is code": lambda content: graph(content)["inputs"][-1]["as_tensor"].update(name=f"x={CODE}"),
-    "a key that is code": lambda content: content["range_constraints"].update({CODE: {"min_val": 0, "max_val": 1}}),
-    "code in a description of the inputs": lambda content: describe_inputs(content, f'["{CODE}"]'),
-    "a module in a description of the inputs": lambda content: describe_inputs(
-        content, {"default_factory_module": "touching", "default_factory_name": "f", "dict_context": []}
-    ),
-    "numbers for texts": lambda content: graph(content)["nodes"][-1].update(target=5),
-}
-
-
-@pytest.mark.parametrize("folder", [None, "extra", "extra_files"])
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_programs_that_hold_code(members, tmp_path, monkeypatch, change, folder):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    Path("touching.py").write_text(f"{CODE}\nf = dict\n")
-    ending = "serialized_exported_program.json" if "serialized_exported_program.json" in members else "model.json"
-    hostile = changed(members, ending, change)
-    if folder:  # the first folder may have any name
-        hostile = {re.sub("^x/", f"{folder}/", name): content for name, content in hostile.items()}
-    with pytest.raises(InputError, match="x.pt2: not run, since"):
-        load_program("x.pt2", hostile)
-    assert not Path("touched").exists()
-
-
-@pytest.mark.parametrize("name", [
-    "x/data/sample_inputs/model.pt", "x/data/weights/model.pt", "x/data/constants/custom_obj_0",
-    "x/data/constants/opaque_obj_0", "x/data/aotinductor/model/model.so", "serialized_example_inputs.pt",
-])  # fmt: skip
-def test_members_that_are_code(members, tmp_path, name):
-    with pytest.raises(InputError, match=f"x.pt2: not run, since {name} in it is"):
-        load_program("x.pt2", members | {name: pickle.dumps(Payload(tmp_path / "touched"), protocol=2)})
-    assert not (tmp_path / "touched").exists()
-
-
-def test_pickled_weights(members):
-    if not any(name.endswith("weights_config.json") for name in members):
-        pytest.skip("this PyTorch pickles all weights")
-    change = lambda content: content["config"]["factor"].update(use_pickle=True)  # noqa: E731
-    with pytest.raises(InputError, match="says that a tensor is pickled"):
-        load_program("x.pt2", changed(members, "weights_config.json", change))
-
-
-def test_packed_archives_are_refused(members, tmp_path):
-    with zipfile.ZipFile(tmp_path / "x.pt2", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    with pytest.raises(InputError, match="x.pt2: damaged, or no .pt2 file"):
-        read_members(tmp_path / "x.pt2")
-
-
-def test_an_export_detects_no_label_without_a_class():
-    exported = _Exported()
-    exported.config = SSDConfig(class_names=("a", "", "b"))
-    boxes, probabilities = torch.rand(2, 50, 4).sort(dim=2).values, torch.rand(2, 50, 4)
-    _, labels, _ = exported.detect_objects(boxes, probabilities, 0.01, 0.45, 200)
-    assert set(torch.cat(labels).tolist()) == {1, 3}
