@@ -75,7 +75,7 @@ def test_data_set_gives_what_the_detector_gives(detector, checkpoint, data_folde
     dataset = PascalVOCDataset(data_folder, "test")
     found = detect_dataset(load_checkpoint(checkpoint), dataset, batch_size=3)
     assert len(found.boxes) == len(dataset)
-    for k, path in enumerate(dataset.images):
+    for k, path in enumerate(dataset.data.paths):
         one = detector(Image.open(path), min_score=0.01)
         torch.testing.assert_close(found.scores[k], one.scores, rtol=1e-3, atol=1e-4)
 

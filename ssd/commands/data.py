@@ -11,8 +11,8 @@ from ssd.data.build import FORMATS, divide, read_annotations, usual_splits
 from ssd.data.check import drop_duplicates, drop_repeats, drop_undecodable, drop_unknown, merge_spellings
 from ssd.data.download import download_voc
 from ssd.data.formats.paths import picture_endings, read_text, write_text
-from ssd.data.formats.records import label_objects
 from ssd.data.images import lift_pixel_limit
+from ssd.data.lists import label_objects
 from ssd.data.overview import count_notes, draw_samples, report
 from ssd.errors import InputError
 from ssd.text import one_line
@@ -99,15 +99,13 @@ def main(argv=None):
         check_writable(folder)
     class_names = VOC_CLASSES if is_published(args) else read_classes(args.classes) if args.classes else None
     splits, class_names, notes = check(args, *read_splits(args, class_names), class_names)
-    lists = {
-        split: (images, label_objects(images, objects, class_names)) for split, (images, objects) in splits.items()
-    }
-    write_data_lists(args.output, class_names, **lists)
-    write_text(Path(args.output) / "report.txt", report(lists, class_names, notes))
+    lists = {split: label_objects(*part, class_names) for split, part in splits.items()}
+    write_data_lists(args.output, **lists)
+    write_text(Path(args.output) / "report.txt", report(lists, notes))
     if args.pictures:
         Path(args.pictures).parent.mkdir(parents=True, exist_ok=True)
-        draw_samples(*lists["train"], class_names).save(args.pictures)
-    print_summary(args.output, lists, class_names, notes)
+        draw_samples(lists["train"]).save(args.pictures)
+    print_summary(args.output, lists, notes)
 
 
 def read_classes(value):
@@ -169,16 +167,16 @@ def check(args, splits, notes, class_names):
     return splits, class_names or tuple(sorted(names)), notes
 
 
-def print_summary(output, lists, class_names, notes):
+def print_summary(output, lists, notes):
     """The report in short."""
     for note in notes[:NOTES_SHOWN]:
         print(one_line(note))
     if len(notes) > NOTES_SHOWN:
         print(f"and {len(notes) - NOTES_SHOWN} more like these in the report: {count_notes(notes)} in all")
-    for split, (images, objects) in lists.items():
-        n_objects = sum(len(entry["labels"]) for entry in objects)
-        n_difficult = sum(sum(entry["difficulties"]) for entry in objects)
-        print(f"{split}: {len(images)} images, {n_objects} objects, {n_difficult} of them difficult")
+    for split, data in lists.items():
+        n_difficult = data.difficulties.sum()
+        print(f"{split}: {len(data)} images, {len(data.labels)} objects, {n_difficult} of them difficult")
+    class_names = lists["train"].class_names
     print(one_line(f"{len(class_names)} classes: {', '.join(class_names)}"))
     print(f"data lists: {output}, report: {Path(output) / 'report.txt'}")
 

@@ -51,7 +51,7 @@ def main(argv=None):
     check_outputs(args, data)
     source = args.results or find_checkpoint(args.checkpoint)
     if args.results:
-        found = DataSetDetections(*load_results(source, data.label_map, data.images))
+        found = DataSetDetections(*load_results(source, data.label_map, data.paths))
     else:
         found = run_model(args, source, data)
     matches = match_dataset(found, data)
@@ -63,12 +63,12 @@ def main(argv=None):
         Path(args.json).write_text(json.dumps(details | summary, indent=1) + "\n")
         print(f"figures: {args.json}")
     if args.save_results:
-        save_results(args.save_results, found.boxes, found.labels, found.scores, data.label_map, data.images)
-        save_truth(args.save_results, data.objects, data.label_map, data.images)
+        save_results(args.save_results, found.boxes, found.labels, found.scores, data.label_map, data.paths)
+        save_truth(args.save_results, data)
         print(f"detections: {args.save_results}")
     if args.report:
         details = [(name.replace("_", " "), text) for name, text in details.items()]
-        print(f"report: {write_report(args.report, matches, summary, data.images, details)}")
+        print(f"report: {write_report(args.report, matches, summary, data.paths, details)}")
 
 
 def check_outputs(args, data):
@@ -76,7 +76,7 @@ def check_outputs(args, data):
     if args.report:
         figure_class()
     if args.save_results:
-        check_names(data.label_map, data.images)
+        check_names(data.label_map, data.paths)
     for folder in (args.json and Path(args.json).parent, args.save_results, args.report):
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)

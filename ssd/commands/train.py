@@ -123,7 +123,7 @@ def create_data_sets(args, config):
     overfit = args.overfit is not None
     train_set = PascalVOCDataset(args.data, "train", config, not overfit, args.augmentation, args.seed)
     if overfit:
-        with_objects = [k for k, entry in enumerate(train_set.objects) if not all(entry["difficulties"])]
+        with_objects = [k for k, image in enumerate(train_set.data) if not image.difficulties.all()]
         train_set = test_set = train_set.subset(with_objects[: args.overfit])
     else:
         test_set = PascalVOCDataset(args.data, "test", config)

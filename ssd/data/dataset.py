@@ -1,7 +1,6 @@
 """Samples for training and evaluation."""
 
 import copy
-import signal
 
 import numpy as np
 import torch
@@ -12,9 +11,8 @@ from ssd.config import SSDConfig
 from ssd.data.augmentation import augment, needed_size, sample_augmentation
 from ssd.data.images import load_reduced, preprocess
 from ssd.data.lists import read_data_list
+from ssd.data.loading import Sample
 from ssd.errors import InputError
-
-GRACE_SECONDS = 30
 
 
 class PascalVOCDataset(Dataset):
@@ -33,14 +31,12 @@ class PascalVOCDataset(Dataset):
     """
 
     def __init__(self, data_folder, split, config=None, augment=False, recipe="paper", seed=0):
-        data = read_data_list(data_folder, split)
-        self.images, self.objects = data.images, data.objects
-        self.class_names, self.label_map = data.class_names, data.label_map
-        self.config = config or SSDConfig(class_names=self.class_names)
-        if self.config.class_names != self.class_names:
+        self.data = read_data_list(data_folder, split)
+        self.config = config or SSDConfig(class_names=self.data.class_names)
+        if self.config.class_names != self.data.class_names:
             raise InputError(
                 f"the model detects {', '.join(self.config.class_names)}, but the classes of {data_folder} are "
-                f"{', '.join(self.class_names)}; give the data lists that belong to it"
+                f"{', '.join(self.data.class_names)}; give the data lists that belong to the model"
             )
         self.augment = augment
         self.recipe = recipe
@@ -50,7 +46,7 @@ class PascalVOCDataset(Dataset):
     def subset(self, indices):
         """The data set of some of the images only, by their places."""
         part = copy.copy(self)
-        part.images, part.objects = ([entries[k] for k in indices] for entries in (self.images, self.objects))
+        part.data = self.data.subset(indices)
         return part
 
     def __setstate__(self, state):
@@ -59,56 +55,32 @@ class PascalVOCDataset(Dataset):
         Image.MAX_IMAGE_PIXELS = self.pillow_limit
 
     def __len__(self):
-        return len(self.images)
+        return len(self.data)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        objects = self.objects[index]
-        boxes = np.array(objects["boxes"], dtype=np.float64).reshape(-1, 4)
-        labels = np.array(objects["labels"], dtype=np.int64)
-        difficulties = np.array(objects["difficulties"], dtype=bool)
+        listed = self.data[index]
+        boxes, labels, difficulties = listed.boxes, listed.labels, listed.difficulties
         if self.augment:
             rng = np.random.default_rng((self.seed, epoch, index))
-            augmentation = sample_augmentation(rng, objects["size"], boxes, self.recipe)
-            image, scale = self._load(index, needed_size(augmentation, objects["size"], self.config.input_size))
+            augmentation = sample_augmentation(rng, listed.size, boxes, self.recipe)
+            image, scale = _load(listed, needed_size(augmentation, listed.size, self.config.input_size))
             image, boxes, kept = augment(image, boxes, augmentation, self.config, scale)
             labels, difficulties = labels[kept], difficulties[kept]
         else:
-            image, _ = self._load(index)
+            image, _ = _load(listed)
             boxes = boxes / np.tile(image.size, 2)
             image = preprocess(image, self.config)
-        return (
-            image,
-            torch.from_numpy(boxes).float(),
-            torch.from_numpy(labels),
-            torch.from_numpy(difficulties),
+        return image, torch.from_numpy(boxes).float(), torch.tensor(labels), torch.tensor(difficulties)
+
+
+def _load(listed, least_size=None):
+    """The picture and its scale, as `load_reduced` gives them. Raises InputError where its size is not the listed one:
+    the boxes would be elsewhere."""
+    image, size, scale = load_reduced(listed.path, least_size)
+    if size != listed.size:
+        raise InputError(
+            f"{listed.path}: upright it has {size[0]} x {size[1]} pixels, in the data lists {listed.size[0]} x "
+            f"{listed.size[1]}; write them again with create_data_lists.py"
         )
-
-    def _load(self, index, least_size=None):
-        """The picture and its scale, as `load_reduced` gives them."""
-        path, (width, height) = self.images[index], self.objects[index]["size"]
-        image, size, scale = load_reduced(path, least_size)
-        if size != (width, height):  # its boxes would be elsewhere, or beyond it
-            raise InputError(
-                f"{path}: upright it has {size[0]} x {size[1]} pixels, in the data lists {width} x {height}; "
-                "write them anew with create_data_lists.py"
-            )
-        return image, scale
-
-
-def collate(samples):
-    """Samples -> (images (N, 3, 300, 300), boxes, labels, difficulties), the last three as lists of N tensors."""
-    images, boxes, labels, difficulties = zip(*samples, strict=True)
-    return torch.stack(images), list(boxes), list(labels), list(difficulties)
-
-
-def leave_signals_to_parent(_):
-    """For `DataLoader(worker_init_fn=...)`: what is sent to a whole group of processes, Ctrl-C by the terminal, SIGTERM
-    by a cluster's scheduler, is answered by the main process, which ends its workers.
-
-    A worker outlives SIGTERM by GRACE_SECONDS only: Python, at its own end, sends it to workers that are left over from
-    an exception, and waits for them.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "alarm"):  # Windows has no such signals
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
+    return image, scale

@@ -1,13 +1,17 @@
 """The data lists: what `create_data_lists.py` writes and everything else reads.
 
-One folder with, for each split, `TRAIN_images.json` (absolute paths) and `TRAIN_objects.json` (for each image its
-size, boxes, labels and difficulties, in pixels of the upright picture), and `label_map.json` (name -> label).
+One folder holds, for each split, `TRAIN_images.json` (absolute paths) and `TRAIN_objects.json` (for each image its
+size, boxes, labels and difficulties, in pixels of the upright picture), and `label_map.json` (class name -> label).
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from ssd.config import create_label_map
 from ssd.data.formats.paths import read_json
@@ -17,35 +21,119 @@ from ssd.files import replacing
 SPLITS = ("train", "test")
 
 
-@dataclass(frozen=True)
-class DataList:
-    """The pictures of one split.
+class ListedImage(NamedTuple):
+    """An image of a data list and its n objects."""
 
-    images: paths. objects: for each image {"size": [width, height], "boxes": [[x_min, y_min, x_max, y_max], ...],
-    "labels": [...], "difficulties": [...]}. class_names: in the order of the labels 1, 2, ...
+    path: str
+    size: tuple[int, int]  # (width, height)
+    boxes: np.ndarray  # (n, 4) float64, x_min, y_min, x_max, y_max in pixels of the upright picture
+    labels: np.ndarray  # (n,) int64, from 1
+    difficulties: np.ndarray  # (n,) bool
+
+
+@dataclass(frozen=True, eq=False)
+class DataList:
+    """The images of one split with their objects, as columns: image k has the objects offsets[k] to offsets[k + 1].
+
+    `data[k]` is a `ListedImage`, whose arrays are views of the columns.
     """
 
-    images: list[str]
-    objects: list[dict]
-    class_names: tuple[str, ...]
+    paths: list[str]  # n images
+    sizes: np.ndarray  # (n, 2) int64, width and height
+    offsets: np.ndarray  # (n + 1,) int64
+    boxes: np.ndarray  # (m, 4) float64, pixels of the upright picture
+    labels: np.ndarray  # (m,) int64, from 1
+    difficulties: np.ndarray  # (m,) bool
+    class_names: tuple[str, ...]  # in the order of the labels 1, 2, ...
+
+    @classmethod
+    def from_images(cls, images: Iterable[ListedImage], class_names: Iterable[str]) -> "DataList":
+        """The columns of some images."""
+        images = list(images)
+        return cls(
+            paths=[image.path for image in images],
+            sizes=np.array([image.size for image in images], dtype=np.int64).reshape(-1, 2),
+            offsets=np.cumsum([0, *(len(image.labels) for image in images)]),
+            boxes=np.concatenate([np.zeros((0, 4)), *(np.reshape(image.boxes, (-1, 4)) for image in images)]),
+            labels=_joined((image.labels for image in images), np.int64),
+            difficulties=_joined((image.difficulties for image in images), bool),
+            class_names=tuple(class_names),
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, k: int) -> ListedImage:
+        width, height = self.sizes[k].tolist()
+        own = slice(self.offsets[k], self.offsets[k + 1])
+        return ListedImage(self.paths[k], (width, height), self.boxes[own], self.labels[own], self.difficulties[own])
+
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
 
     @property
-    def label_map(self):
+    def label_map(self) -> dict[str, int]:
         """Class name -> label, the background included."""
         return create_label_map(self.class_names)
 
+    def subset(self, indices: Iterable[int]) -> "DataList":
+        """The data list of some of the images."""
+        return self.from_images((self[k] for k in indices), self.class_names)
 
-def write_data_lists(folder, class_names, **splits):
-    """Write `label_map.json` and the two files of each split. splits: name -> (images, objects) as in `DataList`."""
-    folder, label_map = Path(folder), create_label_map(class_names)
+
+def _joined(columns, dtype):
+    return np.concatenate([np.zeros(0, dtype), *(np.asarray(column, dtype) for column in columns)])
+
+
+def label_objects(images, objects, class_names) -> DataList:
+    """The data list of what a reader gives, with labels for names.
+
+    Raises InputError, naming names and a file, where an object is of none of the classes.
+    """
+    label_map = create_label_map(class_names)
+    unknown = {}
+    for image, entry in zip(images, objects, strict=True):
+        for name in set(entry["names"]).difference(class_names):
+            unknown.setdefault(name, image)
+    if unknown:
+        name, image = next(iter(unknown.items()))
+        raise InputError(
+            f"unknown class {', '.join(sorted(unknown))} ({name} in the annotation of {image}); "
+            f"the classes are {', '.join(class_names)}; --ignore-unknown drops objects of others"
+        )
+    listed = (
+        ListedImage(
+            str(image),
+            tuple(entry["size"]),
+            entry["boxes"],
+            [label_map[n] for n in entry["names"]],
+            entry["difficulties"],
+        )
+        for image, entry in zip(images, objects, strict=True)
+    )
+    return DataList.from_images(listed, class_names)
+
+
+def write_data_lists(folder: str | Path, **splits: DataList) -> None:
+    """Write `label_map.json` and the two files of each split; the splits have the same classes."""
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "label_map.json", label_map, indent=1)
-    for split, (images, objects) in splits.items():
-        _write(folder / f"{split.upper()}_images.json", [str(Path(image).absolute()) for image in images])
-        _write(folder / f"{split.upper()}_objects.json", objects)
+    for split, data in splits.items():
+        _write(folder / "label_map.json", data.label_map, indent=1)
+        _write(folder / f"{split.upper()}_images.json", [str(Path(path).absolute()) for path in data.paths])
+        _write(folder / f"{split.upper()}_objects.json", [_entry(image) for image in data])
 
 
-def read_data_list(folder, split):
+def _entry(image):
+    return {
+        "size": list(image.size),
+        "boxes": image.boxes.tolist(),
+        "labels": image.labels.tolist(),
+        "difficulties": image.difficulties.astype(int).tolist(),
+    }
+
+
+def read_data_list(folder: str | Path, split: str) -> DataList:
     """Read one split ("train" or "test", in any case) of a folder of data lists.
 
     Raises InputError on a missing file, and on contents that are not data lists.
@@ -53,43 +141,55 @@ def read_data_list(folder, split):
     folder, name = Path(folder), split.upper()
     if name.lower() not in SPLITS:
         raise ValueError(f"split is {split!r}, must be one of {', '.join(SPLITS)}")
-    images = read_images(folder / f"{name}_images.json")
-    objects = _read(folder / f"{name}_objects.json", list)
-    label_map = _read(folder / "label_map.json", dict)
-    if sorted(label_map.values(), key=str) != sorted(range(len(label_map)), key=str) or label_map.get("background", 1):
-        raise InputError(f"{folder / 'label_map.json'}: labels must be 0 (background) to {len(label_map) - 1}")
-    if len(images) != len(objects):
+    paths = read_image_paths(folder / f"{name}_images.json")
+    entries = _read(folder / f"{name}_objects.json", list)
+    class_names = _read_class_names(folder / "label_map.json")
+    if len(paths) != len(entries):
         raise InputError(
-            f"{folder}: {name}_images.json has {len(images)} entries, {name}_objects.json has {len(objects)}; "
-            "write both anew with create_data_lists.py"
+            f"{folder}: {name}_images.json has {len(paths)} entries, {name}_objects.json has {len(entries)}; "
+            "write both again with create_data_lists.py"
         )
-    for k, entry in enumerate(objects):
-        _check(entry, len(label_map), f"{folder / f'{name}_objects.json'}: entry {k}")
-    return DataList(images, objects, tuple(sorted(label_map, key=label_map.get))[1:])
+    where = folder / f"{name}_objects.json"
+    images = [
+        _listed_image(path, entry, len(class_names), f"{where}: entry {k}")
+        for k, (path, entry) in enumerate(zip(paths, entries, strict=True))
+    ]
+    return DataList.from_images(images, class_names)
 
 
-def read_images(path):
-    """The paths in a `*_images.json`. Raises InputError where the file is missing or is none."""
-    images = _read(Path(path), list)
-    if not all(isinstance(image, str) for image in images):
+def read_image_paths(path: str | Path) -> list[str]:
+    """The paths in a `*_images.json`. Raises InputError on a missing file, and on other contents."""
+    paths = _read(Path(path), list)
+    if not all(isinstance(each, str) for each in paths):
         raise InputError(f"{path}: must hold the paths of images")
-    return images
+    return paths
 
 
-def _check(entry, n_classes, where):
+def _read_class_names(path):
+    label_map = _read(path, dict)
+    if sorted(label_map.values(), key=str) != sorted(range(len(label_map)), key=str) or label_map.get("background", 1):
+        raise InputError(f"{path}: labels must be 0 (background) to {len(label_map) - 1}")
+    return sorted(label_map, key=label_map.__getitem__)[1:]
+
+
+def _listed_image(path, entry, n_classes, where):
+    """The `ListedImage` of an entry of `*_objects.json`. Raises InputError where the entry is none."""
     try:
-        lengths = {len(entry[key]) for key in ("boxes", "labels", "difficulties")}
-        boxes_are_boxes = len(entry["size"]) == 2 and all(len(box) == 4 for box in entry["boxes"])
-        labels_fit = all(0 < label < n_classes for label in entry["labels"])
-        numbers = [value for box in (entry["size"], *entry["boxes"]) for value in box]
-        are_finite = all(map(isfinite, numbers))
-    except (KeyError, TypeError, OverflowError):
+        (width, height), boxes, labels = entry["size"], entry["boxes"], entry["labels"]
+        difficulties = entry["difficulties"]
+        fits = len(boxes) == len(labels) == len(difficulties) and all(len(box) == 4 for box in boxes)
+        fits = fits and all(0 < label <= n_classes for label in labels)
+        fits = fits and all(map(isfinite, (width, height, *(value for box in boxes for value in box))))
+    except KeyError:
         raise InputError(f"{where} must hold size, boxes, labels and difficulties") from None
-    if len(lengths) != 1 or not boxes_are_boxes or not labels_fit or not are_finite:
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
         raise InputError(
-            f"{where} must hold a size of two finite numbers, boxes of four, one label from 1 to {n_classes - 1} and "
-            "one difficulty a box"
+            f"{where} must hold a size of two finite numbers, boxes of four, and for each box a label from 1 to "
+            f"{n_classes} and a difficulty"
         )
+    return ListedImage(path, (width, height), np.array(boxes, dtype=np.float64), labels, difficulties)
 
 
 def _read(path, kind):

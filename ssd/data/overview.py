@@ -4,10 +4,12 @@ from collections import Counter
 
 import numpy as np
 import torch
+from PIL import Image
 from torchvision.ops import box_iou
 
 from ssd.config import SSDConfig
 from ssd.data.images import load_image
+from ssd.data.lists import DataList
 from ssd.model.boxes import cxcy_to_xy
 from ssd.model.priors import create_prior_boxes
 from ssd.text import one_line, text_table
@@ -19,60 +21,60 @@ CHUNK = 256  # of objects: their IoUs with all priors are some MB
 SAMPLES, TILE = 12, 480  # pictures of the mosaic, and the side of each in pixels
 
 
-def report(lists, class_names, notes):
+def report(lists: dict[str, DataList], notes) -> str:
     """The report on data lists, as text.
 
-    lists: "train" and "test" -> (images, objects as in `DataList`). notes: on what was dropped or repaired.
+    lists: "train" and "test" -> the list. notes: on what was dropped or repaired.
     """
     sections = [
         _contents(lists),
-        _classes(lists, class_names),
+        _classes(lists),
         _picture_sizes(lists),
-        _fit(lists["train"][1]),
+        _fit(lists["train"]),
         _notes(notes),
     ]
     return "\n\n".join(sections) + "\n"
 
 
 def _contents(lists):
-    rows = [("", *lists)]
-    counted = {split: [len(entry["labels"]) for entry in objects] for split, (_, objects) in lists.items()}
-    difficult = [sum(sum(entry["difficulties"]) for entry in objects) for _, objects in lists.values()]
-    totals = [sum(counts) for counts in counted.values()]
-    rows.append(("images", *map(len, counted.values())))
-    rows.append(("  without objects", *(counts.count(0) for counts in counted.values())))
-    rows.append(("objects", *totals))
-    rows.append(("  difficult", *(_share(n, total) for n, total in zip(difficult, totals, strict=True))))
-    rows.append(("objects in an image, median", *(f"{np.median(counts):g}" for counts in counted.values())))
-    rows.append(("objects in an image, most", *(max(counts) for counts in counted.values())))
+    n_objects = {split: np.diff(data.offsets) for split, data in lists.items()}
+    rows = [
+        ("", *lists),
+        ("images", *map(len, lists.values())),
+        ("  without objects", *(int((n == 0).sum()) for n in n_objects.values())),
+        ("objects", *(len(data.labels) for data in lists.values())),
+        ("  difficult", *(_share(data.difficulties.sum(), len(data.labels)) for data in lists.values())),
+        ("objects in an image, median", *(f"{np.median(n):g}" for n in n_objects.values())),
+        ("objects in an image, most", *(n.max() for n in n_objects.values())),
+    ]
     return text_table(rows)
 
 
-def _classes(lists, class_names):
+def _classes(lists):
+    class_names = lists["train"].class_names
     rows = [("objects of each class", *(column for split in lists for column in (split, "")))]
-    counts = [Counter(label for entry in objects for label in entry["labels"]) for _, objects in lists.values()]
+    counts = [np.bincount(data.labels, minlength=len(class_names) + 1) for data in lists.values()]
     for label, name in enumerate(class_names, start=1):
-        columns = [text for count in counts for text in (count[label], _share(count[label], count.total()))]
+        columns = [text for count in counts for text in (count[label], _share(count[label], count.sum()))]
         rows.append((f"  {name}", *columns))
     return text_table(rows)
 
 
 def _picture_sizes(lists):
-    sizes = Counter(tuple(entry["size"]) for _, objects in lists.values() for entry in objects)
+    sizes = Counter(image.size for data in lists.values() for image in data)
     common = ", ".join(f"{width} x {height} ({n})" for (width, height), n in sizes.most_common(5))
     smallest, largest = min(sizes, key=np.prod), max(sizes, key=np.prod)
-    return "\n".join(
-        [
-            f"sizes of pictures, pixels: {common}" + (f", {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""),
-            f"smallest {smallest[0]} x {smallest[1]}, largest {largest[0]} x {largest[1]}",
-        ]
+    more = f", {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""
+    return (
+        f"sizes of pictures, pixels: {common}{more}\n"
+        f"smallest {smallest[0]} x {smallest[1]}, largest {largest[0]} x {largest[1]}"
     )
 
 
-def _fit(objects):
+def _fit(data):
     """The table of how well the priors fit, by the objects' size."""
     config = SSDConfig()
-    boxes = box_fractions(objects)
+    boxes = box_fractions(data)
     n_objects = len(boxes)
     boxes = boxes[:: max(1, -(-n_objects // MOST_OBJECTS))]
     sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt().numpy() * config.input_size
@@ -100,14 +102,10 @@ def _fit_row(name, best, n_objects):
     return name, len(best), _share(len(best), n_objects), f"{best.mean():.2f}", _share((best < 0.5).sum(), len(best))
 
 
-def box_fractions(objects):
-    """The boxes of the entries of data lists, (n, 4) float32 fractions of their image."""
-    rows = [
-        (np.asarray(entry["boxes"], dtype=np.float64) / np.tile(entry["size"], 2))
-        for entry in objects
-        if entry["boxes"]
-    ]
-    return torch.from_numpy(np.concatenate([np.zeros((0, 4)), *rows])).float()
+def box_fractions(data: DataList) -> torch.Tensor:
+    """The boxes of a data list, (n, 4) float32 fractions of their image."""
+    sides = np.repeat(np.tile(data.sizes, 2), np.diff(data.offsets), axis=0)  # (n, 4)
+    return torch.from_numpy(data.boxes / sides).float()
 
 
 def best_overlaps(boxes, config):
@@ -133,17 +131,17 @@ def _share(part, whole):
     return f"{100 * part / whole:.1f} %" if whole else "n/a"
 
 
-def draw_samples(images, objects, class_names):
-    """A mosaic of pictures of a data list with their boxes, evenly chosen. Returns a PIL RGB picture."""
-    chosen = range(0, len(images), max(1, -(-len(images) // SAMPLES)))
-    return mosaic([_draw_sample(images[k], objects[k], class_names) for k in chosen], tile=TILE)
+def draw_samples(data: DataList) -> Image.Image:
+    """A mosaic of evenly chosen pictures of a data list with their boxes, a PIL RGB picture."""
+    chosen = range(0, len(data), max(1, -(-len(data) // SAMPLES)))
+    return mosaic([_draw_sample(data[k], data.class_names) for k in chosen], tile=TILE)
 
 
-def _draw_sample(path, entry, class_names):
-    shown, scale = fit_to_side(load_image(path), TILE)
-    labels = [
-        class_names[label - 1] + (" (difficult)" if difficult else "")
-        for label, difficult in zip(entry["labels"], entry["difficulties"], strict=True)
+def _draw_sample(listed, class_names):
+    shown, scale = fit_to_side(load_image(listed.path), TILE)
+    names = [class_names[label - 1] for label in listed.labels]
+    tags = [
+        f"{name} (difficult)" if difficult else name for name, difficult in zip(names, listed.difficulties, strict=True)
     ]
-    boxes = np.reshape(entry["boxes"], (-1, 4)) * scale
-    return draw_boxes(shown, boxes, labels, [class_colour(label - 1) for label in entry["labels"]])
+    colours = [class_colour(label - 1) for label in listed.labels.tolist()]
+    return draw_boxes(shown, listed.boxes * scale, tags, colours)

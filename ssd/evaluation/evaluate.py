@@ -5,11 +5,11 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ssd.data import collate, leave_signals_to_parent
+from ssd.data.loading import loader
 from ssd.evaluation.matches import match_detections
 from ssd.evaluation.result_files import as_saved
 from ssd.inference.predictor import as_predictor, detections
@@ -55,19 +55,16 @@ def detect_dataset(
     """
     predictor = as_predictor(model, device, dtype)
     device = predictor.device
-    loader = DataLoader(
-        dataset, batch_size, num_workers=workers, collate_fn=collate, pin_memory=device.type == "cuda",
-        worker_init_fn=leave_signals_to_parent,
-    )  # fmt: skip
+    batches = loader(dataset, workers, batch_size=batch_size, pin_memory=device.type == "cuda")
     found = DataSetDetections()
-    sizes = [entry["size"] for entry in dataset.objects]
+    sizes = dataset.data.sizes.tolist()
     with found.timed("data", device):
-        batches = iter(loader)
+        waiting = iter(batches)
     bar = {"desc": "evaluating", "unit": "image", "dynamic_ncols": True, "leave": None, "disable": quiet}
     with tqdm(total=len(dataset), **bar) as progress:
-        for _ in range(len(loader)):
+        for _ in range(len(batches)):
             with found.timed("data", device):
-                images, true_boxes, true_labels, _ = next(batches)
+                images, true_boxes, true_labels, _ = next(waiting)
             with found.timed("network", device):
                 predictions = predictor(images)
             if criterion:
@@ -84,11 +81,9 @@ def detect_dataset(
     return found
 
 
-def match_dataset(found, dataset):
+def match_dataset(found, data):
     """The `Matches` of detections (anything with boxes, labels and scores) with the objects of a `DataList`."""
-    boxes = [torch.tensor(entry["boxes"], dtype=torch.float64).view(-1, 4) for entry in dataset.objects]
-    labels = [torch.tensor(entry["labels"], dtype=torch.int64) for entry in dataset.objects]
-    difficulties = [torch.tensor(entry["difficulties"], dtype=torch.bool) for entry in dataset.objects]
-    return match_detections(
-        found.boxes, found.labels, found.scores, boxes, labels, difficulties, dataset.label_map
-    )  # fmt: skip
+    n_objects = np.diff(data.offsets).tolist()
+    columns = (data.boxes, data.labels, data.difficulties)
+    true = (torch.from_numpy(column).split(n_objects) for column in columns)
+    return match_detections(found.boxes, found.labels, found.scores, *true, data.label_map)

@@ -68,19 +68,18 @@ def save_results(folder, det_boxes, det_labels, det_scores, label_map, image_pat
     (Path(folder) / COCO_NAME).write_text("[" + ",\n".join(entries) + "]\n", encoding="utf-8")
 
 
-def save_truth(folder, objects, label_map, image_paths) -> None:
+def save_truth(folder, data) -> None:
     """Write the objects of a `DataList` as COCO's ground truth beside the results; difficult ones are crowds."""
-    rows = [
-        (image, label, box, difficult)
-        for image, entry in enumerate(objects)
-        for label, box, difficult in zip(entry["labels"], entry["boxes"], entry["difficulties"], strict=True)
+    images = [
+        {"id": k, "file_name": PureWindowsPath(image.path).name, "width": image.size[0], "height": image.size[1]}
+        for k, image in enumerate(data)
     ]
+    image_ids = np.repeat(np.arange(len(data)), np.diff(data.offsets))
+    columns = (image_ids, data.labels, data.boxes, data.difficulties)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     truth = {
-        "images": [
-            {"id": image, "file_name": PureWindowsPath(path).name, "width": size[0], "height": size[1]}
-            for image, (path, size) in enumerate(zip(image_paths, (entry["size"] for entry in objects), strict=True))
-        ],
-        "categories": [{"id": label_map[name], "name": name} for name in class_names(label_map)],
+        "images": images,
+        "categories": [{"id": label, "name": name} for name, label in data.label_map.items() if label],
         "annotations": [coco_annotation(number, *row) for number, row in enumerate(rows, start=1)],
     }
     (Path(folder) / COCO_TRUTH_NAME).write_text(json.dumps(truth) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssd.data.formats.paths import find_files, picture_endings, read_text
 from ssd.data.images import load_image
-from ssd.data.lists import read_images
+from ssd.data.lists import read_image_paths
 from ssd.errors import InputError
 
 VIDEO_ENDINGS = frozenset((
@@ -34,7 +34,7 @@ def _named_by(source, recursive, leave_out):
     if os.path.isdir(source):
         return _or_refuse(_in_folder(source, recursive, leave_out), f"{source}: no pictures in this folder")
     if _ending(source) == ".json":
-        return [Path(image) for image in read_images(source)]
+        return [Path(image) for image in read_image_paths(source)]
     if _ending(source) == ".txt":
         return _or_refuse(read_path_list(source), f"{source}: this list names no pictures")
     if os.path.lexists(source):  # its loading says what is wrong with it

@@ -5,9 +5,9 @@ from itertools import chain
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
-from ssd.data import collate, leave_signals_to_parent
+from ssd.data.loading import collate, loader
 from ssd.errors import InputError
 from ssd.model.loss import padded
 
@@ -98,7 +98,7 @@ class _Readable(Dataset):
         epoch, index = key
         n_images, faults = len(self.dataset), {}
         for other in range(index, index + n_images):
-            path = self.dataset.images[other % n_images]
+            path = self.dataset.data.paths[other % n_images]
             try:
                 return self.dataset[epoch, other % n_images], path, faults
             except InputError as error:
@@ -116,9 +116,9 @@ def _create_batch(samples):
 
 def training_loader(dataset, batches, workers=0, pin_memory=False):
     """A DataLoader that gives the `Batch` of each entry of `batches`, keys of a `PascalVOCDataset`."""
-    return DataLoader(
-        _Readable(dataset), batch_sampler=batches, num_workers=workers, collate_fn=_create_batch, pin_memory=pin_memory,
-        worker_init_fn=leave_signals_to_parent, generator=torch.Generator(),
+    return loader(
+        _Readable(dataset), workers, _create_batch, batch_sampler=batches, pin_memory=pin_memory,
+        generator=torch.Generator(),
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ class Validation:
     def __call__(self, model, criterion):
         """`Validated`, the same in every process. criterion: the run's `MultiBoxLoss`."""
         found = self._detect(model, criterion)
-        summary = summarize(match_dataset(found, self.dataset), found.seconds)
+        summary = summarize(match_dataset(found, self.dataset.data), found.seconds)
         figures = column_figures("val", dict(zip(Figures._fields, found.sums.tolist(), strict=True)), criterion.alpha)
         mAP = summary["map_voc07"]
         figures["val_mAP"] = float("nan") if mAP is None else mAP
@@ -65,12 +65,12 @@ class Validation:
         return whole
 
     def _picture(self, found, k):
-        names, objects = self.dataset.config.class_names, self.dataset.objects[k]
+        names, listed = self.dataset.config.class_names, self.dataset.data[k]
         labels = found.labels[k]
         detections = Detections(
             found.boxes[k], labels, found.scores[k], [names[label - 1] for label in labels.tolist()]
         )
-        return self.dataset.images[k], objects["boxes"], objects["labels"], detections
+        return listed.path, listed.boxes, listed.labels, detections
 
 
 def column_figures(split, sums, alpha):

@@ -19,7 +19,7 @@ from ssd.data import PascalVOCDataset, preprocess, write_data_lists
 from ssd.text import one_line
 from tests.helpers.picture_files import DAMAGED, JPEG, ODD, PICTURE, not_files, write_files
 from tests.helpers.scripts import SHORT, refused
-from tests.helpers.voc_folders import make_voc, voc_object
+from tests.helpers.voc_folders import data_list, make_voc, voc_object
 
 posix = pytest.mark.skipif(os.name == "nt", reason="pipes and links as POSIX has them")
 
@@ -86,7 +86,7 @@ def test_evaluation_has_the_same_pixels_as_detection(seen, tmp_path):
     names = ["16 bits.tif", "float.tif", "orientation 6.png", "alpha.png", "animated.gif", "wide.png"]
     folder = write_files(tmp_path / "odd", {name: ODD[name] for name in names})
     entries = [{"size": seen[name].size, "boxes": [], "labels": [], "difficulties": []} for name in names]
-    write_data_lists(tmp_path, ("cat",), test=([folder / name for name in names], entries))
+    write_data_lists(tmp_path, test=data_list([folder / name for name in names], entries, ("cat",)))
     dataset = PascalVOCDataset(tmp_path, "test")
     for k, name in enumerate(names):
         assert torch.equal(dataset[k][0], preprocess(seen[name], dataset.config))

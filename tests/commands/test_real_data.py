@@ -12,6 +12,7 @@ from ssd.data.formats.records import name_objects
 from ssd.data.formats.supervisely import write_supervisely
 from ssd.data.formats.voc import write_voc
 from ssd.data.formats.yolo import write_yolo
+from tests.helpers.voc_folders import entries
 
 
 def test_lists_samples_and_detections(real_data, tmp_path, capsys):
@@ -23,9 +24,9 @@ def test_lists_samples_and_detections(real_data, tmp_path, capsys):
     for split, file in (("train", "trainval"), ("test", "test")):
         data = read_data_list(lists, split)
         names = (real_data / "ImageSets" / "Main" / f"{file}.txt").read_text().split()
-        assert len(data.images) == len(names)
+        assert len(data.paths) == len(names)
         n_annotated += sum((real_data / "Annotations" / f"{n}.xml").read_text().count("<object>") for n in names)
-        for entry in data.objects:
+        for entry in entries(data):
             boxes = np.array(entry["boxes"]).reshape(-1, 4)
             assert (boxes >= 0).all()
             assert (boxes[:, 2:] <= entry["size"]).all()
@@ -47,7 +48,7 @@ def test_every_format_gives_the_same_lists(real_data, tmp_path):
     pictures = real_data / "JPEGImages"
     for split, name in (("train", "train"), ("test", "val")):
         data = read_data_list(tmp_path / "voc", split)
-        contents = data.images, name_objects(data.objects, data.class_names), data.class_names
+        contents = data.paths, name_objects(entries(data), data.class_names), data.class_names
         write_coco(tmp_path / f"coco/{name}.json", *contents)
         write_yolo(tmp_path / "yolo", *contents, split=name)
         write_supervisely(tmp_path / "supervisely", *contents, split=name)

@@ -11,11 +11,12 @@ from ssd.commands import data as create_data_lists
 from ssd.config import VOC_CLASSES
 from ssd.data import PascalVOCDataset, collate, load_image, preprocess, read_data_list, write_data_lists
 from ssd.data.augmentation import Augmentation, sample_augmentation
-from ssd.data.formats.records import check_objects, label_objects
+from ssd.data.formats.records import check_objects
 from ssd.data.formats.voc import annotated_objects, read_split, read_voc
 from ssd.data.images import image_size
+from ssd.data.lists import label_objects
 from ssd.errors import InputError
-from tests.helpers.voc_folders import make_voc, voc_object
+from tests.helpers.voc_folders import data_list, entries, make_voc, voc_object
 
 ANNOTATION = """
 <annotation>
@@ -138,9 +139,9 @@ def test_voc07_and_voc12(tmp_path):
     args = ["--voc07", str(voc07), "--voc12", str(voc12), "--output", str(tmp_path / "lists")]
     assert create_data_lists.main(args) == 0
     train, test = (read_data_list(tmp_path / "lists", split) for split in ("train", "test"))
-    assert [len(train.images), len(test.images)] == [3, 1]
+    assert [len(train.paths), len(test.paths)] == [3, 1]
     assert train.class_names == VOC_CLASSES
-    assert [entry["labels"] for entry in train.objects] == [[15], [1], [1]]
+    assert [entry["labels"] for entry in entries(train)] == [[15], [1], [1]]
 
 
 # -- data lists
@@ -149,13 +150,14 @@ ENTRY = {"size": [10, 20], "boxes": [[1, 2, 3, 4.5]], "labels": [1], "difficulti
 
 
 def test_data_lists_round_trip(tmp_path):
-    write_data_lists(tmp_path, ("b", "a"), train=(["x.jpg"], [ENTRY]), test=([], []))
+    names = ("b", "a")
+    write_data_lists(tmp_path, train=data_list(["x.jpg"], [ENTRY], names), test=data_list([], [], names))
     train = read_data_list(tmp_path, "TRAIN")
-    assert train.objects == [ENTRY]
+    assert entries(train) == [ENTRY]
     assert train.class_names == ("b", "a")
     assert train.label_map == {"background": 0, "b": 1, "a": 2}
-    assert train.images[0].endswith("x.jpg")
-    assert read_data_list(tmp_path, "test").images == []
+    assert train.paths[0].endswith("x.jpg")
+    assert read_data_list(tmp_path, "test").paths == []
     label_map = tmp_path / "label_map.json"
     label_map.write_text('\ufeff{"background": 0, "é": 1, "a": 2}', encoding="utf-8")  # as some editors save it
     assert read_data_list(tmp_path, "test").class_names == ("é", "a")
@@ -167,7 +169,7 @@ def test_data_lists_round_trip(tmp_path):
     ("TRAIN_images.json", "{}", "holds a dict, a list is expected"),
     ("TRAIN_images.json", '["a", "b"]', "2 entries, TRAIN_objects.json has 1"),
     ("TRAIN_objects.json", "[{}]", "entry 0 must hold size"),
-    ("TRAIN_objects.json", json.dumps([{**ENTRY, "labels": []}]), "one label"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "labels": []}]), "each box a label"),
     ("TRAIN_objects.json", json.dumps([{**ENTRY, "labels": [2]}]), "label from 1 to 1"),
     ("TRAIN_objects.json", json.dumps([{**ENTRY, "boxes": [[1, 2, 3]]}]), "boxes of four"),
     ("label_map.json", '{"background": 0, "a": 2}', "labels must be 0"),
@@ -175,7 +177,7 @@ def test_data_lists_round_trip(tmp_path):
     ("label_map.json", '{"a": 0, "b": 1}', "labels must be 0"),
 ])  # fmt: skip
 def test_bad_data_lists(tmp_path, name, content, message):
-    write_data_lists(tmp_path, ("a",), train=(["x.jpg"], [ENTRY]))
+    write_data_lists(tmp_path, train=data_list(["x.jpg"], [ENTRY], ("a",)))
     (tmp_path / name).unlink()
     if content is not None:
         (tmp_path / name).write_text(content)
@@ -251,18 +253,20 @@ def test_samples(data_folder):
     dataset = PascalVOCDataset(data_folder, "TEST")
     assert len(dataset) == 4
     assert (
-        dataset.label_map
+        dataset.data.label_map
         == dataset.config.label_map
         == {"background": 0, "circle": 1, "square": 2, "star": 3, "triangle": 4}
     )
     for k in range(len(dataset)):
         image, boxes, labels, difficulties = dataset[k]
-        width, height = dataset.objects[k]["size"]
-        expected = torch.tensor(dataset.objects[k]["boxes"]).view(-1, 4) / torch.tensor([width, height, width, height])
+        width, height = entries(dataset.data)[k]["size"]
+        expected = torch.tensor(entries(dataset.data)[k]["boxes"]).view(-1, 4) / torch.tensor(
+            [width, height, width, height]
+        )
         assert image.shape == (3, 300, 300)
         torch.testing.assert_close(boxes, expected)
-        assert labels.tolist() == dataset.objects[k]["labels"]
-        assert difficulties.tolist() == [bool(d) for d in dataset.objects[k]["difficulties"]]
+        assert labels.tolist() == entries(dataset.data)[k]["labels"]
+        assert difficulties.tolist() == [bool(d) for d in entries(dataset.data)[k]["difficulties"]]
         assert labels.dtype == torch.int64
         assert boxes.dtype == torch.float32
 
@@ -309,7 +313,7 @@ def test_the_recipe_of_the_augmentation_is_followed(data_folder, monkeypatch):
 def test_image_without_objects(tmp_path):
     Image.new("RGB", (50, 40), "green").save(tmp_path / "empty.png")
     entry = {"size": [50, 40], "boxes": [], "labels": [], "difficulties": []}
-    write_data_lists(tmp_path, ("a",), train=([tmp_path / "empty.png"], [entry]))
+    write_data_lists(tmp_path, train=data_list([tmp_path / "empty.png"], [entry], ("a",)))
     for augment in (False, True):
         dataset = PascalVOCDataset(tmp_path, "train", augment=augment)
         for epoch in range(20):

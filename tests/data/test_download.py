@@ -13,7 +13,7 @@ from ssd.data import download, read_data_list
 from ssd.data.download import DATASET_YEAR_DICT, YEARS, download_voc, fetch, unpack
 from ssd.errors import InputError
 from tests.helpers.scripts import refused
-from tests.helpers.voc_folders import make_voc, voc_object
+from tests.helpers.voc_folders import entries, make_voc, voc_object
 
 CONTENT = bytes(range(256)) * 40
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -266,8 +266,8 @@ def test_download_makes_the_lists(voc_server, tmp_path):
     args = ["--download", str(tmp_path / "voc"), "--output", str(tmp_path / "lists")]
     assert create_data_lists.main(args) == 0
     train, test = (read_data_list(tmp_path / "lists", split) for split in ("train", "test"))
-    assert [len(train.images), len(test.images)] == [2, 1]
-    assert train.objects[0]["labels"] == [12]
+    assert [len(train.paths), len(test.paths)] == [2, 1]
+    assert entries(train)[0]["labels"] == [12]
     assert len(voc_server.requests) == 3
     for tar in (tmp_path / "voc").glob("*.tar"):
         tar.unlink()

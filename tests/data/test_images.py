@@ -17,6 +17,7 @@ from ssd.data.augmentation import RECIPES
 from ssd.data.images import exif_orientation, image_size, lift_pixel_limit, open_image, to_rgb
 from ssd.errors import InputError
 from tests.helpers.picture_files import DAMAGED, ODD, PICTURE, PIXELS, encoded, exif
+from tests.helpers.voc_folders import data_list
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -82,7 +83,7 @@ def test_input_of_any_shape(size):
 def test_sample_of_any_shape(tmp_path, size, recipe):
     Image.new("RGB", size, "red").save(tmp_path / "a.png")
     whole = {"size": size, "boxes": [[0, 0, *size]], "labels": [1], "difficulties": [0]}
-    write_data_lists(tmp_path, ("cat",), train=([tmp_path / "a.png"], [whole]))
+    write_data_lists(tmp_path, train=data_list([tmp_path / "a.png"], [whole], ("cat",)))
     dataset = PascalVOCDataset(tmp_path, "train", augment=True, recipe=recipe)
     for epoch in range(8):
         image, boxes, labels, _ = dataset[epoch, 0]
@@ -117,7 +118,7 @@ def test_pillows_limit_refuses_from_where_the_help_says():
 
 def test_limit_of_pixels_in_workers(tmp_path, monkeypatch, small_limit):
     PICTURE.save(tmp_path / "a.png")
-    write_data_lists(tmp_path, ("cat",), train=([tmp_path / "a.png"], [entry(30, 20)]))
+    write_data_lists(tmp_path, train=data_list([tmp_path / "a.png"], [entry(30, 20)], ("cat",)))
     lift_pixel_limit()
     sent = pickle.dumps(PascalVOCDataset(tmp_path, "train"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 299)  # as in a process that was started afresh
@@ -134,10 +135,10 @@ def entry(width, height):
 @pytest.mark.parametrize("augment", [False, True])
 def test_picture_of_another_size_than_in_the_data_lists(tmp_path, augment):
     (tmp_path / "a.jpg").write_bytes(encoded("JPEG", exif=b"Exif\0\0" + exif(6)))  # upright 20 x 30
-    write_data_lists(tmp_path, ("cat",), train=([tmp_path / "a.jpg"], [entry(30, 20)]))
+    write_data_lists(tmp_path, train=data_list([tmp_path / "a.jpg"], [entry(30, 20)], ("cat",)))
     with pytest.raises(InputError, match=r"a\.jpg: upright it has 20 x 30 pixels, in the data lists 30 x 20; write"):
         PascalVOCDataset(tmp_path, "train", augment=augment)[0]
-    write_data_lists(tmp_path, ("cat",), train=([tmp_path / "a.jpg"], [entry(20, 30)]))
+    write_data_lists(tmp_path, train=data_list([tmp_path / "a.jpg"], [entry(20, 30)], ("cat",)))
     assert len(PascalVOCDataset(tmp_path, "train")[0][1]) == 1
 
 

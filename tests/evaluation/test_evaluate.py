@@ -13,6 +13,7 @@ from ssd.data import PascalVOCDataset, read_data_list
 from ssd.evaluation import as_saved
 from ssd.evaluation.evaluate import MAX_OVERLAP, MIN_SCORE, TOP_K, detect_dataset
 from tests.helpers.scripts import refused
+from tests.helpers.voc_folders import entries
 
 CLASSES = ["circle", "square", "star", "triangle"]
 
@@ -31,7 +32,7 @@ def model(checkpoint):
 @pytest.fixture(scope="module")
 def dataset(data_folder, model):
     dataset = PascalVOCDataset(data_folder, "test", model.config)
-    shapes = {tuple(entry["size"]) for entry in dataset.objects}
+    shapes = {tuple(entry["size"]) for entry in entries(dataset.data)}
     assert len(shapes) > 1 and any(width != height for width, height in shapes)
     return dataset
 
@@ -40,7 +41,7 @@ def dataset(data_folder, model):
 def expected(model, dataset):
     """Picture by picture, without `detect_dataset`."""
     found = [], [], []
-    for (image, *_), entry in zip((dataset[k] for k in range(len(dataset))), dataset.objects, strict=True):
+    for (image, *_), entry in zip((dataset[k] for k in range(len(dataset))), entries(dataset.data), strict=True):
         with torch.no_grad():
             one = model.detect_objects(*model(image[None]), MIN_SCORE, MAX_OVERLAP, TOP_K)
         width, height = entry["size"]
@@ -103,7 +104,7 @@ def perfect(data_folder, tmp_path):
     """COCO results of every object, as another detector might write them."""
     rows = [
         {"image_id": image, "category_id": label, "bbox": [x_min, y_min, x_max - x_min, y_max - y_min], "score": 0.5}
-        for image, entry in enumerate(read_data_list(data_folder, "test").objects)
+        for image, entry in enumerate(entries(read_data_list(data_folder, "test")))
         for label, (x_min, y_min, x_max, y_max) in zip(entry["labels"], entry["boxes"], strict=True)
     ]
     (tmp_path / "perfect.json").write_text(json.dumps(rows))

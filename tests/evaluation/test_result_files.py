@@ -13,6 +13,7 @@ from ssd.evaluation.report.confusion import confusion_matrix
 from ssd.evaluation.report.mistakes import error_breakdown
 from ssd.evaluation.result_files import save_truth
 from tests.helpers.detection_cases import random_case
+from tests.helpers.voc_folders import data_list
 
 LABEL_MAP = {"background": 0, "cat": 1, "dog": 2}
 IMAGES = ["pictures/000005.jpg", "pictures/a b.jpg", "pictures/empty.jpg"]
@@ -147,7 +148,7 @@ def test_other_tools_score_the_saved_files(tmp_path):
         for boxes, labels, difficult in zip(*case[3:6], strict=True)
     ]
     save_results(tmp_path, *case[:3], case[6], images)
-    save_truth(tmp_path, objects, case[6], images)
+    save_truth(tmp_path, data_list(images, objects, list(case[6])[1:]))
     truth = coco.COCO(tmp_path / "coco_truth.json")
     assert truth.loadImgs(5)[0] == {"id": 5, "file_name": "000005.jpg", "width": 150, "height": 120}
     evaluation = cocoeval.COCOeval(truth, truth.loadRes(str(tmp_path / "coco_results.json")), "bbox")

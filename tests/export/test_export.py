@@ -244,7 +244,7 @@ def test_scripts_take_exports(files, data_folder, figures, tmp_path):
         for key in ("name", "objects", "detections"):
             assert one[key] == other[key]
         assert one["ap_voc07"] == pytest.approx(other["ap_voc07"], abs=1e-3)
-    picture = min(Path(read_data_list(data_folder, "test").images[0]).parent.iterdir())
+    picture = min(Path(read_data_list(data_folder, "test").paths[0]).parent.iterdir())
     args = [picture, "--checkpoint", files / "model.onnx", "--output", tmp_path / "out", "--min-score=0.1", "--top-k=7"]
     assert detect.main([str(arg) for arg in args]) == 0
     assert len(json.loads((tmp_path / "out/detections.json").read_text())[0]["detections"]) == 7

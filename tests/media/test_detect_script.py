@@ -16,7 +16,6 @@ from PIL import Image
 
 from ssd import Detections, Detector, SSDConfig
 from ssd.commands import detect
-from ssd.data import write_data_lists
 from ssd.data.formats.coco import read_coco
 from ssd.data.formats.paths import picture_endings
 from ssd.data.formats.voc import read_voc
@@ -141,7 +140,7 @@ def test_text_list(photos, tmp_path, monkeypatch):
 
 
 def test_sources_of_all_kinds_together_each_once(photos, tmp_path):
-    write_data_lists(tmp_path, ("cat",), test=([photos / "b.jpg", photos / "inside/c.jpg"], [{}, {}]))
+    (tmp_path / "TEST_images.json").write_text(json.dumps([str(photos / "b.jpg"), str(photos / "inside/c.jpg")]))
     (tmp_path / "film.MP4").write_bytes(b"")
     sources = [photos / "b.jpg", photos, tmp_path / "TEST_images.json", photos / "*.jpg", tmp_path / "film.MP4"]
     pictures, videos = find_sources(sources)

@@ -155,7 +155,7 @@ def test_fused_sgd_is_sgd(train_set):
 
 def test_samples_of_a_batch_are_those_of_the_data_set(train_set):
     batch = next(iter(batches_of(train_set, len(train_set), 1)))
-    places = [train_set.images.index(path) for path in batch.paths]
+    places = [train_set.data.paths.index(path) for path in batch.paths]
     assert batch.labels.eq(0).any()  # filled up
     for place, sample in zip(places, batch.samples(), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(sample, train_set[0, place], strict=True))

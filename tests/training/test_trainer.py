@@ -266,7 +266,7 @@ def poison(monkeypatch, wrong, first=3):
 def test_not_finite(arguments, tmp_path, data_folder, monkeypatch, capsys, wrong, term):
     poison(monkeypatch, wrong)
     args = arguments("run", "--iterations", 6, "--save-every", 1, "--warmup", 0, "--drops", "--ema", 0.9)
-    images = read_data_list(data_folder, "train").images
+    images = read_data_list(data_folder, "train").paths
     refused(capsys, train, args, "iteration 3: not finite at rate 0.001", term, "--lr", "--clip-norm", images[0][:-9])
     folder = tmp_path / "run"
     assert rows_of(folder) == [1, 2]
@@ -517,7 +517,7 @@ def test_overfit(data_folder, tmp_path):
     args = train.arguments().parse_args(["--data", str(lists), "--overfit", "1"])
     config = PascalVOCDataset(lists, "train").config
     train_set, test_set = train.create_data_sets(args, config)
-    assert train_set.images == test_set.images == read_data_list(lists, "train").images[2:3]
+    assert train_set.data.paths == test_set.data.paths == read_data_list(lists, "train").paths[2:3]
     assert not train_set.augment
     args.overfit = 99
     assert len(train.create_data_sets(args, config)[0]) == 2
@@ -600,8 +600,8 @@ def test_another_picture_stands_in(run, damaged, monkeypatch, capsys):
     assert all("bad.jpg" in line for line in told)
     dataset = PascalVOCDataset(damaged, "train")
     for batch in training_loader(dataset, TrainingBatches(4, 4, 2)):
-        assert batch.paths.count(dataset.images[2]) == 2
-        assert list(batch.faults) == [dataset.images[1]]
+        assert batch.paths.count(dataset.data.paths[2]) == 2
+        assert list(batch.faults) == [dataset.data.paths[1]]
 
 
 def test_too_many_pictures_that_cannot_be_read(damaged, tmp_path, capsys):

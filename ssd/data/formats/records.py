@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ssd.config import create_label_map
 from ssd.data.images import exif_orientation, image_size, open_image
 from ssd.errors import InputError
 
@@ -154,25 +153,6 @@ def upright(box, size, orientation):
 def _orientation(path):
     with open_image(path) as image:
         return exif_orientation(image)
-
-
-def label_objects(images, objects, class_names):
-    """The entries of a reader with labels for names, as data lists hold them.
-
-    Raises InputError, naming names and a file, where an object is of none of the classes.
-    """
-    label_map = create_label_map(class_names)
-    unknown = {}
-    for image, entry in zip(images, objects, strict=True):
-        for name in set(entry["names"]).difference(class_names):
-            unknown.setdefault(name, image)
-    if unknown:
-        name, image = next(iter(unknown.items()))
-        raise InputError(
-            f"unknown class {', '.join(sorted(unknown))} ({name} in the annotation of {image}); "
-            f"the classes are {', '.join(class_names)}; --ignore-unknown drops objects of others"
-        )
-    return [_renamed(entry, "names", "labels", label_map) for entry in objects]
 
 
 def name_objects(objects, class_names):

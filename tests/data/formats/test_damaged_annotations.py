@@ -12,7 +12,7 @@ from ssd.data import read_data_list
 from ssd.data.formats.paths import find_files, inside, read_json
 from ssd.errors import InputError
 from tests.helpers.scripts import refused
-from tests.helpers.voc_folders import make_voc, voc_object
+from tests.helpers.voc_folders import entries, make_voc, voc_object
 
 PICTURES = "\ntrain: JPEGImages\nval: JPEGImages"
 GOOD = voc_object("dog", 1, 1, 9, 9)
@@ -41,7 +41,7 @@ def voc(tmp_path):
 
 
 def stems(data):
-    return [re.sub(r".*/|\.\w+$", "", image) for image in data.images]
+    return [re.sub(r".*/|\.\w+$", "", image) for image in data.paths]
 
 
 def annotation(*objects, size=""):
@@ -137,10 +137,10 @@ def test_odd_objects(voc, tmp_path, objects, kept, message):
     (voc / "Annotations/bad.xml").write_text(annotation(objects))
     data, report = run(tmp_path, "--voc", voc)
     assert stems(data) == ["good", "bad"]
-    assert [len(entry["boxes"]) for entry in data.objects] == [1, kept]
+    assert [len(entry["boxes"]) for entry in entries(data)] == [1, kept]
     assert data.class_names == ("dog",)
     assert re.search(rf"/bad\.(xml|jpg): .*{message}", report)
-    assert all(0 <= a < b <= 40 for box in data.objects[-1]["boxes"] for a, b in (box[::2], box[1::2]))
+    assert all(0 <= a < b <= 40 for box in entries(data)[-1]["boxes"] for a, b in (box[::2], box[1::2]))
 
 
 @pytest.mark.parametrize("objects", [
@@ -154,7 +154,7 @@ def test_odd_annotations_that_do_no_harm(voc, tmp_path, objects):
     (voc / "Annotations/bad.xml").write_text(annotation(objects))
     data, _ = run(tmp_path, "--voc", voc)
     assert stems(data) == ["good", "bad"]
-    assert sum(data.objects[1]["difficulties"]) == 0
+    assert sum(entries(data)[1]["difficulties"]) == 0
 
 
 def test_names_with_control_characters(voc, tmp_path, capsys):
@@ -320,7 +320,7 @@ def test_odd_annotations_of_coco(coco, tmp_path, change, kept, message):
     annotations = [COCO["annotations"][0], COCO["annotations"][1] | change]
     (coco / "train.json").write_text(json.dumps(COCO | {"annotations": annotations}))
     data, report = run(tmp_path, "--coco", coco)
-    assert [len(entry["boxes"]) for entry in data.objects] == [1, kept]
+    assert [len(entry["boxes"]) for entry in entries(data)] == [1, kept]
     assert re.search(f"train.json: .*{message}", report) if message else "Nothing was dropped or repaired" not in report
 
 
@@ -382,7 +382,7 @@ def test_odd_labels(yolo, tmp_path, line, kept, message):
     (yolo / "JPEGImages/bad.txt").write_text(line)
     data, report = run(tmp_path, "--yolo", yolo)
     assert stems(data) == ["bad", "good", "other"]
-    assert [len(entry["boxes"]) for entry in data.objects] == [kept, 1, 1]
+    assert [len(entry["boxes"]) for entry in entries(data)] == [kept, 1, 1]
     assert re.search(f"bad.txt: .*{message}", report) if message else "bad.txt" not in report
 
 
@@ -466,8 +466,8 @@ def test_odd_objects_of_supervisely(supervisely, tmp_path, change, kept):
     (supervisely / "train/ann/bad.jpg.json").write_text(json.dumps(content))
     data, report = run(tmp_path, "--supervisely", supervisely)
     assert stems(data) == ["bad", "good"]
-    assert [len(entry["boxes"]) for entry in data.objects] == [kept, 1]
-    assert data.objects[0]["difficulties"] == [0] * kept
+    assert [len(entry["boxes"]) for entry in entries(data)] == [kept, 1]
+    assert entries(data)[0]["difficulties"] == [0] * kept
     assert ("bad.jpg.json: object 1" in report) == (kept == 0)
 
 

@@ -20,7 +20,7 @@ from ssd.data.formats.voc import read_voc, write_voc
 from ssd.data.formats.yolo import read_yolo, write_yolo
 from ssd.errors import InputError
 from tests.helpers.scripts import refused
-from tests.helpers.voc_folders import make_voc, voc_object
+from tests.helpers.voc_folders import entries, make_voc, voc_object
 
 CLASSES = ("cat", "traffic light", "Bär: #1")
 
@@ -138,11 +138,11 @@ def test_roboflow_has_a_folder_for_each_split(tmp_path):
         picture(tmp_path / split / "a.jpg")
         write(tmp_path / split / "a.xml", f"<annotation>{voc_object('dog', 1, 1, k, 9) * 2}</annotation>")
     train, test = lists("--voc", tmp_path, "--train", "valid", "--test", "train", output=tmp_path / "lists")
-    assert train.images == [str(tmp_path / "valid/a.jpg")]
-    assert train.objects[0]["boxes"] == [[0, 0, 2, 9]]  # the second is a duplicate
-    assert test.objects[0]["boxes"] == []  # one pixel wide in VOC's terms
+    assert train.paths == [str(tmp_path / "valid/a.jpg")]
+    assert entries(train)[0]["boxes"] == [[0, 0, 2, 9]]  # the second is a duplicate
+    assert entries(test)[0]["boxes"] == []  # one pixel wide in VOC's terms
     train, test = lists("--voc", tmp_path, "--train", "valid", output=tmp_path / "lists")
-    assert (train.images, test.images) == ([str(tmp_path / "valid/a.jpg")],) * 2
+    assert (train.paths, test.paths) == ([str(tmp_path / "valid/a.jpg")],) * 2
 
 
 def test_cvat_has_split_files_and_pictures_of_any_ending(tmp_path):
@@ -258,14 +258,18 @@ def test_layouts_of_coco(annotations, pictures, tmp_path):
         write(tmp_path / annotations.format(split), coco(coco_object([0, 1, 10, 20])))
         picture(tmp_path / pictures.format(split))
     train, test = lists("--coco", tmp_path, output=tmp_path / "lists")
-    assert train.images == [str(tmp_path / pictures.format("train"))]
-    assert test.images == [str(tmp_path / pictures.format("val"))]
+    assert train.paths == [str(tmp_path / pictures.format("train"))]
+    assert test.paths == [str(tmp_path / pictures.format("val"))]
     assert train.class_names == ("dog",)
     files = [annotations.format(split) for split in ("train", "val")]
     args = ("--coco", tmp_path, "--train", files[0], "--test", tmp_path / files[1])
-    assert lists(*args, output=tmp_path / "again") == (train, test)
+    again = lists(*args, output=tmp_path / "again")
+    assert [entries(data) for data in again] == [entries(train), entries(test)]
+    assert [data.paths for data in again] == [train.paths, test.paths]
     args = ("--coco", tmp_path / files[0], "--test", tmp_path / files[1])
-    assert lists(*args, output=tmp_path / "again") == (train, test)
+    again = lists(*args, output=tmp_path / "again")
+    assert [entries(data) for data in again] == [entries(train), entries(test)]
+    assert [data.paths for data in again] == [train.paths, test.paths]
 
 
 # -- YOLO
@@ -329,7 +333,7 @@ def test_classes_of_yolo_on_the_command_line(tmp_path):
     args = ("--yolo", tmp_path, "--test-fraction", 0.5, "--classes", "zebra, ant")
     train, test = lists(*args, output=tmp_path / "lists")
     assert train.class_names == test.class_names == ("zebra", "ant")
-    assert [entry["labels"] for entry in train.objects + test.objects] == [[2], [2]]
+    assert [entry["labels"] for entry in entries(train) + entries(test)] == [[2], [2]]
 
 
 def test_yolo_with_keypoints(tmp_path):
@@ -370,8 +374,8 @@ def test_supervisely(tmp_path):
     assert len(notes) == 1
     assert "a.jpg.json: object 4 (dog) with 'bitmap' None does not have four" in notes[0]
     train, test = lists("--supervisely", tmp_path, output=tmp_path / "lists")
-    assert test.images == [str(tmp_path / "val/img/a.jpg")]
-    assert train.objects[0]["labels"] == [1, 1]  # two are equal
+    assert test.paths == [str(tmp_path / "val/img/a.jpg")]
+    assert entries(train)[0]["labels"] == [1, 1]  # two are equal
 
 
 # -- round trips
@@ -493,8 +497,8 @@ def test_pictures_that_would_share_an_annotation(tmp_path):
 
 def test_names_and_labels_are_inverse(data_folder):
     data = read_data_list(data_folder, "train")
-    named = name_objects(data.objects, data.class_names)
-    assert named[0]["names"] == [data.class_names[label - 1] for label in data.objects[0]["labels"]]
+    named = name_objects(entries(data), data.class_names)
+    assert named[0]["names"] == [data.class_names[label - 1] for label in entries(data)[0]["labels"]]
     assert {"labels", "names"} & set(named[0]) == {"names"}
 
 
@@ -534,7 +538,7 @@ def test_given_classes(pets, tmp_path, capsys):
     assert not (tmp_path / "lists").exists()
     train, _ = lists(*args[:-2], "--ignore-unknown", output=tmp_path / "lists")
     assert train.class_names == ("dog", "cat")
-    assert [entry["labels"] for entry in train.objects] == [[1, 2]] * 3
+    assert [entry["labels"] for entry in entries(train)] == [[1, 2]] * 3
     printed = capsys.readouterr().out
     assert 'a.jpg: "Cat" (here first, 4 objects) differs from "cat" only in case or blanks, renamed' in printed
     assert 'a.jpg: "unicorn" (here first, 4 objects) is none of the classes, dropped' in printed
@@ -545,11 +549,11 @@ def test_given_classes(pets, tmp_path, capsys):
 
 def test_division_of_a_split(pets, tmp_path):
     train, test = lists("--voc", pets, "--test-fraction", 0.3, "--seed", 4, output=tmp_path / "lists")
-    assert sorted(train.images + test.images) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
+    assert sorted(train.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
     args = ("--voc", pets, "--train", "trainval", "--test-fraction", 0.3)
     train, test = lists(*args, output=tmp_path / "lists")
-    assert sorted(train.images + test.images) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abc"]
-    assert len(test.images) == 1
+    assert sorted(train.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abc"]
+    assert len(test.paths) == 1
 
 
 def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
@@ -610,7 +614,7 @@ def test_line_breaks_in_names(tmp_path, capsys):
 def test_lists_hold_absolute_paths(pets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train, _ = lists("--voc", "voc", output="x")
-    assert train.images == [str(tmp_path / f"voc/JPEGImages/{name}.jpg") for name in "abc"]
+    assert train.paths == [str(tmp_path / f"voc/JPEGImages/{name}.jpg") for name in "abc"]
 
 
 def test_no_split_is_found(tmp_path, capsys):
