@@ -8,11 +8,11 @@ INSTALL = 'pip install -e ".[eval]"'
 
 
 def coco_figures(matches: Matches) -> dict[str, float | None] | None:
-    """COCO AP (mean over the IoUs 0.50, 0.55, ..., 0.95), AP50 and AP75, of the 100 best detections of each class
-    in each image.
+    """COCO's "ap" (mean over the IoUs 0.50, 0.55, ..., 0.95), "ap50" and "ap75", of the 100 best detections of each
+    class in each image.
 
-    Difficult objects are passed as COCO's crowds, which neither reward nor punish. A figure is None where no class
-    has objects; the result is None where the library (hotcoco, extra `eval`) is not installed.
+    Difficult objects count as COCO's crowds, which neither reward nor punish. A figure is None if no class has
+    objects; the result is None if the library (hotcoco, extra `eval`) is not installed.
     """
     try:
         from hotcoco import COCO, COCOeval
@@ -30,16 +30,16 @@ def coco_figures(matches: Matches) -> dict[str, float | None] | None:
     evaluation = COCOeval(truth, truth.load_res(np.column_stack(rows)), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
-    # (IoU thresholds, recalls, classes, areas, detections an image); the first area is "all", the last limit is 100.
-    precision = np.asarray(evaluation.eval["precision"])[..., 0, -1]
+    # (IoU thresholds, recalls, classes, areas, limits of detections); the first area is "all", the last limit is 100.
+    precision = np.asarray(evaluation.eval["precision"])[..., 0, -1]  # type: ignore[index]  # accumulate() filled it
     return {"ap": _mean(precision), "ap50": _mean(precision[0]), "ap75": _mean(precision[5])}
 
 
-def _xywh(boxes):
+def _xywh(boxes: np.ndarray) -> np.ndarray:
     return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
 
 
-def _mean(precision):
-    """Mean over what is defined: COCO marks classes without objects by -1."""
+def _mean(precision: np.ndarray) -> float | None:
+    """Mean of what is defined: COCO marks classes without objects by -1."""
     defined = precision[precision > -1]
     return float(defined.mean()) if defined.size else None

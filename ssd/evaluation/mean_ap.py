@@ -25,6 +25,11 @@ class Curve:
     precision: np.ndarray  # (n,) float64
     scores: np.ndarray  # (n,) float64
 
+    @property
+    def envelope(self) -> np.ndarray:
+        """(n,) the best precision at each recall or a higher one: what AP integrates."""
+        return np.maximum.accumulate(self.precision[::-1])[::-1]
+
 
 def calculate_mAP(  # noqa: N802, the field's name
     det_boxes: Sequence[Tensor],
@@ -67,7 +72,7 @@ def curves(matches: Matches) -> dict[str, Curve]:
 
 
 def average_precision(curve: Curve, interpolation: str = "voc07") -> float:
-    """Area under one precision-recall curve, where precision is the best at this recall or a higher one.
+    """Area under the envelope of one precision-recall curve.
 
     "voc07" is the mean at the recalls 0, 0.1, ..., 1; "voc10" the exact area (devkits of 2007 and 2010, VOCap.m).
     NaN without objects. Raises InputError on another interpolation.
@@ -76,10 +81,10 @@ def average_precision(curve: Curve, interpolation: str = "voc07") -> float:
         raise InputError(f"the interpolation is {interpolation!r}; use 'voc07' or 'voc10'")
     if curve.n_objects == 0:
         return nan
-    precision = np.append(np.maximum.accumulate(curve.precision[::-1])[::-1], 0.0)
     if interpolation == "voc07":
+        precision = np.append(curve.envelope, 0.0)  # 0 at recalls that are not reached
         return float(precision[np.searchsorted(curve.recall, RECALLS)].sum() / len(RECALLS))
-    return float((np.diff(curve.recall, prepend=0.0) * precision[:-1]).sum())
+    return float((np.diff(curve.recall, prepend=0.0) * curve.envelope).sum())
 
 
 def best_f1(curve: Curve) -> tuple[float, float]:

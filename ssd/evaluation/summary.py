@@ -1,16 +1,16 @@
 """What an evaluation found, as plain data for JSON and as text."""
 
-from math import isnan
+from collections.abc import Mapping
 
 import numpy as np
 
 from ssd.evaluation.coco_metrics import INSTALL, coco_figures
 from ssd.evaluation.localisation import top1_localisation
 from ssd.evaluation.matches import Matches
-from ssd.evaluation.mean_ap import average_precision, best_f1, curves, mean_of_numbers
+from ssd.evaluation.mean_ap import Curve, average_precision, best_f1, curves, mean_of_numbers
 from ssd.text import text_table
 
-COLUMNS = {  # of the table of classes: key -> heading
+COLUMNS = {  # of the table of classes: key in the summary -> heading
     "name": "class",
     "objects": "objects",
     "difficult": "difficult",
@@ -22,8 +22,8 @@ COLUMNS = {  # of the table of classes: key -> heading
 }
 
 
-def summarize(matches: Matches, seconds=()) -> dict:
-    """Every figure of an evaluation as plain data, ready for `json.dump`; None stands for a figure that is undefined.
+def summarize(matches: Matches, seconds: Mapping[str, float] | None = None) -> dict:
+    """Every figure of an evaluation as plain data, ready for `json.dump`; an undefined figure is None.
 
     seconds: what the detections took, by part (`DataSetDetections.seconds`).
     Keys: "images", "iou_threshold", "map_voc07", "map_voc10"; "coco" (see `coco_figures`); "localisation" (see
@@ -31,43 +31,42 @@ def summarize(matches: Matches, seconds=()) -> dict:
     (those that count), "difficult", "detections", "ap_voc07", "ap_voc10", "best_f1" and "best_f1_score", the score
     threshold of the best F1.
     """
-    difficult = np.bincount(matches.true_classes[matches.true_difficult], minlength=len(matches.names))
-    classes = [
-        _class_figures(name, curve, int(n)) for (name, curve), n in zip(curves(matches).items(), difficult, strict=True)
-    ]
-    aps = {key: [figures[key] for figures in classes] for key in ("ap_voc07", "ap_voc10")}
-    summary = {
-        "images": matches.n_images,
-        "iou_threshold": matches.iou_threshold,
-        "map_voc07": mean_of_numbers(aps["ap_voc07"]),
-        "map_voc10": mean_of_numbers(aps["ap_voc10"]),
-        "coco": coco_figures(matches),
-        "localisation": top1_localisation(matches),
-        "images_per_second": _speeds(matches.n_images, dict(seconds)),
-        "classes": classes,
-    }
-    return _without_nan(summary)
+    n_difficult = np.bincount(matches.true_classes[matches.true_difficult], minlength=len(matches.names)).tolist()
+    rows = zip(curves(matches).items(), n_difficult, strict=True)
+    classes = [_class_figures(name, curve, difficult) for (name, curve), difficult in rows]
+    return _without_nan(
+        {
+            "images": matches.n_images,
+            "iou_threshold": matches.iou_threshold,
+            "map_voc07": mean_of_numbers(figures["ap_voc07"] for figures in classes),
+            "map_voc10": mean_of_numbers(figures["ap_voc10"] for figures in classes),
+            "coco": coco_figures(matches),
+            "localisation": top1_localisation(matches),
+            "images_per_second": _speeds(matches.n_images, seconds or {}),
+            "classes": classes,
+        }
+    )
 
 
 def format_summary(summary: dict) -> str:
-    """The summary as text: a table of the classes and the means below it; "n/a" for what is undefined."""
-    rows = [list(COLUMNS.values())] + [[_figure(figures[key]) for key in COLUMNS] for figures in summary["classes"]]
-    return "\n".join([text_table(rows), "", *(f"{name:<20}{value}" for name, value in summary_lines(summary))])
+    """The summary as text: a table of the classes, and the means below it; "n/a" for what is undefined."""
+    rows = [[cell_text(figures[key]) for key in COLUMNS] for figures in summary["classes"]]
+    lines = [f"{name:<20}{text}" for name, text in summary_lines(summary)]
+    return "\n".join([text_table([list(COLUMNS.values()), *rows]), "", *lines])
 
 
 def summary_lines(summary: dict) -> list[tuple[str, str]]:
     """The figures over all classes: (name, text)."""
-    at = "" if summary["iou_threshold"] == 0.5 else f" at IoU {summary['iou_threshold']:g}"
-    lines = [(f"mAP {kind}{at}", _figure(summary[f"map_{kind}"])) for kind in ("voc07", "voc10")]
-    for name, key in (("COCO AP", "ap"), ("COCO AP50", "ap50"), ("COCO AP75", "ap75")):
-        coco = summary["coco"]
-        lines.append((name, f"n/a ({INSTALL})" if coco is None else _figure(coco[key])))
+    threshold = f"{summary['iou_threshold']:g}"
+    at = "" if threshold == "0.5" else f" at IoU {threshold}"
+    lines = [(f"mAP {kind}{at}", cell_text(summary[f"map_{kind}"])) for kind in ("voc07", "voc10")]
+    coco = summary["coco"]
+    for name in ("AP", "AP50", "AP75"):
+        lines.append((f"COCO {name}", f"n/a ({INSTALL})" if coco is None else cell_text(coco[name.lower()])))
     if top1 := summary["localisation"]:
-        lines.append(("top-1 class right", _figure(top1["accuracy"])))
-        lines.append(("top-1 mean IoU", _figure(top1["mean_iou"])))
-        lines.append(
-            ("top-1 both right", f"{_figure(top1['both'])} (class, and IoU of at least {summary['iou_threshold']:g})")
-        )
+        lines.append(("top-1 class right", cell_text(top1["accuracy"])))
+        lines.append(("top-1 mean IoU", cell_text(top1["mean_iou"])))
+        lines.append(("top-1 both right", f"{cell_text(top1['both'])} (class, and IoU of at least {threshold})"))
     lines.append(("images", str(summary["images"])))
     if speeds := summary["images_per_second"]:
         parts = ", ".join(f"{part} {speed:.1f}" for part, speed in speeds.items() if part != "all")
@@ -75,14 +74,20 @@ def summary_lines(summary: dict) -> list[tuple[str, str]]:
     return lines
 
 
-def _speeds(n_images, seconds):
+def cell_text(value: str | float | None) -> str:
+    """A figure as text: floats with four decimals, "n/a" for None and NaN, counts and names as they are."""
+    if value is None or value != value:
+        return "n/a"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _speeds(n_images: int, seconds: Mapping[str, float]) -> dict[str, float]:
     if not n_images or not seconds:
         return {}
-    seconds = {"all": sum(seconds.values()), **seconds}
-    return {part: n_images / value for part, value in seconds.items()}
+    return {part: n_images / value for part, value in {"all": sum(seconds.values()), **seconds}.items()}
 
 
-def _class_figures(name, curve, n_difficult):
+def _class_figures(name: str, curve: Curve, n_difficult: int) -> dict:
     f1, score = best_f1(curve)
     return {
         "name": name,
@@ -101,11 +106,4 @@ def _without_nan(value):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and isnan(value) else value
-
-
-def _figure(value):
-    """A cell: figures with four decimals, counts and names as they are."""
-    if value is None:
-        return "n/a"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return None if value != value else value

@@ -24,10 +24,11 @@ def confusion_matrix(matches: Matches, min_score: float = SHOWN_SCORE) -> np.nda
     taking, ignored, taken = judge(
         matches.det_scores[shown], ious, objects, matches.true_difficult, matches.iou_threshold
     )
-    background = len(matches.names)
+    n = len(matches.names) + 1
     det_classes = matches.det_classes[shown]
-    matrix = np.zeros((background + 1, background + 1), dtype=np.int64)
+    missed = matches.true_classes[~matches.true_difficult & (taken < 0)]
+    matrix = np.zeros((n, n), dtype=np.int64)
     np.add.at(matrix, (matches.true_classes[objects[taking]], det_classes[taking]), 1)
-    np.add.at(matrix, (background, det_classes[~taking & ~ignored]), 1)
-    np.add.at(matrix, (matches.true_classes[~matches.true_difficult & (taken < 0)], background), 1)
+    matrix[-1] += np.bincount(det_classes[~taking & ~ignored], minlength=n)
+    matrix[:, -1] += np.bincount(missed, minlength=n)
     return matrix

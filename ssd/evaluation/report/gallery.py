@@ -89,7 +89,7 @@ def _false_positive(matches: Matches, errors: Errors, k: int) -> Case:
     tag = _tag(matches, k)
     caption = f"{tag}: {KINDS[errors.det_kinds[k]]}"
     if errors.det_targets[k] >= 0:
-        objects, least = errors.det_targets[[k]], 0
+        objects, least = errors.det_targets[[k]], 0.0
     else:  # difficult objects take no blame for an error, but they are in the picture
         objects = np.flatnonzero(matches.true_difficult & (matches.true_images == matches.det_images[k]))
         least = matches.iou_threshold

@@ -1,41 +1,53 @@
-"""A report on an evaluation: one HTML page that needs nothing but itself, and its pictures as files."""
+"""The report on an evaluation: one HTML page that needs no other file, and its pictures as files."""
 
 import base64
 import io
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
 
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.report import SHOWN_SCORE, plots
 from ssd.evaluation.report.confusion import confusion_matrix
-from ssd.evaluation.report.gallery import best_detections, confident_false_positives, draw_case, missed_objects
+from ssd.evaluation.report.gallery import Case, best_detections, confident_false_positives, draw_case, missed_objects
 from ssd.evaluation.report.mistakes import classify_errors, error_breakdown
-from ssd.evaluation.report.template import PAGE
-from ssd.evaluation.summary import COLUMNS, summary_lines
+from ssd.evaluation.summary import COLUMNS, cell_text, summary_lines
+from ssd.visualize import HIT, MISS, MISTAKE, OTHER, TRUTH
 
-PIXELS_PER_INCH = 86  # of a diagram on the page, where its text of 10 points is then as large as the page's small text
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = Path(__file__).with_name("page.html")
+COLOURS = {"truth": TRUTH, "hit": HIT, "mistake": MISTAKE, "miss": MISS, "other": OTHER}
+PIXELS_PER_INCH = 86  # makes the 10-point text of a diagram as large as the page's small text
 EXPLAINED = {
     "classification": "the box is right (IoU of at least {t}), the class is another object's",
     "localisation": "the class is right, the box is off (IoU from 0.1 to {t})",
-    "both": "the box is off and the class another object's",
-    "duplicate": "the object was found already, with a higher score",
+    "both": "the box is off and the class is another object's",
+    "duplicate": "the object was already found, with a higher score",
     "background": "there is no object that counts (no IoU above 0.1)",
     "missed": "no detection comes near the object",
 }
 
 
-def write_report(folder, matches: Matches, summary, image_paths, details=()) -> Path:
-    """Write report.html and its pictures into a folder, which is made; the page holds copies of the pictures.
+def write_report(
+    folder: str | Path,
+    matches: Matches,
+    summary: dict,
+    image_paths: Sequence[str],
+    details: Iterable[tuple[str, str]] = (),
+) -> Path:
+    """Write report.html and its pictures into a folder, which is made, and return the page's path.
 
-    :param matches: of `match_detections`
-    :param summary: of `summarize(matches)`
-    :param image_paths: the pictures, in the order of the lists that were matched
-    :param details: (name, text) pairs for the overview, such as the checkpoint
-    :return: the page's path
-    :raises InputError: matplotlib is missing, or a picture of the gallery is missing or damaged
+    The page holds copies of the pictures.
+    summary: of `summarize(matches)`. image_paths: the pictures, in the order of the lists that were matched.
+    details: (name, text) pairs for the overview, such as the checkpoint.
+    Raises InputError if matplotlib is missing, or if a picture of the gallery is missing or damaged.
     """
     folder = Path(folder)
-    errors, breakdown = classify_errors(matches), error_breakdown(matches)
+    breakdown = error_breakdown(matches)
     figures = {
         "precision_recall": plots.precision_recall_figure(matches),
         "confusion": plots.confusion_figure(confusion_matrix(matches), matches.names),
@@ -43,16 +55,16 @@ def write_report(folder, matches: Matches, summary, image_paths, details=()) -> 
         "scores": plots.scores_figure(matches),
     }
     cases = {
-        "confident": confident_false_positives(matches, errors),
+        "confident": confident_false_positives(matches, classify_errors(matches)),
         "missed": missed_objects(matches),
         "best": best_detections(matches),
     }
     galleries = {name: [_drawn(case, matches, image_paths) for case in some] for name, some in cases.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {name: _figure(folder / f"{name}.png", figure) for name, figure in figures.items()}
-    parts |= {name: _gallery(folder, name, pictures) for name, pictures in galleries.items()}
-    page = PAGE.substitute(
-        parts,
+    page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        {name: _figure(folder / f"{name}.png", figure) for name, figure in figures.items()},
+        **{name: _gallery(folder, name, pictures) for name, pictures in galleries.items()},
+        **{f"colour_{name}": colour for name, colour in COLOURS.items()},
         overview=_overview(summary, details),
         classes=_class_table(summary),
         error_table=_error_table(breakdown, matches.iou_threshold),
@@ -64,42 +76,38 @@ def write_report(folder, matches: Matches, summary, image_paths, details=()) -> 
     return path
 
 
-def _overview(summary, details):
-    cells = [
-        f"<div><dt>{escape(name)}</dt><dd>{escape(str(text))}</dd></div>"
-        for name, text in [*summary_lines(summary), *details]
-    ]
-    return "\n".join(cells)
+def _overview(summary: dict, details: Iterable[tuple[str, str]]) -> str:
+    cells = [*summary_lines(summary), *details]
+    return "\n".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in cells)
 
 
-def _class_table(summary):
+def _class_table(summary: dict) -> str:
     rows = [[figures[key] for key in COLUMNS] for figures in summary["classes"]]
     return _table(COLUMNS.values(), rows, "sortable")
 
 
-def _error_table(breakdown, threshold):
-    rows = [
+def _error_table(breakdown: Mapping[str, Mapping[str, float]], threshold: float) -> str:
+    rows: list[list[str | float | None]] = [
         [kind, values["count"], values["ap_lost"], EXPLAINED[kind].format(t=f"{threshold:g}")]
         for kind, values in breakdown.items()
     ]
     return _table(("error", "count", "AP lost", "meaning"), rows)
 
 
-def _table(headings, rows, kind=""):
+def _table(headings: Iterable[str], rows: Iterable[Sequence[str | float | None]], kind: str = "") -> str:
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
     body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f'<table class="{kind}"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
 
 
-def _cell(value):
+def _cell(value: str | float | None) -> str:
     if isinstance(value, str):
         return f"<td>{escape(value)}</td>"
-    if value is None or value != value:
-        return '<td class="number quiet">n/a</td>'
-    return f'<td class="number">{value if isinstance(value, int) else f"{value:.4f}"}</td>'
+    text = cell_text(value)
+    return f'<td class="number{" quiet" if text == "n/a" else ""}">{text}</td>'
 
 
-def _figure(path, figure):
+def _figure(path: Path, figure: "Figure") -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=2 * PIXELS_PER_INCH)
     path.write_bytes(file.getvalue())
@@ -107,14 +115,14 @@ def _figure(path, figure):
     return _image(file.getvalue(), "png", f"diagram: {path.stem.replace('_', ' ')}", width)
 
 
-def _drawn(case, matches, image_paths):
+def _drawn(case: Case, matches: Matches, image_paths: Sequence[str]) -> tuple[bytes, str]:
     """A drawn picture as JPEG, and its caption."""
     file = io.BytesIO()
     draw_case(case, matches, image_paths[case.image]).save(file, format="jpeg", quality=85, subsampling=0)
     return file.getvalue(), f"{case.caption} ({Path(image_paths[case.image]).name})"
 
 
-def _gallery(folder, name, pictures):
+def _gallery(folder: Path, name: str, pictures: Iterable[tuple[bytes, str]]) -> str:
     for old in folder.glob(f"{name}_[0-9][0-9].jpg"):  # of an earlier report
         old.unlink()
     items = []
@@ -124,6 +132,6 @@ def _gallery(folder, name, pictures):
     return "\n".join(items) or "<p>None.</p>"
 
 
-def _image(content, kind, text, width=None):
+def _image(content: bytes, kind: str, text: str, width: int | None = None) -> str:
     size = f' width="{width}"' if width else ""
     return f'<img{size} alt="{escape(text)}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
