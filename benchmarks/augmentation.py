@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torchvision import tv_tensors
@@ -12,7 +13,7 @@ from benchmarks.models import SIZE, random_scenes
 from benchmarks.timing import Measured
 from ssd import SSDConfig
 from ssd.data import PascalVOCDataset, load_image
-from ssd.data.lists import write_data_lists
+from ssd.data.lists import DataList, ListedImage, write_data_lists
 
 PICTURES = 32
 QUALITY = 90
@@ -28,7 +29,7 @@ def samples(timer):
     with tempfile.TemporaryDirectory() as folder, _one_thread():
         boxes = _write(Path(folder))
         dataset, theirs = PascalVOCDataset(folder, "train", augment=True), _torchvision_recipe()
-        paths = dataset.images
+        paths = dataset.data.paths
         _check(dataset[0, 0][0], theirs(*_decoded(paths[0], boxes[0]))[0])
 
         def run_ours():
@@ -45,7 +46,7 @@ def decoding(timer):
     """JPEG to RGB, nothing else: `load_image`, and Pillow by itself, which torchvision's datasets use."""
     with tempfile.TemporaryDirectory() as folder, _one_thread():
         _write(Path(folder))
-        paths = PascalVOCDataset(folder, "train").images
+        paths = PascalVOCDataset(folder, "train").data.paths
         runs = {
             "ours": lambda: [load_image(path) for path in paths],
             "Pillow": lambda: [Image.open(path).convert("RGB") for path in paths],
@@ -84,8 +85,10 @@ def _write(folder):
     paths = [folder / f"{k}.jpg" for k in range(PICTURES)]
     for path, image in zip(paths, images, strict=True):
         image.save(path, quality=QUALITY)
-    objects = [{"size": SIZE, "boxes": b.tolist(), "labels": [1] * len(b), "difficulties": [0] * len(b)} for b in boxes]
-    write_data_lists(folder, ["shape"], train=(paths, objects))
+    listed = [
+        ListedImage(str(path), SIZE, b, np.ones(len(b)), np.zeros(len(b))) for path, b in zip(paths, boxes, strict=True)
+    ]
+    write_data_lists(folder, train=DataList.from_images(listed, ["shape"]))
     return boxes
 
 

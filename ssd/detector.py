@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ssd.config import SSDConfig
-from ssd.data.images import normalised_levels, pixels, preprocess, resized, size_of, to_rgb
+from ssd.data.images import normalise_levels, resized, to_rgb
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, choose_precision
 from ssd.inference.predictor import Predictor, as_predictor, detections
@@ -96,9 +96,9 @@ class Detector:
             return self([image], min_score, max_overlap, top_k)[0]
         if not image:
             return []
-        pictures = [picture if isinstance(picture, np.ndarray) else to_rgb(picture) for picture in image]
+        pictures = [to_rgb(picture) for picture in image]
         predictions = self.predictor(network_input(pictures, self.config, self.predictor.device))
-        sizes = [size_of(picture) for picture in pictures]
+        sizes = [picture.size for picture in pictures]
         found = detections(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
         return [
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
@@ -106,23 +106,17 @@ class Detector:
         ]
 
 
-def network_input(pictures: Sequence[Picture], config: SSDConfig, device: torch.device) -> torch.Tensor:
-    """`preprocess` of each picture as one tensor (N, 3, 300, 300) on `device`.
+def network_input(pictures: Sequence[Image.Image], config: SSDConfig, device: torch.device) -> torch.Tensor:
+    """`preprocess` of each RGB picture as one tensor (N, 3, 300, 300) on `device`.
 
-    A GPU receives the resized pictures as bytes, a quarter of the input, and normalises them itself.
+    The resized pictures travel there as bytes, a quarter of the input.
     """
-    if device.type != "cuda":
-        return torch.stack([preprocess(picture, config) for picture in pictures])
     with ThreadPoolExecutor() as threads:
-        squares = threads.map(lambda picture: pixels(resized(to_rgb(picture), config.input_size)), pictures)
-        levels = torch.from_numpy(np.stack(list(squares)))  # (N, 300, 300, 3)
-    return normalise_levels(levels.pin_memory().to(device, non_blocking=True), config)
-
-
-def normalise_levels(levels: torch.Tensor, config: SSDConfig) -> torch.Tensor:
-    """Resized pictures (N, height, width, 3) of uint8 -> normalised (N, 3, height, width) float32, on their device."""
-    table = torch.from_numpy(normalised_levels(config)).to(levels.device)  # (3, 256)
-    return table[torch.arange(3, device=levels.device), levels.long()].permute(0, 3, 1, 2)
+        squares = threads.map(lambda picture: np.asarray(resized(picture, config.input_size)), pictures)
+        levels = torch.from_numpy(np.stack(list(squares))).permute(0, 3, 1, 2)  # (N, 3, 300, 300)
+    if device.type == "cuda":
+        levels = levels.pin_memory().to(device, non_blocking=True)
+    return normalise_levels(levels, config)
 
 
 def detect(

@@ -1,16 +1,19 @@
 """From a picture's file to the network's input."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from ssd.config import SSDConfig
 from ssd.errors import InputError
 
 ORIENTATION = 0x0112  # EXIF tag
-UPRIGHT = {  # its values (1 is upright), and how such a picture is set right
+UPRIGHT = {  # its values (1 is upright), and how to turn such a picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -19,25 +22,27 @@ UPRIGHT = {  # its values (1 is upright), and how such a picture is set right
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIZE_IN_HEADER = ("BMP", "JPEG", "MPO", "PNG", "WEBP")  # others may turn out otherwise when decoded
+SIZE_IN_HEADER = ("BMP", "JPEG", "MPO", "PNG", "WEBP")  # other formats may decode to another size
 
 
-def load_image(path):
-    """The picture as people see it: upright, RGB, the first frame of an animated one.
+def load_image(path: str | Path) -> Image.Image:
+    """The picture as people see it: upright, RGB, the first frame of an animation.
 
-    Raises InputError, naming the file, where it is missing, no picture, damaged, or has more than 178,956,970 pixels,
-    which a tiny file may claim to have: Pillow's limit, see `lift_pixel_limit`.
+    Raises InputError, naming the file, where it is missing, no picture, damaged, or has more than 178,956,970 pixels.
+    That is Pillow's limit, since a tiny file may claim any size; `lift_pixel_limit` removes it.
     """
     return load_reduced(path)[0]
 
 
-def load_reduced(path, least_size=None):
-    """`load_image`, but a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, at once and faster.
+def load_reduced(
+    path: str | Path, least_size: tuple[int, int] | None = None
+) -> tuple[Image.Image, tuple[int, int], float]:
+    """`load_image`, but a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is faster.
 
-    least_size: (width, height) that must remain; without one, the whole size. A picture that has to be turned upright
-    stays whole.
-    Returns the image, the whole picture's (width, height), and the image's scale, 1 or less. The last row and column
-    may lie partly beyond the picture: a width of 101 pixels becomes 51 at scale 1/2.
+    least_size: (width, height) that must remain; without it, the picture keeps its size. So does one that has to be
+    turned upright.
+    Returns the image, the (width, height) of the whole picture, and the scale of the image, at most 1. The last row and
+    column may lie partly beyond the picture: a width of 101 pixels becomes 51 at scale 1/2.
     """
     with open_image(path) as image:
         size = image.size
@@ -46,8 +51,8 @@ def load_reduced(path, least_size=None):
         return (image, size, drafted[1][2] / size[0]) if drafted else (image, image.size, 1.0)
 
 
-def image_size(path):
-    """(width, height) of the upright picture, from the file's header alone where that will do.
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) of the upright picture, read from the file's header where that is reliable.
 
     Raises InputError as `load_image` does.
     """
@@ -59,8 +64,8 @@ def image_size(path):
 
 
 @contextmanager
-def open_image(path):
-    """A picture, opened and not yet decoded, for a `with` block, in which any error becomes an InputError."""
+def open_image(path: str | Path) -> Iterator[Image.Image]:
+    """An opened picture, not yet decoded, for a `with` block. Any error in the block becomes an InputError."""
     check_file(path)
     try:
         with Image.open(path) as image:
@@ -73,8 +78,9 @@ def open_image(path):
         raise InputError(f"{path}: {_reason(error)}") from None
 
 
-def check_file(path, kind="picture"):
-    """Raises InputError where there is nothing to read as a picture (or another kind): a pipe would be waited for."""
+def check_file(path: str | Path, kind: str = "picture") -> None:
+    """Raises InputError unless the path is a file with something in it; opening a pipe would block. kind: of file, for
+    the message."""
     if os.path.isfile(path):
         if not os.path.getsize(path):
             raise InputError(f"{path}: not a {kind}, the file is empty")
@@ -100,21 +106,22 @@ def _reason(error):
     return f"damaged picture ({lines[0]})"
 
 
-def lift_pixel_limit():
-    """Have Pillow read pictures of any size in this process. For scripts, as the limit is a global of Pillow's."""
+def lift_pixel_limit() -> None:
+    """Let Pillow read pictures of any size. The limit is global in Pillow, so only commands should lift it."""
     Image.MAX_IMAGE_PIXELS = None
 
 
-def to_rgb(image):
-    """A PIL image as people see it: upright, RGB, transparent parts white. One that is so already is returned as it is.
-    An array of 8-bit levels (height, width, 3) is taken for RGB.
+def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
+    """A picture as people see it: a PIL image, upright, RGB, white where it was transparent.
 
-    The 65,536 levels of 16-bit pictures become 256. Numbers of which no file format says what is white (32-bit
-    integers and floats) are stretched: the smallest finite one becomes black, the largest white, NaN black.
+    image: PIL, returned as it is if it is all that already; or an RGB array (height, width, 3) of uint8.
+    The 65,536 levels of 16-bit pictures become 256. 32-bit integers and floats, for which no file format says what is
+    white, are stretched: the smallest finite number becomes black, the largest white, NaN black.
+    Raises ValueError on another array.
     """
     if isinstance(image, np.ndarray):
-        return Image.fromarray(pixels(image))
-    image.load()  # before the orientation is read: a TIFF is turned by now, a PNG may tell it after its pixels
+        return _from_array(image)
+    image.load()  # before reading the orientation: this turns a TIFF, and a PNG may store its orientation last
     orientation = exif_orientation(image)
     if image.mode == "RGB" and orientation == 1 and not image.has_transparency_data:
         return image
@@ -123,31 +130,23 @@ def to_rgb(image):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
-    image.info = {}  # the orientation among it, which holds no longer
+    image.info = {}  # the orientation in it no longer holds
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
-def pixels(image):
-    """The levels that `to_rgb` gives: array (height, width, 3) of uint8. Raises ValueError on another array."""
-    if not isinstance(image, np.ndarray):
-        return np.array(to_rgb(image))
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+def _from_array(array):
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise ValueError(
-            f"an array {image.shape} of {image.dtype} is no RGB picture, which is (height, width, 3) of uint8"
+            f"an array {array.shape} of {array.dtype} is no RGB picture, which is (height, width, 3) of uint8"
         )
-    return image
+    return Image.fromarray(array)
 
 
-def size_of(image):
-    """(width, height) of a PIL RGB image or an array of `pixels`."""
-    return pixels(image).shape[1::-1] if isinstance(image, np.ndarray) else image.size
-
-
-def exif_orientation(image):
+def exif_orientation(image: Image.Image) -> int:
     """The EXIF orientation of an opened picture, 1 (upright) to 8; 1 where it is missing or cannot be read."""
     try:
         value = image.getexif().get(ORIENTATION)
-    except Exception:  # like damaged pictures; these pixels are fine
+    except Exception:  # damaged EXIF data can raise anything; the pixels are fine
         return 1
     return value if value in UPRIGHT else 1
 
@@ -171,33 +170,30 @@ def _stretch(values):
     return ((values - low) * (255 / (high - low)) if high > low else values * 0).round()
 
 
-def normalise(image, config):
-    """PIL RGB image -> float32 tensor (3, height, width): 0-1 RGB less the mean, divided by the deviation."""
-    levels = np.asarray(image)  # (height, width, 3)
-    planes = np.empty((3, image.height, image.width), dtype=np.float32)
-    for channel, table in enumerate(normalised_levels(config)):
-        np.take(table, levels[..., channel], out=planes[channel], mode="clip")
-    return torch.from_numpy(planes)
+def normalise(image: Image.Image, config: SSDConfig) -> torch.Tensor:
+    """PIL RGB image -> float32 tensor (3, height, width): 0-1 RGB, less the mean, divided by the deviation."""
+    levels = torch.from_numpy(np.array(image))  # (height, width, 3)
+    return normalise_levels(levels.permute(2, 0, 1).contiguous(), config)
 
 
-def normalised_levels(config):
-    """What each of the 256 levels of red, green and blue becomes: float32 array (3, 256)."""
-    levels = np.arange(256, dtype=np.float32)
-    return (levels / 255 - np.float32(config.mean)[:, None]) / np.float32(config.std)[:, None]
+def normalise_levels(levels: torch.Tensor, config: SSDConfig) -> torch.Tensor:
+    """`normalise` of pictures as tensors (..., 3, height, width) of uint8, on their device."""
+    mean, std = (torch.tensor(values, device=levels.device).view(3, 1, 1) for values in (config.mean, config.std))
+    return (levels / 255 - mean) / std
 
 
-def denormalise(tensor, config):
+def denormalise(tensor: torch.Tensor, config: SSDConfig) -> Image.Image:
     """The inverse of `normalise`: tensor (3, height, width) of any type on any device -> PIL RGB image."""
-    mean, std = np.float32(config.mean), np.float32(config.std)
-    pixels = (tensor.detach().float().cpu().permute(1, 2, 0).numpy() * std + mean) * 255  # (height, width, 3)
-    return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
+    levels = (tensor.detach().float().cpu() * std + mean) * 255
+    return Image.fromarray(levels.round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
 
 
-def preprocess(image, config):
-    """What evaluation and detection feed the network: the whole picture (PIL, any mode) as a (3, 300, 300) tensor."""
+def preprocess(image: Image.Image | np.ndarray, config: SSDConfig) -> torch.Tensor:
+    """What evaluation and detection give the network: the whole picture, of any mode, as a (3, 300, 300) tensor."""
     return normalise(resized(to_rgb(image), config.input_size), config)
 
 
-def resized(image, side):
-    """A PIL image as a square, by the filter that every model here was trained with."""
+def resized(image: Image.Image, side: int) -> Image.Image:
+    """A PIL image as a square, by the filter that all models here were trained with."""
     return image.resize((side, side), Image.Resampling.BILINEAR)
