@@ -1,4 +1,4 @@
-# The two commands of the README. Each makes .venv, installs into it what it needs, and runs.
+# Each target creates .venv, installs what it needs there, and runs.
 PYTHON ?= python3
 DEMO := demo
 ITERATIONS := 300
@@ -23,6 +23,7 @@ test: .venv/installed-dev
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 
 .venv/installed-demo: EXTRAS := eval,plots
 .venv/installed-dev: EXTRAS := dev

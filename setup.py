@@ -19,7 +19,7 @@ EXTRAS = {
         "hypothesis",
         "ruff",
         "mypy",
-        "setuptools>=77",
+        "setuptools>=70.1",
         "matplotlib",
         "hotcoco",
         "av>=14",

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def ssd300(tmp_path_factory):
     """A function that runs `ssd300 ARGUMENTS` as the wheel installed it, in a folder, and returns what it prints."""
+    pytest.importorskip("setuptools", minversion="70.1")  # the first that builds wheels by itself
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
     source = folder / "source"  # a build in the repository would leave files there, and pack old ones
