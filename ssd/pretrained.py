@@ -74,7 +74,8 @@ def coco_checkpoint() -> Path:
     path = cached(weights)
     converted = path.with_name(f"{path.stem}-ssd300-v{VERSION}.pth")
     if not converted.exists():
-        write_checkpoint(converted, *read_weights(download(weights, ALTERNATIVES), REDOWNLOAD))
+        read = read_weights(download(weights, ALTERNATIVES), REDOWNLOAD)
+        write_checkpoint(converted, read.config, read.state)
     return converted
 
 

@@ -8,10 +8,9 @@ import torch
 
 from ssd.checkpoint import write_checkpoint
 from ssd.commands.arguments import command, parser
-from ssd.convert.classes import read_class_names
+from ssd.convert import building_lines, read_weights, to_torchvision
+from ssd.convert.classes import describe_classes, read_class_names
 from ssd.convert.layouts import LAYOUTS
-from ssd.convert.reading import read
-from ssd.convert.torchvision_format import building_lines, to_torchvision
 from ssd.errors import InputError
 from ssd.files import replacing
 from ssd.pretrained import find_checkpoint
@@ -36,19 +35,14 @@ def parse(argv):
 
 
 @command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     source, destination = find_checkpoint(args.source), Path(args.destination)
-    if destination.exists() and source.exists() and destination.samefile(source):
-        raise InputError(f"{destination}: is the source itself; give the result another name")
-    if destination.is_dir():
-        raise InputError(f"{destination}: a folder; name the file to write")
-    if not destination.parent.is_dir():
-        raise InputError(f"{destination.parent}: no such folder to write {destination.name} to")
-    whose, config, state = read(source)
+    check_destination(source, destination)
+    project, config, state = read_weights(source)
     if args.classes:
         config = replace(config, class_names=read_class_names(args.classes, len(config.class_names)))
-    description = f"{destination}: {whose}, {describe(config)}"
+    description = f"{destination}: {project}, {describe_classes(config)}"
     if args.to_torchvision:
         with replacing(destination) as file:
             torch.save(to_torchvision(config, state), file)
@@ -58,11 +52,14 @@ def main(argv=None):
         print(description)
 
 
-def describe(config):
-    """The classes in a line."""
-    names = [name for name in config.class_names if name]
-    unused = f", {len(config.unused_labels)} outputs without a class" if config.unused_labels else ""
-    return f"{len(names)} classes{unused}: {', '.join(names)}"
+def check_destination(source: Path, destination: Path) -> None:
+    """Raise InputError if the destination is the source, or cannot be a file."""
+    if destination.exists() and source.exists() and destination.samefile(source):
+        raise InputError(f"{destination}: is the source itself; give the result another name")
+    if destination.is_dir():
+        raise InputError(f"{destination}: a folder; name the file to write")
+    if not destination.parent.is_dir():
+        raise InputError(f"{destination.parent}: no such folder to write {destination.name} to")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
-"""Class names from a file."""
+"""Class names for weights that come without."""
 
 import json
 from pathlib import Path
 
+from ssd.config import SSDConfig
 from ssd.convert.layouts import without_gaps
 from ssd.errors import InputError
 
 BACKGROUND = ("background", "__background__")
 
 
-def read_class_names(path, n_classes):
+def read_class_names(path: str | Path, n_classes: int) -> tuple[str, ...]:
     """The names of `n_classes` classes in a file, in the order of their labels 1, 2, ...
 
-    path: text with a name a line, the background first or left out, where an empty line or N/A is a label without a
-    class; or the `label_map.json` of data lists. Raises InputError on another number of names, on one that comes twice,
-    and on a class called background.
+    path: text with one name a line, where an empty line or N/A is a label without a class and the background may come
+    first; or the `label_map.json` of data lists.
+    Raises InputError on another number of names, on a repeated one, and on a class called background.
     """
     names = _label_map(path) if Path(path).suffix == ".json" else _read(path).rstrip().splitlines()
     names = [name.strip() for name in names]
@@ -22,18 +23,25 @@ def read_class_names(path, n_classes):
         names = names[1:]
     if len(names) != n_classes:
         raise InputError(f"{path}: {len(names)} class names, but the network has {n_classes} classes")
-    names = without_gaps(names)
-    if repeated := [name for name in names if name and names.count(name) > 1]:
+    class_names = without_gaps(names)
+    if repeated := [name for name in class_names if name and class_names.count(name) > 1]:
         raise InputError(f"{path}: the class {repeated[0]} comes twice; labels without a class are empty lines")
-    if "background" in names:
+    if "background" in class_names:
         raise InputError(
             f'{path}: a class is called "background", the name of label 0, which comes first or not at all'
         )
-    return names
+    return class_names
 
 
-def _label_map(path):
-    """The names of the labels from 1 to the highest, "" for one that is not there."""
+def describe_classes(config: SSDConfig) -> str:
+    """The number of classes and their names, in one line."""
+    names = [name for name in config.class_names if name]
+    unused = f", {len(config.unused_labels)} outputs without a class" if config.unused_labels else ""
+    return f"{len(names)} classes{unused}: {', '.join(names)}"
+
+
+def _label_map(path: str | Path) -> list[str]:
+    """The names of the labels from 1 to the highest, "" for a label that is missing."""
     try:
         label_map = json.loads(_read(path))
         names = {label: name for name, label in label_map.items()}
@@ -44,7 +52,7 @@ def _label_map(path):
         raise InputError(f"{path}: holds no label map, which gives each class name its label") from None
 
 
-def _read(path):
+def _read(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

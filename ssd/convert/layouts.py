@@ -1,19 +1,20 @@
-"""The layouts in which other projects store an SSD300 with VGG16: their tensor names, and what belongs to them.
+"""The layouts in which other projects store an SSD300 with VGG16: tensor names, and the config that goes with them.
 
-All keep a convolution's channels as we do, the numbers of a prior together and the priors in the order of their own
-table, so that conversion is renaming; the order of the priors is in the `SSDConfig`.
+All of them order a convolution's channels as we do: prior by prior, in the order of their prior table. So conversion is
+renaming, and the order of the priors is in the `SSDConfig`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
 from torchvision.models.detection import SSD300_VGG16_Weights
 
 from ssd.config import CAFFE_INPUT, VOC_CLASSES, SSDConfig
 from ssd.model.network import MAP_CHANNELS
 from ssd.model.vgg import SEQUENTIAL, STAGES
 
-NO_CLASS = "N/A"  # torchvision's name of the labels between COCO's ids that have no class
+NO_CLASS = "N/A"  # torchvision's name for the labels between COCO's ids that have no class
 
 # Our convolutions from the picture to the last map.
 CONVOLUTIONS = (
@@ -25,10 +26,10 @@ CONVOLUTIONS = (
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a project keeps what we call by other names.
+    """A project's names for our tensors.
 
-    project: whose it is. convolutions: as in `CONVOLUTIONS`. scale: the tensor of the L2 normalisation's scales.
-    loc, cl: the prediction convolutions of the six maps. config: number of outputs -> `SSDConfig`.
+    convolutions: in the order of CONVOLUTIONS. scale: the scales of the L2 normalisation. loc, cl: the prediction
+    convolutions of the six maps. config: number of outputs -> the `SSDConfig` of a network that the project trained.
     """
 
     project: str
@@ -39,7 +40,7 @@ class Layout:
     config: Callable[[int], SSDConfig]
 
     @property
-    def names(self):
+    def names(self) -> dict[str, str]:
         """Our tensor names -> theirs."""
         ours = (*CONVOLUTIONS, *(f"pred_convs.{kind}_{name}" for kind in ("loc", "cl") for name in MAP_CHANNELS))
         theirs = (*self.convolutions, *self.loc, *self.cl)
@@ -47,51 +48,51 @@ class Layout:
         return {"rescale_factors": self.scale} | dict(pairs)
 
 
-def _parameters(ours, theirs):
+def _parameters(ours: str, theirs: str) -> list[tuple[str, str]]:
     return [(f"{ours}.{kind}", f"{theirs}.{kind}") for kind in ("weight", "bias")]
 
 
-def _six(pattern):
+def _six(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.format(k) for k in range(6))
 
 
-def class_names(n_outputs, *known):
-    """The names of `n_outputs` - 1 classes: those of the known ones that are as many, else class_1, class_2, ..."""
+def class_names(n_outputs: int, *known: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of `n_outputs` - 1 classes: the known list of that length, else class_1, class_2, ..."""
     for names in known:
         if len(names) + 1 == n_outputs:
             return names
     return tuple(f"class_{label}" for label in range(1, n_outputs))
 
 
-def without_gaps(names):
-    """Class names as `SSDConfig` has them, from a list in which `NO_CLASS` stands for a label without a class."""
+def without_gaps(names: Iterable[str]) -> tuple[str, ...]:
+    """Class names as `SSDConfig` has them, from names where `NO_CLASS` is a label without a class."""
     return tuple("" if name == NO_CLASS else name for name in names)
 
 
 COCO_IDS = without_gaps(SSD300_VGG16_Weights.COCO_V1.meta["categories"][1:])  # label: category id, with gaps
-COCO_CLASSES = tuple(filter(None, COCO_IDS))  # the eighty, label: place in the order of the ids
+COCO_CLASSES = tuple(filter(None, COCO_IDS))  # the eighty classes, label: place in the order of the ids
 
 
-def _caffe_style(coco_outputs):
+def _caffe_style(coco_outputs: int) -> Callable[[int], SSDConfig]:
     """Configs of the two projects that follow the Caffe release, but clip its priors.
 
-    For COCO both make the priors smaller, as torchvision does. coco_outputs: how many outputs they give it; more than
-    81 means that those at the end were never trained.
+    For COCO both use smaller priors, as torchvision does. coco_outputs: outputs of their COCO networks; those beyond 81
+    were never trained.
     """
     coco = COCO_CLASSES + ("",) * (coco_outputs - len(COCO_CLASSES) - 1)
 
-    def config(n_outputs):
+    def config(n_outputs: int) -> SSDConfig:
         convention = SSDConfig.torchvision if n_outputs == coco_outputs else SSDConfig.caffe
         return convention(class_names=class_names(n_outputs, VOC_CLASSES, coco), clip="all", **CAFFE_INPUT)
 
     return config
 
 
-def _torchvision(n_outputs):
+def _torchvision(n_outputs: int) -> SSDConfig:
     return SSDConfig.torchvision(class_names=class_names(n_outputs, COCO_IDS))
 
 
-def _tutorial(n_outputs):
+def _tutorial(n_outputs: int) -> SSDConfig:
     return SSDConfig.tutorial(class_names=class_names(n_outputs, VOC_CLASSES))
 
 
@@ -125,15 +126,15 @@ TORCHVISION = Layout(
 LAYOUTS = (AMDEGROOT, LUFFICC, SGRVINOD, TORCHVISION)
 
 
-def find_layout(state):
-    """The layout that a state dict begins as, or None."""
+def find_layout(state: dict[str, Tensor]) -> Layout | None:
+    """The layout whose first convolution a state dict has, or None."""
     return next((layout for layout in LAYOUTS if f"{layout.convolutions[0]}.weight" in state), None)
 
 
-def convert(layout, state):
-    """The `SSDConfig` and our state dict of a state dict in a layout, whose tensors stay as they are.
+def convert(layout: Layout, state: dict[str, Tensor]) -> tuple[SSDConfig, dict[str, Tensor]]:
+    """The `SSDConfig` and our state dict, in float32, of a state dict in a layout.
 
-    Half precision becomes float32. Raises ValueError on tensors that are missing, are too many or have other shapes.
+    Raises ValueError on missing or additional tensors, and on outputs that no number of classes gives.
     """
     names = layout.names
     wanted = set(names.values())
@@ -147,8 +148,8 @@ def convert(layout, state):
     return layout.config(n_outputs), ours
 
 
-def _count_outputs(layout, state):
-    """Numbers that a prior of the first map has for the classes, from its share of offsets, which is four."""
+def _count_outputs(layout: Layout, state: dict[str, Tensor]) -> int:
+    """Scores for each prior of the first map; four offsets for each tell how many priors a cell has."""
     loc, cl = (len(state[f"{names[0]}.bias"]) for names in (layout.loc, layout.cl))
     n_priors = max(loc // 4, 1)
     if loc % 4 or cl % n_priors or cl // n_priors < 2:
@@ -156,5 +157,5 @@ def _count_outputs(layout, state):
     return cl // n_priors
 
 
-def _more(names):
+def _more(names: Sequence[str]) -> str:
     return f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -1,41 +1,47 @@
-"""Files of weights, ours and other people's, as a config and a state dict; nothing in them is run."""
+"""Reads a file of weights, ours or someone else's, as a config and a state dict, without running anything in it."""
 
 import pickle
 import warnings
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ssd.checkpoint import check_tensors, checkpoint_weights, holds_checkpoint, load_plain, read_file
+from ssd.config import SSDConfig
 from ssd.convert import unpickling
 from ssd.convert.layouts import LAYOUTS, TORCHVISION, convert, find_layout
-from ssd.convert.torchvision_format import from_torchvision
+from ssd.convert.torchvision import from_torchvision
 from ssd.convert.unpickling import Inert, Refused
 from ssd.errors import InputError, first_line
 from ssd.model.vgg import pretrained_input
 
 REMEDY = "give the path of a file of SSD300 weights"
-KEYS = ("model", "state_dict", "model_state_dict")  # under which a training's file keeps the weights
+KEYS = ("model", "state_dict", "model_state_dict")  # under which training scripts keep the weights
 
 
-def read_weights(source, remedy=REMEDY):
-    """The `SSDConfig` and our state dict of a file of SSD300 weights in any layout of `ssd.convert.layouts`, or ours.
+class Weights(NamedTuple):
+    """A detector's weights. project: a few words on the layout they came in. state: a state dict of our `SSD300`."""
 
-    Raises InputError where the file is missing, damaged or none of these, or would have to be run to be read; remedy:
-    the end of its sentence, what to do.
+    project: str
+    config: SSDConfig
+    state: dict[str, Tensor]
+
+
+def read_weights(source: str | Path, remedy: str = REMEDY) -> Weights:
+    """The `Weights` in a file, in any layout of `ssd.convert.layouts` or ours.
+
+    Raises InputError where the file is missing, damaged or none of these, or could only be read by running it.
+    remedy: what to do then, the end of the sentence.
     """
-    _, config, state = read(source, remedy)
-    return config, state
-
-
-def read(source, remedy=REMEDY):
-    """As `read_weights`, after a few words on whose layout it is: (whose, config, state dict)."""
     return interpret(read_file(source, remedy, load_without_running), source, remedy)
 
 
-def interpret(content, source, remedy=REMEDY):
-    """As `read`, from what `load_without_running` has read from `source`."""
+def interpret(content: object, source: str | Path, remedy: str = REMEDY) -> Weights:
+    """`read_weights`, from what `load_without_running` has read from `source`."""
     if holds_checkpoint(content, source):
-        return "a checkpoint of ours", *checkpoint_weights(content, source)
+        return Weights("a checkpoint of ours", *checkpoint_weights(content, source))
     state = find_state(content)
     layout = find_layout(state)
     if layout is None:
@@ -45,24 +51,24 @@ def interpret(content, source, remedy=REMEDY):
         check_tensors(config, ours)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{source}: begins as {layout.project}, but {first_line(error)}; {remedy}") from None
-    return layout.project, config, ours
+    return Weights(layout.project, config, ours)
 
 
-def load_without_running(path):
-    """`torch.load` of tensors and plain containers, or else of a pickled model by `ssd.convert.unpickling`.
+def load_without_running(path: str | Path) -> object:
+    """`torch.load` of tensors and plain containers, or of a pickled model by `ssd.convert.unpickling`.
 
-    The first attempt is PyTorch's own and refuses TorchScript and tar archives, which only the second would open.
-    Raises InputError on a pickle that wants more.
+    PyTorch's own reader comes first: it refuses TorchScript and tar archives, which the second would open.
+    Raises InputError on a pickle that needs more.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of protocols and sources, which a user can do nothing about
+        warnings.simplefilter("ignore")  # about protocols and sources, which a user cannot change
         try:
             return load_plain(path)
         except pickle.UnpicklingError:
             return _load_pickled(path)
 
 
-def _load_pickled(path):
+def _load_pickled(path: str | Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling)
     except Refused as refused:
@@ -72,10 +78,10 @@ def _load_pickled(path):
         ) from None
 
 
-def find_state(content):
-    """The state dict in what a file holds: bare, under a usual key, or in a pickled model; {} where there is none.
+def find_state(content: object) -> dict[str, Tensor]:
+    """The state dict in a file's content: bare, under a usual key, or in a pickled model; {} if there is none.
 
-    The prefix "module.", of a model that was trained on several GPUs, is left out.
+    Drops the prefix "module." of a model that was trained on several GPUs.
     """
     inside = [content[key] for key in KEYS if isinstance(content, dict) and key in content]
     content = next((value for value in inside if isinstance(value, dict | Inert)), content)
@@ -87,9 +93,10 @@ def find_state(content):
     return state
 
 
-def module_state(module):
+def module_state(module: Inert) -> dict[str, Tensor]:
     """The state dict of a pickled `nn.Module`, from the attributes in which PyTorch keeps parameters and modules."""
-    state, waiting, seen = {}, [("", module)], set()
+    state: dict[str, Tensor] = {}
+    waiting, seen = [("", module)], set()
     while waiting:
         prefix, module = waiting.pop(0)
         if not isinstance(module, Inert) or module in seen:  # a hostile file may have circles
@@ -101,13 +108,13 @@ def module_state(module):
     return state
 
 
-def _attributes(module, name):
+def _attributes(module: Inert, name: str) -> dict:
     value = module.state.get(name)
     return dict(value) if isinstance(value, dict) else {}
 
 
-def _unknown(state, content, source):
-    """What to say of a file in no layout."""
+def _unknown(state: dict, content: object, source: str | Path) -> str:
+    """What is wrong with a file in no layout."""
     try:
         pretrained_input(state)
         return f"the weights of a VGG16 without a detector; train.py --weights {source} starts from them"

@@ -1,14 +1,18 @@
 """A pickle module for `torch.load(pickle_module=...)` that reads a pickled model without running any of it.
 
-A pickle is a program: it imports names and calls them. Here a name is one of three things. A tensor rebuilder or a
-plain container (`CALLABLE`): the function below. A name under `model`, `torch.nn` or `torch.optim`: an `Inert`, which
-holds what the pickle says of an object and does nothing; no class is imported for it. Any other: `Refused`.
+A pickle is a program: it imports names and calls them. Here a name is one of three things:
+- a tensor rebuilder or a plain container (`CALLABLE`): one of the functions below is called;
+- a name under `model`, `torch.nn` or `torch.optim`: becomes an `Inert`, which keeps what the pickle says about an
+  object and does nothing; no class is imported for it;
+- anything else: `Refused`.
 
-The pure Python unpickler is the base, because each instruction that calls something can be replaced there.
+It is based on the pure Python unpickler, where each instruction that calls something can be replaced.
 """
 
 import pickle
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import IO, Any, ClassVar
 
 import torch
 
@@ -16,15 +20,15 @@ INERT = ("model", "torch.nn", "torch.optim")  # the tutorial's own module, and w
 
 
 class Refused(pickle.UnpicklingError):
-    """The pickle wants something that is not on the list; the message names it."""
+    """The pickle needs something that is not listed; the message names it."""
 
 
 class Inert:
-    """What a pickle says of a class or of an object: the name of the class, and the object's attributes as data."""
+    """What a pickle says about a class or an object: the name of the class, and the object's attributes as data."""
 
-    def __init__(self, name):
+    def __init__(self, name: str):
         self.name = name
-        self.state = {}
+        self.state: dict = {}
 
 
 def _tensor(storage, offset, size, stride, *_gradient_and_hooks):
@@ -39,13 +43,13 @@ def _dict(_default=None, *items):
     return dict(*items)
 
 
-CALLABLE = {
+CALLABLE: dict[tuple[str, str], Callable] = {
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
     ("collections", "OrderedDict"): OrderedDict,
-    ("collections", "defaultdict"): _dict,  # nothing that it would call for a missing key
+    ("collections", "defaultdict"): _dict,  # without the function that it would call for a missing key
     ("collections", "Counter"): dict,
     ("builtins", "dict"): dict,
     ("builtins", "list"): list,
@@ -55,33 +59,36 @@ CALLABLE = {
 }
 
 
-def _call(function, args):
-    """The result of an instruction that calls: of an inert class an inert object, else that of a listed function."""
+def _call(function: object, args: tuple) -> Any:
+    """What a calling instruction gives: an inert object for an inert class, or the result of a listed function."""
     if isinstance(function, Inert):
         return Inert(function.name)
-    if any(function is listed for listed in CALLABLE.values()):
-        return function(*args)
+    for listed in CALLABLE.values():
+        if function is listed:
+            return listed(*args)
     raise Refused(f"a call of {function!r:.80}")
 
 
 class Unpickler(pickle._Unpickler):
     """`pickle.Unpickler` for the names above."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict] = dict(pickle._Unpickler.dispatch)
+    stack: list
+    append: Callable[[object], None]
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Callable | Inert:
         """The function or the inert class that a pickle imports. Raises Refused."""
-        module = {"__builtin__": "builtins"}.get(module, module)  # as Python 2 and protocol 2 call it
+        module = {"__builtin__": "builtins"}.get(module, module)  # its name in Python 2 and in protocol 2
         if (module, name) in CALLABLE:
             return CALLABLE[module, name]
         if name.isidentifier() and any(module == top or module.startswith(f"{top}.") for top in INERT):
             return Inert(f"{module}.{name}")
         raise Refused(f"{module}.{name}"[:120])
 
-    def get_extension(self, code):  # of the instructions EXT1 to EXT4, whose cache would pass by find_class
+    def get_extension(self, code):  # for the instructions EXT1 to EXT4, whose cache would bypass find_class
         raise Refused(f"extension {code}")
 
-    def _instantiate(self, klass, args):  # of the instructions INST and OBJ
+    def _instantiate(self, klass, args):  # for the instructions INST and OBJ
         self.append(_call(klass, args))
 
     def load_reduce(self):
@@ -93,15 +100,15 @@ class Unpickler(pickle._Unpickler):
         self.load_reduce()
 
     def load_build(self):
-        """Keep the state of an inert object. That of tensors and containers (hooks, versions) is not wanted."""
+        """Keep the state of an inert object; that of tensors and containers (hooks, versions) is not needed."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Inert) and isinstance(state, dict):
             target.state = state
 
     def load_binpersid(self):
-        """A storage, read by torch.load; files before PyTorch 1.6 mark a network's classes as well.
+        """Push a storage, read by torch.load, or the class of a network, which files before PyTorch 1.6 mark as well.
 
-        torch.load would compare the class's source with the one in the file, and could write a patch.
+        For a class torch.load would compare its source with the one in the file, and could write a patch.
         """
         reference = self.stack.pop()
         is_class = isinstance(reference, tuple) and len(reference) > 1 and reference[0] == "module"
@@ -114,6 +121,6 @@ class Unpickler(pickle._Unpickler):
     dispatch[pickle.BINPERSID[0]] = load_binpersid
 
 
-def load(file, **options):
+def load(file: IO[bytes], **options: Any) -> Any:
     """`pickle.load` for the names above."""
     return Unpickler(file, **options).load()

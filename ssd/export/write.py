@@ -4,17 +4,24 @@ import contextlib
 import json
 import logging
 import warnings
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from string import Template
+from types import ModuleType
+from typing import IO, TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ssd.errors import InputError
 from ssd.export.engines import FACTS, INPUTS, OUTPUTS, describe
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
+from ssd.model.network import SSD300
 from ssd.model.postprocess import MAX_PER_CLASS
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OPSET = 18  # of ONNX: the newest that the exporter of PyTorch 2.6 writes
 DESCRIPTION = """SSD300. images: RGB pictures resized to the config's input_size, (value / 255 - mean) / std.
@@ -22,9 +29,9 @@ boxes: x_min, y_min, x_max, y_max in fractions of the picture. Labels count from
 the background. The metadata properties are JSON."""
 SELECTION_INPUTS = [f"all_{name}" for name in OUTPUTS]
 
-# `ssd.model.postprocess.select_detections` in ONNX's text form. N images, C classes without the background, P priors,
-# K = candidates of a class, R = rows of the output. Each class of each image is a batch of its own to
-# NonMaxSuppression, which then compares neither images nor classes, and keeps IoUs as they are.
+# `ssd.model.postprocess.select_detections` in ONNX's text form, for P priors, K candidates of a class and R rows of
+# output. NonMaxSuppression takes each class of each image for a batch of its own, so it compares neither images nor
+# classes and the IoUs stay exact.
 SELECTION = Template("""
 <ir_version: $ir_version, opset_import: ["" : $opset]>
 selection (float[batch, $P, 4] all_boxes, float[batch, $P, $columns] all_probabilities)
@@ -69,22 +76,29 @@ selection (float[batch, $P, 4] all_boxes, float[batch, $P, $columns] all_probabi
 class Decoded(nn.Module):
     """The network that is exported: normalised images -> what `ssd.model.postprocess.decode_predictions` returns."""
 
-    def __init__(self, model):
+    def __init__(self, model: SSD300):
         super().__init__()
         self.network = for_inference(model, "cpu", torch.float32).to(memory_format=torch.contiguous_format)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return self.network.decode_predictions(*self.network(images))
 
 
-def export(model, path, with_nms=False, min_score=0.2, max_overlap=0.45, top_k=200):
+def export(
+    model: SSD300,
+    path: str | Path,
+    with_nms: bool = False,
+    min_score: float = 0.2,
+    max_overlap: float = 0.45,
+    top_k: int = 200,
+) -> None:
     """Write an `SSD300` to `path`, which ends in .onnx or .pt2, for batches of any size. See `ssd.export.engines`.
 
-    with_nms: the outputs are the final detections, .onnx only: for each image R = `top_k` rows (fewer where the model
-    has fewer candidates), best first, of `boxes` (N, R, 4) corner fractions, `labels` (N, R) int64 from 1, and `scores`
-    (N, R), of which the first `counts` (N,) are detections and the rest zeros.
-    min_score, max_overlap, top_k: what those are chosen by; without with_nms they are only written beside the network.
-    Raises InputError on another ending, or where a package is missing.
+    with_nms: the outputs are the final detections, .onnx only: for each image R = `top_k` rows (fewer if the model has
+    fewer candidates), best first, of `boxes` (N, R, 4) corner fractions, `labels` (N, R) int64 from 1, and `scores`
+    (N, R). The first `counts` (N,) rows are detections, the others zeros.
+    min_score, max_overlap, top_k: choose those detections; without with_nms the file only mentions them.
+    Raises InputError on another ending, and where a package is missing.
     """
     kind = Path(path).suffix.lower()
     if kind not in (".onnx", ".pt2"):
@@ -92,18 +106,18 @@ def export(model, path, with_nms=False, min_score=0.2, max_overlap=0.45, top_k=2
     if with_nms and kind != ".onnx":
         raise InputError(f"{path}: --with-nms is for .onnx files")
     thresholds = {"min_score": min_score, "max_overlap": max_overlap, "top_k": top_k}
-    facts = describe(model.config, with_nms, **thresholds)
+    facts = describe(model.config, with_nms, min_score, max_overlap, top_k)
     onnx = _onnx(path) if kind == ".onnx" else None
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:  # before the work: a file that cannot be written is refused at once
+    with replacing(path) as file:  # before the work, so that a file that cannot be written is refused at once
         if onnx:
-            _export_onnx(onnx, model, file, facts, with_nms and thresholds)
+            _export_onnx(onnx, model, file, facts, thresholds if with_nms else {})
         else:
             torch.export.save(_trace(model), file, extra_files={FACTS: json.dumps(facts)})
 
 
-def _trace(model):
-    """The `ExportedProgram` of `Decoded`, for any batch size, without the paths of the code that it came from."""
+def _trace(model: SSD300) -> torch.export.ExportedProgram:
+    """The program of `Decoded` for any batch size, without the paths of the code that it came from."""
     network = Decoded(model)
     size = model.config.input_size
     batch = {"images": {0: torch.export.Dim("batch")}}
@@ -114,8 +128,8 @@ def _trace(model):
     return program
 
 
-def _export_onnx(onnx, model, file, facts, thresholds):
-    """thresholds: of the detections that are wanted, or nothing."""
+def _export_onnx(onnx: ModuleType, model: SSD300, file: IO[bytes], facts: dict, thresholds: dict) -> None:
+    """thresholds: choose the final detections; empty for raw outputs."""
     outputs = SELECTION_INPUTS if thresholds else OUTPUTS
     proto = _to_onnx(_trace(model), outputs)
     if thresholds:
@@ -130,17 +144,25 @@ def _export_onnx(onnx, model, file, facts, thresholds):
     file.write(proto.SerializeToString())
 
 
-def _to_onnx(program, outputs):
-    """The `ModelProto` of an `ExportedProgram`."""
+def _to_onnx(program: torch.export.ExportedProgram, outputs: list[str]) -> "ModelProto":
     with quiet():
         exported = torch.onnx.export(
             program, dynamo=True, input_names=INPUTS, output_names=outputs, opset_version=OPSET, verbose=False
         )
-    return exported.model_proto
+    return exported.model_proto  # type: ignore[union-attr]  # None only without dynamo
 
 
-def selection(onnx, n_priors, columns, min_score, max_overlap, top_k, unused=(), ir_version=10):
-    """`ssd.model.postprocess.select_detections` as a `ModelProto`: see SELECTION. columns: labels and background."""
+def selection(
+    onnx: ModuleType,
+    n_priors: int,
+    columns: int,
+    min_score: float,
+    max_overlap: float,
+    top_k: int,
+    unused: Collection[int] = (),
+    ir_version: int = 10,
+) -> "ModelProto":
+    """`ssd.model.postprocess.select_detections` as an ONNX model, see SELECTION. columns: the labels, 0 included."""
     per_class = min(MAX_PER_CLASS, n_priors)
     candidates = (columns - 1) * per_class
     sizes = {"P": n_priors, "K": per_class, "R": min(top_k, candidates), "columns": columns, "candidates": candidates}
@@ -150,8 +172,8 @@ def selection(onnx, n_priors, columns, min_score, max_overlap, top_k, unused=(),
 
 
 @contextlib.contextmanager
-def quiet():
-    """No warnings while PyTorch exports: they are about its own plans; errors are raised."""
+def quiet() -> Iterator[None]:
+    """Silence PyTorch's warnings while it exports: they are about its own plans. Errors are raised as ever."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -162,7 +184,7 @@ def quiet():
         logging.disable(before)
 
 
-def _onnx(path):
+def _onnx(path: str | Path) -> ModuleType:
     try:
         import onnx
         import onnxscript  # noqa: F401 the exporter of PyTorch needs it

@@ -1,7 +1,8 @@
-"""Where and in which number format a model computes."""
+"""The device that a model computes on, and the number format."""
 
 import contextlib
 import ctypes
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -12,8 +13,8 @@ PRECISIONS = ("auto", *DTYPES)
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 
 
-def choose_device(name=None):
-    """The named device, cpu or cuda; without a name cuda where there is one. Raises InputError where it is not there.
+def choose_device(name: str | None = None) -> torch.device:
+    """The named device, cpu or cuda; without a name, cuda if there is one. Raises InputError if it cannot be used.
 
     Others (Apple's mps) are refused: they have no float64, in which overlapping detections are compared.
     """
@@ -30,44 +31,44 @@ def choose_device(name=None):
     return device
 
 
-def choose_precision(name, device):
-    """The dtype for `name`; "auto" is bfloat16 where the device multiplies it faster than float32, else float32."""
+def choose_precision(name: str, device: torch.device | str) -> torch.dtype:
+    """The dtype for one of PRECISIONS; "auto" is bfloat16 if the device multiplies it faster than float32."""
     if name == "auto":
         return torch.bfloat16 if _fast_bfloat16(torch.device(device)) else torch.float32
     return DTYPES[name]
 
 
-def _fast_bfloat16(device):
+def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)  # tensor cores since Ampere
-    if device.type != "cpu":
-        return False
-    return _cpu_has("amx_tile") or _cpu_has("avx512_bf16")
+    return device.type == "cpu" and (_cpu_has("amx_tile") or _cpu_has("avx512_bf16"))
 
 
-def _cpu_has(feature):
-    probe = getattr(torch.cpu, f"_is_{feature}_supported", None)  # private, so it may be missing in another version
+def _cpu_has(feature: str) -> bool:
+    probe = getattr(torch.cpu, f"_is_{feature}_supported", None)  # private, so another version may lack it
     return probe is not None and probe()
 
 
-def autocast(device, dtype):
-    """Run the block's matrix products in `dtype`; float32 means PyTorch's ordinary arithmetic (cuDNN may use TF32)."""
+def autocast(device: torch.device | str, dtype: torch.dtype) -> AbstractContextManager:
+    """Compute the block's matrix products in `dtype`; float32 is PyTorch's ordinary arithmetic (cuDNN may use TF32)."""
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(torch.device(device).type, dtype)
 
 
-def prepare_for_training(device):
-    """Settings that hold in the whole process, and so are for scripts alone to make."""
+def prepare_for_training(device: torch.device) -> None:
+    """Change settings of the whole process that make training faster. For scripts, not for library code."""
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
     else:
         _keep_freed_memory()
 
 
-def _keep_freed_memory():
-    """Have glibc keep what is freed for the next step: it would return large blocks, gigabytes in a step, and get them
-    anew page by page, which takes a tenth of the time. Other C libraries are left as they are."""
+def _keep_freed_memory() -> None:
+    """Make glibc keep freed memory for the next step. Other C libraries are left alone.
+
+    It would return large blocks, gigabytes in a step, and map them again page by page, a tenth of the step's time.
+    """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_MAX, 0)

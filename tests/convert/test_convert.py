@@ -22,7 +22,7 @@ from ssd.config import VOC_CLASSES, prior_sizes
 from ssd.convert import building_lines, read_weights, to_torchvision
 from ssd.convert.classes import read_class_names
 from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
-from ssd.convert.torchvision_format import from_torchvision, torchvision_order
+from ssd.convert.torchvision import from_torchvision, torchvision_order
 from ssd.errors import InputError, first_line
 from ssd.model.boxes import cxcy_to_xy
 from ssd.pretrained import coco_checkpoint
@@ -99,7 +99,7 @@ def test_state_dicts(cls, wrapped, zipped, foreign, images, tmp_path):
     model = foreign(cls)
     content = {"model": model.state_dict(), "iteration": 5} if wrapped else model.state_dict()
     torch.save(content, tmp_path / "theirs.pth", _use_new_zipfile_serialization=zipped)
-    config, state = read_weights(tmp_path / "theirs.pth")
+    _, config, state = read_weights(tmp_path / "theirs.pth")
     assert config == SSDConfig.caffe(class_names=("class_1", "class_2", "class_3"), clip="all")
     if zipped:
         assert_close(
@@ -113,7 +113,7 @@ def test_pickled_tutorial(zipped, foreign, images, tmp_path):
     path = tmp_path / "checkpoint_ssd300.pth.tar"
     save_tutorial(path, model, _use_new_zipfile_serialization=zipped)
     assert "model" not in sys.modules
-    config, state = read_weights(path)
+    _, config, state = read_weights(path)
     assert config.mean == (0.485, 0.456, 0.406)
     assert_close(predictions(config, state, images), model(normalise(images, config)))
     assert not any(isinstance(tensor, torch.nn.Parameter) for tensor in state.values())
@@ -130,7 +130,7 @@ def test_tutorial_rounds_its_last_ratio():
 
 def test_torchvision(theirs, images, tmp_path):
     torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
-    config, state = read_weights(tmp_path / "theirs.pth")
+    _, config, state = read_weights(tmp_path / "theirs.pth")
     assert config == SSDConfig.torchvision(class_names=("class_1", "class_2", "class_3"))
     with torch.no_grad():
         transformed, _ = theirs.transform(list(images))
@@ -171,13 +171,13 @@ def test_coco_has_smaller_priors_in_the_caffe_style():
 def test_trained_on_several_gpus_and_in_half_precision(foreign, tmp_path):
     state = foreign(Amdegroot).state_dict()
     torch.save({f"module.{name}": tensor.half() for name, tensor in state.items()}, tmp_path / "a.pth")
-    _, ours = read_weights(tmp_path / "a.pth")
+    _, _, ours = read_weights(tmp_path / "a.pth")
     assert torch.equal(ours["base.conv4_2.weight"], state["vgg.19.weight"].half().float())
     assert {tensor.dtype for tensor in ours.values()} == {torch.float32}
 
 
 def test_own_checkpoint(checkpoint):
-    config, state = read_weights(checkpoint)
+    _, config, state = read_weights(checkpoint)
     model = load_checkpoint(checkpoint)
     assert config == model.config
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
@@ -281,7 +281,7 @@ def test_to_torchvision_and_back(convention, ours, images, tmp_path):
     path = tmp_path / "it's.pth"
     torch.save(to_torchvision(ours.config, ours.state_dict()), path)
 
-    config, state = read_weights(path)
+    _, config, state = read_weights(path)
     assert config == ours.config
     assert all(torch.equal(state[name], tensor) for name, tensor in ours.state_dict().items())
     assert state.keys() == ours.state_dict().keys()
@@ -460,7 +460,7 @@ def test_coco_on_the_first_day(coco_download, voc_folder, tmp_path, capsys):
 
 def test_evaluation_of_a_model_of_more_classes(data_folder, checkpoint, tmp_path):
     """The same network with its outputs in another order and others without a class gives the same figures."""
-    config, state = read_weights(checkpoint)  # circle, square, star, triangle
+    _, config, state = read_weights(checkpoint)  # circle, square, star, triangle
     names = ("triangle", "hexagon", "", "circle", "star", "square")
     old = ("background", *config.class_names)
     columns = [old.index(name) if name in old else None for name in ("background", *names)]

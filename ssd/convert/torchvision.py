@@ -1,40 +1,45 @@
-"""Our checkpoints as torchvision's `ssd300_vgg16`, and back.
+"""Our weights as torchvision's `ssd300_vgg16`, and back.
 
-torchvision has the priors of a cell in one order: the square, the larger square, then each ratio wide and high. The
-channels of the prediction convolutions are permuted to it.
+torchvision orders the priors of a cell in one way: the square, the larger square, then each ratio wide and high. The
+channels of our prediction convolutions are permuted to match.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from math import isclose, log, sqrt
 
 import torch
+from torch import Tensor
 
 from ssd.config import VARIANCES, SSDConfig
 from ssd.convert.layouts import NO_CLASS, TORCHVISION, convert
 from ssd.errors import InputError
 
-METADATA = "ssd300"  # beside the version of the layout in a state dict's metadata, which PyTorch passes over
+METADATA = "ssd300"  # the key of our config in the state dict's metadata, which PyTorch ignores
+
+Sizes = Sequence[Sequence[tuple[float, float]]]  # (width, height) of each prior of a cell, for each map
 
 
-def to_torchvision(config, state):
-    """A state dict for torchvision's `ssd300_vgg16`, whose tensors are those of ours in its order.
+def to_torchvision(config: SSDConfig, state: dict[str, Tensor]) -> OrderedDict[str, Tensor]:
+    """Our state dict as one for torchvision's `ssd300_vgg16`.
 
-    The config goes with it in the metadata of the state dict, so that `from_torchvision` undoes this bit for bit.
+    Its metadata holds our config, so that `from_torchvision` is the exact inverse.
     Raises InputError where torchvision has no such network.
     """
     check_expressible(config)
     ordered = _permute(state, config, [torchvision_order(sizes) for sizes in config.prior_sizes])
     theirs = OrderedDict((name, ordered[ours]) for ours, name in TORCHVISION.names.items())
     theirs[TORCHVISION.scale] = theirs[TORCHVISION.scale].reshape(-1)
-    theirs._metadata = OrderedDict({"": {"version": 1, METADATA: config.to_dict()}})
+    metadata = OrderedDict({"": {"version": 1, METADATA: config.to_dict()}})
+    theirs._metadata = metadata  # type: ignore[attr-defined]  # as `nn.Module.state_dict` does
     return theirs
 
 
-def from_torchvision(theirs):
+def from_torchvision(theirs: dict[str, Tensor]) -> tuple[SSDConfig, dict[str, Tensor]]:
     """The `SSDConfig` and our state dict of torchvision's, the inverse of `to_torchvision`.
 
-    Without our config in the metadata, torchvision's own priors and normalisation, and COCO's names for 91 outputs.
-    Raises ValueError on tensors that do not fit.
+    Without our config in the metadata the priors and the normalisation are torchvision's, and 91 outputs get COCO's
+    names. Raises ValueError on tensors that do not fit.
     """
     config, state = convert(TORCHVISION, theirs)
     fields = getattr(theirs, "_metadata", {}).get("", {}).get(METADATA)
@@ -45,10 +50,10 @@ def from_torchvision(theirs):
     return config, _permute(state, config, [sorted(range(len(order)), key=order.__getitem__) for order in orders])
 
 
-def torchvision_order(sizes):
-    """The places of a cell's priors (width, height) in torchvision's order."""
+def torchvision_order(sizes: Sequence[tuple[float, float]]) -> list[int]:
+    """The indices of a cell's priors (width, height) in torchvision's order."""
 
-    def rank(k):
+    def rank(k: int) -> tuple[float, float]:
         width, height = sizes[k]
         if isclose(width, height):
             return 0, width
@@ -57,8 +62,8 @@ def torchvision_order(sizes):
     return sorted(range(len(sizes)), key=rank)
 
 
-def _permute(state, config, orders):
-    """A copy of our state dict in which the priors of each map's prediction convolutions have another order."""
+def _permute(state: dict[str, Tensor], config: SSDConfig, orders: list[list[int]]) -> dict[str, Tensor]:
+    """A copy of our state dict with the priors of each map's prediction convolutions in another order."""
     permuted = dict(state)
     for kind, n_values in (("loc", 4), ("cl", config.n_classes)):
         convolutions = [name for name in TORCHVISION.names if name.startswith(f"pred_convs.{kind}_")]
@@ -69,8 +74,8 @@ def _permute(state, config, orders):
     return permuted
 
 
-def check_expressible(config):
-    """Raises InputError where torchvision's `ssd300_vgg16` has no network for a config."""
+def check_expressible(config: SSDConfig) -> None:
+    """Raise InputError if torchvision's `ssd300_vgg16` cannot express a config."""
     if config.backbone != "vgg16":
         raise InputError(f"torchvision's ssd300_vgg16 has no batch normalisation, which {config.backbone} has")
     if config.priors_per_cell != (4, 6, 6, 6, 4, 4) or config.variances != VARIANCES:
@@ -113,8 +118,8 @@ model.anchor_generator._wh_pairs = [torch.tensor(sizes) for sizes in {sizes}]
 """
 
 
-def building_lines(config, path):
-    """Python that builds the torchvision model of a config and loads `to_torchvision`'s state dict from `path`."""
+def building_lines(config: SSDConfig, path: object) -> str:
+    """Python code that builds the torchvision model of a config and loads `to_torchvision`'s state dict from `path`."""
     sizes = [[size[k] for k in torchvision_order(size)] for size in config.prior_sizes]
     ratios = [[round(width / height, 6) for width, height in size[2::2]] for size in sizes]
     scales = [size[0][0] for size in sizes]
@@ -137,15 +142,15 @@ def building_lines(config, path):
     )
 
 
-def _clips_centres(config):
-    """Whether a prior's centre is clipped: `DefaultBoxGenerator` clips widths and heights alone."""
+def _clips_centres(config: SSDConfig) -> bool:
+    """Whether a prior's centre is clipped, which `DefaultBoxGenerator` never does."""
     beyond = [(cells - 0.5) * step > 1 for cells, step in zip(config.feature_maps, config.steps, strict=True)]
     return config.clip == "all" and any(beyond)
 
 
-def _generated_sizes(ratios, scales):
-    """The (width, height) that `DefaultBoxGenerator` makes: six lists."""
-    sizes = []
+def _generated_sizes(ratios: list[list[float]], scales: list[float]) -> Sizes:
+    """The prior sizes that `DefaultBoxGenerator` makes: six lists."""
+    sizes: list[list[tuple[float, float]]] = []
     for scale, following, map_ratios in zip(scales, scales[1:], ratios, strict=False):
         sizes.append([(scale, scale), (sqrt(scale * following),) * 2])
         for ratio in map_ratios:
@@ -154,6 +159,6 @@ def _generated_sizes(ratios, scales):
     return sizes
 
 
-def _close(sizes, others):
-    pairs = zip(torch.tensor(sum(sizes, [])), torch.tensor(sum(others, [])), strict=True)
-    return all(torch.allclose(a, b, rtol=0, atol=1e-6) for a, b in pairs)
+def _close(sizes: Sizes, others: Sizes) -> bool:
+    ours, theirs = (torch.tensor([size for cell in cells for size in cell]) for cells in (sizes, others))
+    return torch.allclose(ours, theirs, rtol=0, atol=1e-6)
