@@ -3,7 +3,6 @@
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torchvision import tv_tensors
@@ -13,7 +12,7 @@ from benchmarks.models import SIZE, random_scenes
 from benchmarks.timing import Measured
 from ssd import SSDConfig
 from ssd.data import PascalVOCDataset, load_image
-from ssd.data.lists import DataList, ListedImage, write_data_lists
+from ssd.data.lists import DataList, listed_image, write_data_lists
 
 PICTURES = 32
 QUALITY = 90
@@ -86,7 +85,7 @@ def _write(folder):
     for path, image in zip(paths, images, strict=True):
         image.save(path, quality=QUALITY)
     listed = [
-        ListedImage(str(path), SIZE, b, np.ones(len(b)), np.zeros(len(b))) for path, b in zip(paths, boxes, strict=True)
+        listed_image(str(path), SIZE, b, [1] * len(b), [False] * len(b)) for path, b in zip(paths, boxes, strict=True)
     ]
     write_data_lists(folder, train=DataList.from_images(listed, ["shape"]))
     return boxes

@@ -1,10 +1,11 @@
-"""The paper's data augmentation (section 3.6 and the release's sampler): first drawn, then applied.
+"""The paper's data augmentation (section 3.6, and the sampler of the Caffe release).
 
-`sample_augmentation` makes every random choice for a picture; `augment` carries them out. Expansion, crop and resize
-are one window, in pixels of the picture, that the network's square input looks through; the window may reach beyond
-the picture, where it shows the mean. So each pixel is resampled once.
+`sample_augmentation` makes every random choice for a picture; `augment` applies them. Expansion, crop and resize are
+one window onto the picture, which becomes the square input. Where the window reaches beyond the picture it shows the
+mean. So each pixel is resampled once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -13,7 +14,10 @@ import torch
 from PIL import Image
 from torchvision.ops import box_iou
 
+from ssd.config import SSDConfig
 from ssd.data.images import normalise
+
+Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels of the picture
 
 RECIPES = ("paper", "no-expand", "flip")
 MAX_EXPANSION = 4
@@ -23,30 +27,32 @@ CROP_TRIALS = 50
 
 @dataclass(frozen=True)
 class Colours:
-    """Photometric distortion: levels added, factor on the levels, factor on the saturation, degrees of hue."""
+    """Photometric distortion."""
 
-    brightness: float = 0.0
-    contrast: float = 1.0
-    saturation: float = 1.0
-    hue: float = 0.0
-    contrast_last: bool = False
+    brightness: float = 0.0  # levels added
+    contrast: float = 1.0  # factor on the levels
+    saturation: float = 1.0  # factor
+    hue: float = 0.0  # degrees added
+    contrast_last: bool = False  # after saturation and hue, not before
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to one picture. window: (x_min, y_min, x_max, y_max), pixels of the picture."""
+    """What happens to one picture. Its window becomes the network's input."""
 
-    window: tuple[float, float, float, float]
+    window: Box
     flip: bool = False
     colours: Colours = Colours()
 
 
-def sample_augmentation(rng, size, boxes, recipe="paper"):
+def sample_augmentation(
+    rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, recipe: str = "paper"
+) -> Augmentation:
     """Draw the augmentation of a picture.
 
-    rng: NumPy generator. size: (width, height). boxes: (n, 4) array, pixels, n may be 0.
-    recipe: "paper"; "no-expand", never zooming out, which makes for better small objects but, says the paper, wants
-    twice the iterations; "flip", flips alone, for runs of minutes.
+    size: (width, height). boxes: (n, 4), pixels, n may be 0. recipe: "paper"; "no-expand", which never zooms out
+    (zooming out helps small objects but, says the paper, needs twice the iterations); "flip", flips alone, for runs of
+    minutes. Raises ValueError on another recipe.
     """
     flip = bool(rng.random() < 0.5)
     if recipe == "flip":
@@ -59,8 +65,8 @@ def sample_augmentation(rng, size, boxes, recipe="paper"):
     return Augmentation(sample_crop(rng, canvas, targets), flip, colours)
 
 
-def sample_colours(rng):
-    """Each distortion with probability 1/2, in the release's ranges."""
+def sample_colours(rng: np.random.Generator) -> Colours:
+    """Draw each distortion with probability 1/2, in the ranges of the release."""
     brightness, contrast, saturation, hue = rng.uniform((-32, 0.5, 0.5, -18), (32, 1.5, 1.5, 18))
     chosen = rng.random(4) < 0.5
     return Colours(
@@ -72,8 +78,9 @@ def sample_colours(rng):
     )
 
 
-def sample_expansion(rng, size):
-    """With probability 1/2 a canvas 1 to 4 times as wide and high, the picture anywhere on it; else the picture."""
+def sample_expansion(rng: np.random.Generator, size: tuple[int, int]) -> Box:
+    """Draw the canvas: the picture, or with probability 1/2 one 1 to 4 times as wide and high, the picture anywhere on
+    it."""
     width, height = size
     ratio = rng.uniform(1, MAX_EXPANSION) if rng.random() < 0.5 else 1.0
     left = rng.uniform(0, width * (ratio - 1)) if ratio > 1 else 0.0
@@ -81,11 +88,11 @@ def sample_expansion(rng, size):
     return (-left, -top, width * ratio - left, height * ratio - top)
 
 
-def sample_crop(rng, canvas, boxes):
-    """A window of the canvas that overlaps some object by at least a random minimum IoU, or the whole canvas.
+def sample_crop(rng: np.random.Generator, canvas: Box, boxes: np.ndarray) -> Box:
+    """Draw a window of the canvas that overlaps some object by at least a random minimum IoU, or the whole canvas.
 
-    Its sides are 0.3 to 1 of the canvas's, its aspect ratio 1/2 to 2, and the centre of at least one object is in it.
-    boxes: (n, 4) array, pixels, n at least 1.
+    Its sides are 0.3 to 1 times the canvas's, its aspect ratio is 1/2 to 2, and it contains the centre of at least one
+    object. boxes: (n, 4), pixels, n at least 1.
     """
     while True:
         minimum = MIN_OVERLAPS[rng.integers(len(MIN_OVERLAPS))]
@@ -111,24 +118,26 @@ def _are_suitable(windows, boxes, minimum):
     return inside.any(axis=1) & (overlaps.max(axis=1) >= minimum)
 
 
-def centres_inside(boxes, window):
-    """Which boxes (n, 4) have their centre in the window (..., 4)."""
+def centres_inside(boxes: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Which boxes (n, 4) have their centre in the window (..., 4): (..., n) bool."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     return ((centres > window[..., :2]) & (centres < window[..., 2:])).all(axis=-1)
 
 
-def needed_size(augmentation, size, side):
-    """Of a picture of this size (width, height), the size at which its window is `side` pixels wide and high."""
+def needed_size(augmentation: Augmentation, size: tuple[int, int], side: int) -> tuple[int, int]:
+    """The size at which the window of a picture, now of `size` (width, height), is `side` pixels wide and high."""
     x_min, y_min, x_max, y_max = augmentation.window
     return ceil(size[0] * side / (x_max - x_min)), ceil(size[1] * side / (y_max - y_min))
 
 
-def augment(image, boxes, augmentation, config, scale=1.0):
+def augment(
+    image: Image.Image, boxes: np.ndarray, augmentation: Augmentation, config: SSDConfig, scale: float = 1.0
+) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     """Apply an augmentation.
 
-    image: PIL RGB, `scale` times the size of the picture. boxes: (n, 4) array, pixels of the picture.
-    Returns the normalised input (3, 300, 300), the boxes (n_kept, 4) in fractions of it, clipped to it, and which
-    were kept (n,): those whose centre the window shows.
+    image: RGB, `scale` times the size of the picture. boxes: (n, 4), pixels of the picture.
+    Returns the normalised input (3, 300, 300), the boxes (n_kept, 4) in fractions of it, clipped to it, and which boxes
+    were kept (n,) bool: those whose centre lies in the window.
     """
     window = np.array(augmentation.window)
     kept = centres_inside(boxes, window)
@@ -146,25 +155,26 @@ def augment(image, boxes, augmentation, config, scale=1.0):
     return canvas, boxes, kept
 
 
-def look_through(image, window, side):
+def look_through(image: Image.Image, window: np.ndarray, side: int) -> tuple[Image.Image, tuple[int, int]]:
     """The part of the picture that shows in a window scaled to `side` x `side`, and its (left, top) there.
 
     Input pixels that the picture covers only in part are left out, so that the geometry stays exact.
     """
     low, scale = window[:2], side / (window[2:] - window[:2])
     size = np.array(image.size)
-    # The rounding guards against 299.9999999 where 300 is meant; a sliver of a picture still shows one pixel.
+    # Rounding turns 299.9999999 into 300. Even a sliver of a picture shows one pixel.
     first = np.ceil(((0 - low) * scale).clip(0, side - 1).round(6)).astype(int)
     last = np.floor(((size - low) * scale).clip(1, side).round(6)).astype(int)
     last = np.maximum(last, first + 1)
     source = np.concatenate([first / scale + low, last / scale + low]).clip(0, np.tile(size, 2))
     width, height = (last - first).tolist()
     part = image.resize((width, height), Image.Resampling.BILINEAR, box=tuple(source.tolist()))
-    return part, first.tolist()
+    left, top = first.tolist()
+    return part, (left, top)
 
 
-def distort(image, colours):
-    """Photometric distortion of a PIL RGB image, in the release's order, rounded to levels after each colour space."""
+def distort(image: Image.Image, colours: Colours) -> Image.Image:
+    """Distort the colours of an RGB image in the release's order, rounding to whole levels after each colour space."""
     c = colours
     first, last = (1.0, c.contrast) if c.contrast_last else (c.contrast, 1.0)
     image = _change_levels(image, lambda levels: (levels + c.brightness).clip(0, 255) * first)
@@ -174,7 +184,10 @@ def distort(image, colours):
 
 
 def _change_hsv(levels, hue, saturation):
-    """Turn the hue of levels (height, width, 3) by `hue` sixths of the circle, and multiply their saturation."""
+    """Turn the hue of levels (height, width, 3) by `hue` sixths of the circle, and multiply their saturation.
+
+    For all pixels at once: `colorsys` converts one at a time, and Pillow rounds hues to 256 values.
+    """
     red, green, blue = np.moveaxis(levels, 2, 0).astype(np.float32)
     value = np.maximum(np.maximum(red, green), blue)
     chroma = value - np.minimum(np.minimum(red, green), blue)
@@ -190,7 +203,7 @@ def _change_hsv(levels, hue, saturation):
     return changed
 
 
-def _change_levels(image, function):
+def _change_levels(image: Image.Image, function: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
     levels = np.arange(256.0)
     table = function(levels)
     if np.array_equal(table, levels):

@@ -1,6 +1,8 @@
 """Samples for training and evaluation."""
 
 import copy
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,16 +23,24 @@ class PascalVOCDataset(Dataset):
     image: (3, 300, 300) float32, normalised. boxes: (n, 4) float32 corner fractions. labels: (n,) int64, from 1.
     difficulties: (n,) bool. n may be 0.
 
-    data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: for the input's size and
-    normalisation, of a model for the same classes; without one, the default with the data set's classes.
-    augment: draw a new augmentation for each (epoch, index), the same whenever that sample is asked for again.
+    data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: of a model for the same classes,
+    which says the size and the normalisation of the input; by default that of a new model.
+    augment: draw an augmentation for each (epoch, index), always the same one for the same pair.
     recipe: of the augmentation, see `sample_augmentation`.
     `dataset[epoch, index]` is a sample of that epoch, `dataset[index]` one of epoch 0.
     Raises InputError on bad data lists, and where their classes are not the config's; a sample raises it where its
-    picture is missing, damaged, or of another size than in the data lists.
+    picture is missing or damaged, or has another size than in the data lists.
     """
 
-    def __init__(self, data_folder, split, config=None, augment=False, recipe="paper", seed=0):
+    def __init__(
+        self,
+        data_folder: str | Path,
+        split: str,
+        config: SSDConfig | None = None,
+        augment: bool = False,
+        recipe: str = "paper",
+        seed: int = 0,
+    ):
         self.data = read_data_list(data_folder, split)
         self.config = config or SSDConfig(class_names=self.data.class_names)
         if self.config.class_names != self.data.class_names:
@@ -43,18 +53,18 @@ class PascalVOCDataset(Dataset):
         self.seed = seed
         self.pillow_limit = Image.MAX_IMAGE_PIXELS
 
-    def subset(self, indices):
-        """The data set of some of the images only, by their places."""
+    def subset(self, indices: Iterable[int]) -> "PascalVOCDataset":
+        """The data set of some of the images."""
         part = copy.copy(self)
         part.data = self.data.subset(indices)
         return part
 
-    def __setstate__(self, state):
-        """As a worker process gets it: one that is started afresh has Pillow's own limit of pixels until then."""
+    def __setstate__(self, state: dict):
+        """Unpickle in a worker process. Where it was started afresh (spawned), Pillow has its own limit of pixels."""
         self.__dict__.update(state)
         Image.MAX_IMAGE_PIXELS = self.pillow_limit
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:

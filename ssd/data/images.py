@@ -151,7 +151,7 @@ def exif_orientation(image: Image.Image) -> int:
     return value if value in UPRIGHT else 1
 
 
-def _eight_bits(image):
+def _eight_bits(image: Image.Image) -> Image.Image:
     """A grey picture of more than 8 bits as one of 8, any other as it is."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):  # by Pillow's version
         levels = (np.asarray(image).astype(np.int64) + 128) // 257  # 65535 is white

@@ -5,7 +5,7 @@ size, boxes, labels and difficulties, in pixels of the upright picture), and `la
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -31,6 +31,19 @@ class ListedImage(NamedTuple):
     difficulties: np.ndarray  # (n,) bool
 
 
+def listed_image(
+    path: str, size: tuple[int, int], boxes: Sequence, labels: Sequence[int], difficulties: Sequence[bool]
+) -> ListedImage:
+    """A `ListedImage` from plain lists, those of n = 0 included."""
+    return ListedImage(
+        path,
+        size,
+        np.array(boxes, dtype=np.float64).reshape(-1, 4),
+        np.array(labels, dtype=np.int64),
+        np.array(difficulties, dtype=bool),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class DataList:
     """The images of one split with their objects, as columns: image k has the objects offsets[k] to offsets[k + 1].
@@ -54,9 +67,9 @@ class DataList:
             paths=[image.path for image in images],
             sizes=np.array([image.size for image in images], dtype=np.int64).reshape(-1, 2),
             offsets=np.cumsum([0, *(len(image.labels) for image in images)]),
-            boxes=np.concatenate([np.zeros((0, 4)), *(np.reshape(image.boxes, (-1, 4)) for image in images)]),
-            labels=_joined((image.labels for image in images), np.int64),
-            difficulties=_joined((image.difficulties for image in images), bool),
+            boxes=np.concatenate([np.zeros((0, 4)), *(image.boxes for image in images)]),
+            labels=np.concatenate([np.zeros(0, np.int64), *(image.labels for image in images)]),
+            difficulties=np.concatenate([np.zeros(0, bool), *(image.difficulties for image in images)]),
             class_names=tuple(class_names),
         )
 
@@ -68,7 +81,7 @@ class DataList:
         own = slice(self.offsets[k], self.offsets[k + 1])
         return ListedImage(self.paths[k], (width, height), self.boxes[own], self.labels[own], self.difficulties[own])
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[ListedImage]:
         return (self[k] for k in range(len(self)))
 
     @property
@@ -79,10 +92,6 @@ class DataList:
     def subset(self, indices: Iterable[int]) -> "DataList":
         """The data list of some of the images."""
         return self.from_images((self[k] for k in indices), self.class_names)
-
-
-def _joined(columns, dtype):
-    return np.concatenate([np.zeros(0, dtype), *(np.asarray(column, dtype) for column in columns)])
 
 
 def label_objects(images, objects, class_names) -> DataList:
@@ -102,7 +111,7 @@ def label_objects(images, objects, class_names) -> DataList:
             f"the classes are {', '.join(class_names)}; --ignore-unknown drops objects of others"
         )
     listed = (
-        ListedImage(
+        listed_image(
             str(image),
             tuple(entry["size"]),
             entry["boxes"],
@@ -189,7 +198,7 @@ def _listed_image(path, entry, n_classes, where):
             f"{where} must hold a size of two finite numbers, boxes of four, and for each box a label from 1 to "
             f"{n_classes} and a difficulty"
         )
-    return ListedImage(path, (width, height), np.array(boxes, dtype=np.float64), labels, difficulties)
+    return listed_image(path, (width, height), boxes, labels, difficulties)
 
 
 def _read(path, kind):

@@ -1,4 +1,4 @@
-"""What a data set holds, as text and as a picture: images, objects, sizes, and how well the priors fit them."""
+"""What a data set holds, as text and as a picture: images, objects, sizes, and how well the priors fit."""
 
 from collections import Counter
 
@@ -16,9 +16,9 @@ from ssd.text import one_line, text_table
 from ssd.visualize import class_colour, draw_boxes, fit_to_side, mosaic
 
 SIDES = (16, 32, 64, 128)  # pixels of the network's input, between which objects are counted
-MOST_OBJECTS = 50_000  # compared with the priors: more of them change no figure that is printed
-CHUNK = 256  # of objects: their IoUs with all priors are some MB
-SAMPLES, TILE = 12, 480  # pictures of the mosaic, and the side of each in pixels
+MOST_OBJECTS = 50_000  # compared with the priors: more would not change the printed figures
+CHUNK = 256  # objects at a time: their IoUs with all priors take 9 MB
+SAMPLES, TILE = 12, 480  # pictures in the mosaic, and the side of each in pixels
 
 
 def report(lists: dict[str, DataList], notes) -> str:
@@ -78,7 +78,7 @@ def _fit(data):
     n_objects = len(boxes)
     boxes = boxes[:: max(1, -(-n_objects // MOST_OBJECTS))]
     sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt().numpy() * config.input_size
-    best = best_overlaps(boxes, config).numpy()
+    best = best_prior_ious(boxes, config).numpy()
     edges = (0, *SIDES, np.inf)
     rows = [("side, pixels", "objects", "share", "mean IoU", "below 0.5")]
     for low, high in zip(edges, edges[1:], strict=False):
@@ -90,7 +90,7 @@ def _fit(data):
         [
             f"How well the priors fit the training objects{sampled}, by the side of a square of the object's area in "
             f"the network's input of {config.input_size} x {config.input_size} pixels.",
-            "IoU: with the best of all priors. Objects below 0.5 are learnt by that one prior alone.",
+            "IoU: with the best of all priors. For an object below 0.5 that one prior alone is trained.",
             text_table(rows),
         ]
     )
@@ -108,8 +108,8 @@ def box_fractions(data: DataList) -> torch.Tensor:
     return torch.from_numpy(data.boxes / sides).float()
 
 
-def best_overlaps(boxes, config):
-    """(n,) the IoU of each box with the prior that fits it best. boxes: (n, 4) corner fractions."""
+def best_prior_ious(boxes: torch.Tensor, config: SSDConfig) -> torch.Tensor:
+    """The IoU of each box with the prior that fits it best, (n,). boxes: (n, 4) corner fractions."""
     priors = cxcy_to_xy(create_prior_boxes(config))
     best = [box_iou(chunk, priors).amax(dim=1) for chunk in boxes.split(CHUNK)]  # (CHUNK, 8732) each
     return torch.cat([torch.zeros(0), *best])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ssd import SSDConfig, create_prior_boxes
 from ssd.commands import data as create_data_lists
-from ssd.data.overview import best_overlaps, box_fractions, count_notes, draw_samples, report
+from ssd.data.overview import best_prior_ious, box_fractions, count_notes, draw_samples, report
 from ssd.model.boxes import cxcy_to_xy
 from ssd.text import one_line
 from ssd.visualize import class_colour
@@ -86,12 +86,12 @@ def test_report_on_little():
     assert "n/a" in text and "nan" not in text
 
 
-def test_best_overlaps_against_a_loop():
+def test_best_prior_ious_against_a_loop():
     rng = np.random.default_rng(0)
     corners = rng.random((300, 2, 2))
     boxes = torch.from_numpy(np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)).float()
     priors = cxcy_to_xy(create_prior_boxes(SSDConfig())).double().numpy()
-    best = best_overlaps(boxes, SSDConfig())
+    best = best_prior_ious(boxes, SSDConfig())
     for k in (0, 255, 256, 299):
         x_min, y_min, x_max, y_max = boxes[k].tolist()
         width = np.minimum(x_max, priors[:, 2]) - np.maximum(x_min, priors[:, 0])
@@ -99,7 +99,7 @@ def test_best_overlaps_against_a_loop():
         shared = width.clip(0) * height.clip(0)
         areas = (priors[:, 2:] - priors[:, :2]).prod(axis=1) + (x_max - x_min) * (y_max - y_min)
         assert best[k].item() == pytest.approx((shared / (areas - shared)).max(), abs=1e-5)
-    assert best_overlaps(boxes[:0], SSDConfig()).shape == (0,)
+    assert best_prior_ious(boxes[:0], SSDConfig()).shape == (0,)
 
 
 def test_many_objects_are_sampled(monkeypatch):

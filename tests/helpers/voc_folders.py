@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from ssd.data.lists import DataList, ListedImage
+from ssd.data.lists import DataList, listed_image
 
 
 def make_voc(folder, names, objects="", size=(40, 30)):
@@ -40,6 +40,6 @@ def data_list(paths, entries, class_names):
     """A `DataList` of images and their objects as the JSON file has them."""
     fields = ("size", "boxes", "labels", "difficulties")
     images = (
-        ListedImage(str(path), *(entry[field] for field in fields)) for path, entry in zip(paths, entries, strict=True)
+        listed_image(str(path), *(entry[field] for field in fields)) for path, entry in zip(paths, entries, strict=True)
     )
     return DataList.from_images(images, class_names)
