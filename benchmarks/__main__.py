@@ -1,21 +1,22 @@
-"""Ours against what a user would pick instead, side by side: `python -m benchmarks`. See benchmarks/README.md."""
+"""Compares ours with what a user would pick instead: `python -m benchmarks`. See benchmarks/README.md."""
 
 import json
 import platform
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter, process_time
 
 import torch
 
 from benchmarks import augmentation, detection, mean_ap, training
-from benchmarks.timing import HEADER, Timer
+from benchmarks.timing import HEADER, Measured, Memory, Timer
 from ssd.commands.arguments import command, number, parser
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, prepare_for_training
 
-# name -> function of a `Timer`
-BENCHMARKS = {
+BENCHMARKS: dict[str, Callable[[Timer], Measured | Memory]] = {
     "detect": detection.end_to_end,
     "detect-1": partial(detection.end_to_end, batch=1),
     "detect-64": partial(detection.end_to_end, batch=64),
@@ -32,33 +33,34 @@ BENCHMARKS = {
 ON_GPU_ONLY = ("detect-64",)
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> Namespace:
     p = parser("Measure this SSD300 against torchvision's, and mAP against other libraries, in one process.")
-    p.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    p.prog = "python -m benchmarks"
+    p.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
     p.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
-    p.add_argument("--rounds", type=number(int, 1), default=5, help="times that each contender is measured")
+    p.add_argument("--rounds", type=number(int, 1), default=5, help="how often each contender is measured")
     p.add_argument(
         "--cpu-time",
         action="store_true",
-        help="time the processor's work in place of the clock on the wall: for a machine that others use too, which "
-        "wants OMP_NUM_THREADS=1, and for --device cpu",
+        help="measure processor time instead of wall-clock time, for a machine that is busy with other work; needs "
+        "OMP_NUM_THREADS=1 and --device cpu",
     )
-    p.add_argument("--json", metavar="FILE", help="write the figures here too")
+    p.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     return p.parse_args(argv)
 
 
 @command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     device = choose_device(args.device)
     if args.cpu_time and device.type != "cpu":
-        raise InputError("--cpu-time does not see what a GPU does; leave it out or add --device cpu")
+        raise InputError("--cpu-time cannot measure a GPU; leave it out or add --device cpu")
     if device.type == "cuda":
-        prepare_for_training(device)  # on a GPU both sides profit from what train.py sets; on a CPU it takes memory
+        prepare_for_training(device)  # helps both sides; on a CPU it would take memory
     timer = Timer(device, args.rounds, process_time if args.cpu_time else perf_counter)
     names = args.only or [name for name in BENCHMARKS if device.type == "cuda" or name not in ON_GPU_ONLY]
     machine = describe_machine(device)
-    clock = "the processor's time" if args.cpu_time else "wall-clock time"
+    clock = "processor time" if args.cpu_time else "wall-clock time"
     print(machine, f"{clock}, medians of {args.rounds} rounds", HEADER, sep="\n")
     results = {}
     for name in names:
@@ -72,16 +74,16 @@ def main(argv=None):
             )
 
 
-def run(name, timer):
-    """What a benchmark measured. Raises InputError where the contenders do not agree."""
+def run(name: str, timer: Timer) -> Measured | Memory:
+    """Run a benchmark. Raises InputError if the contenders disagree."""
     try:
         return BENCHMARKS[name](timer)
     except RuntimeError as error:
         raise InputError(f"{name}: {error}") from error
 
 
-def describe_machine(device):
-    """What was measured on, in a line."""
+def describe_machine(device: torch.device) -> str:
+    """The hardware and the versions, in one line."""
     model = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     threads = torch.get_num_threads()
     return (

@@ -1,4 +1,4 @@
-"""From a JPEG of 640 x 480 pixels to a training sample, against torchvision's transforms for its SSD."""
+"""A JPEG of 640 x 480 pixels to a training sample, compared with torchvision's transforms for its SSD."""
 
 import tempfile
 from pathlib import Path
@@ -9,7 +9,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from benchmarks.models import SIZE, random_scenes
-from benchmarks.timing import Measured
+from benchmarks.timing import Measured, Timer
 from ssd import SSDConfig
 from ssd.data import PascalVOCDataset, load_image
 from ssd.data.lists import DataList, listed_image, write_data_lists
@@ -19,11 +19,11 @@ QUALITY = 90
 MEAN_LEVELS = (123.0, 117.0, 104.0)
 
 
-def samples(timer):
-    """One process, one thread: decode, distort, expand, crop, flip, resize, normalise.
+def samples(timer: Timer) -> Measured:
+    """Time decoding, distorting, expanding, cropping, flipping, resizing and normalising, in one thread.
 
-    The two draw different random numbers, so their samples are not equal; the tests compare the distribution of ours
-    with a plain reference.
+    The two draw different random numbers, so their samples differ. The tests compare the distribution of ours with a
+    plain reference.
     """
     with tempfile.TemporaryDirectory() as folder, _one_thread():
         boxes = _write(Path(folder))
@@ -41,8 +41,8 @@ def samples(timer):
         return Measured("augmented samples from JPEG, one core", timer.measure(runs), PICTURES)
 
 
-def decoding(timer):
-    """JPEG to RGB, nothing else: `load_image`, and Pillow by itself, which torchvision's datasets use."""
+def decoding(timer: Timer) -> Measured:
+    """Time JPEG to RGB alone: `load_image`, and plain Pillow, which torchvision's datasets use."""
     with tempfile.TemporaryDirectory() as folder, _one_thread():
         _write(Path(folder))
         paths = PascalVOCDataset(folder, "train").data.paths
@@ -54,7 +54,7 @@ def decoding(timer):
 
 
 def _torchvision_recipe():
-    """The "ssd" preset of torchvision's references/detection, and the resizing and normalisation of its model."""
+    """The "ssd" preset of torchvision's references/detection, then the resizing and normalisation of its model."""
     config = SSDConfig.torchvision()
     return v2.Compose(
         [
@@ -92,13 +92,13 @@ def _write(folder):
 
 
 def _check(ours, theirs):
-    """Raises RuntimeError where the two samples are not of the same kind."""
+    """Raise RuntimeError if the two samples differ in shape or type."""
     if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
         raise RuntimeError(f"augmentation: samples are {ours.shape} {ours.dtype} and {theirs.shape} {theirs.dtype}")
 
 
 class _one_thread:
-    """PyTorch within the block on one thread, as in the workers of a DataLoader."""
+    """Runs PyTorch on one thread inside the block, as in the workers of a DataLoader."""
 
     def __enter__(self):
         self.n_threads = torch.get_num_threads()
