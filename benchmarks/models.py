@@ -7,7 +7,7 @@ from torchvision.models.detection import ssd300_vgg16
 from ssd import SSD300, SSDConfig
 from ssd.convert import to_torchvision
 from ssd.data import preprocess
-from ssd.data.synthetic import draw_scene
+from ssd.data.scenes import draw_scene
 
 SIZE = (640, 480)
 # torchvision's defaults, which are those of the paper's evaluation

@@ -1,15 +1,94 @@
-"""Files that are replaced as a whole."""
+"""Files: found, read with errors that name them, and replaced as a whole."""
 
+import json
 import os
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, NoReturn, TypeVar
 
 from ssd.errors import InputError
 
+Kind = TypeVar("Kind", list, dict)
+
+# Finding and reading
+
+
+def find_files(folder: str | Path, endings: Collection[str], recursive: bool = True) -> list[Path]:
+    """The files in a folder (`recursive`: and below it) whose names have one of the lower-case endings, sorted.
+
+    Hidden files and folders (".name") are skipped. Links to folders are followed, but each folder is read only once.
+    A missing folder holds no files. Raises InputError on a folder that cannot be read.
+    """
+    found: list[Path] = []
+    seen = set()
+    if not os.path.isdir(folder):
+        return found
+    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+        visible = (name for name in names if not name.startswith("."))
+        found += [Path(parent, name) for name in visible if os.path.splitext(name)[1].lower() in endings]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise InputError(f"{error.filename}: cannot be read ({error.strerror})")
+
+
+def read_bytes(path: str | Path, missing: str = "no such file") -> bytes:
+    """The contents of a file. Raises InputError where it is missing (`missing` says so), unreadable or not a file."""
+    path = Path(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: not a file")  # reading a pipe would wait forever
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: {missing}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def read_text(path: str | Path, missing: str = "no such file") -> str:
+    """The contents of a UTF-8 text file without its byte order mark. Raises InputError as `read_bytes` does."""
+    try:
+        return read_bytes(path, missing).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error}); save it in that encoding") from None
+
+
+def read_json(path: str | Path, kind: type[Kind], missing: str = "no such file") -> Kind:
+    """The contents of a JSON file that holds a `kind`: a list or a dict.
+
+    Raises InputError where the file is missing, is not JSON, or holds something else.
+    """
+    text = read_text(path, missing)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(content, kind):
+        raise InputError(f"{path}: holds a {type(content).__name__}, a {kind.__name__} is expected")
+    return content
+
+
+# Writing
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8. Its folder is created if need be."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
 
 @contextmanager
-def naming(path):
-    """Raises InputError, naming the file that the block writes, where the system refuses to."""
+def naming(path: str | Path) -> Iterator[None]:
+    """For a block that writes a file: the system's refusal becomes an InputError that names the file."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -23,11 +102,11 @@ def naming(path):
 
 
 @contextmanager
-def replacing(path):
-    """A binary file to write into, which takes the place of `path` when the block ends.
+def replacing(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a binary file to write into, which replaces `path` when the block ends.
 
-    Whoever opens `path`, at whatever moment, finds all of the old content or all of the new. If the block raises, or
-    the disk is full, the old file stays as it was. Raises InputError where nothing can be written.
+    Whoever opens `path` at any moment finds all of the old content or all of the new. If the block raises or the disk
+    is full, the old file stays as it was. Raises InputError where the file cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")

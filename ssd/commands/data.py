@@ -7,14 +7,12 @@ from pathlib import Path
 from ssd.commands.arguments import add_picture_arguments, check_writable, command, number, parser
 from ssd.config import VOC_CLASSES
 from ssd.data import write_data_lists
-from ssd.data.build import FORMATS, divide, read_annotations, usual_splits
-from ssd.data.check import drop_duplicates, drop_repeats, drop_undecodable, drop_unknown, merge_spellings
+from ssd.data.build import FORMATS, check_splits, read_classes, read_published, read_splits
 from ssd.data.download import download_voc
-from ssd.data.formats.paths import picture_endings, read_text, write_text
-from ssd.data.images import lift_pixel_limit
-from ssd.data.lists import label_objects
+from ssd.data.images import lift_pixel_limit, picture_endings
+from ssd.data.lists import label_images
 from ssd.data.overview import count_notes, draw_samples, report
-from ssd.errors import InputError
+from ssd.files import write_text
 from ssd.text import one_line
 
 NOTES_SHOWN = 20  # on the terminal; the report has all
@@ -98,8 +96,12 @@ def main(argv=None):
     for folder in filter(None, (args.output, args.download, args.pictures and Path(args.pictures).parent)):
         check_writable(folder)
     class_names = VOC_CLASSES if is_published(args) else read_classes(args.classes) if args.classes else None
-    splits, class_names, notes = check(args, *read_splits(args, class_names), class_names)
-    lists = {split: label_objects(*part, class_names) for split, part in splits.items()}
+    splits, notes = read(args, class_names)
+    workers = 0 if args.no_verify else args.workers
+    splits, class_names, notes = check_splits(
+        splits, notes, class_names, args.ignore_unknown, keep_duplicates=is_published(args), workers=workers
+    )
+    lists = {split: label_images(images, class_names) for split, images in splits.items()}
     write_data_lists(args.output, **lists)
     write_text(Path(args.output) / "report.txt", report(lists, notes))
     if args.pictures:
@@ -108,69 +110,21 @@ def main(argv=None):
     print_summary(args.output, lists, notes)
 
 
-def read_classes(value):
-    """Names of classes, from "a,b,c" or the lines of a file. Raises InputError on none and on one given twice."""
-    text = read_text(value) if os.path.isfile(value) else value.replace(",", "\n")
-    names = tuple(name.strip() for name in text.splitlines() if name.strip())
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"--classes {value}: give each name once, as a,b,c or as a file with one in a line")
-    return names
-
-
-def read_splits(args, class_names):
-    """The images and objects of "train" and "test", and notes."""
+def read(args, class_names):
+    """The images of "train" and "test" of the data set that the arguments name, and notes."""
     if is_published(args):
-        return read_published(
-            *download_voc(args.download, args.mirror or ()) if args.download else (args.voc07, args.voc12)
-        )
+        folders = download_voc(args.download, args.mirror or ()) if args.download else (args.voc07, args.voc12)
+        return read_published(*folders)
     kind = next(kind for kind in FORMATS if getattr(args, kind))
-    path = getattr(args, kind)
-    if args.test_fraction:
-        images, objects, notes = read_annotations(kind, path, args.train, args.images, class_names)
-        train, test = divide(images, objects, args.test_fraction, args.seed)
-        return {"train": train, "test": test}, notes
-    splits, notes = {}, []
-    for split, name in zip(("train", "test"), usual_splits(kind, path, args.train, args.test), strict=True):
-        *splits[split], more_notes = read_annotations(kind, path, name, args.images, class_names)
-        notes += more_notes
-    return splits, notes
-
-
-def read_published(voc07, voc12):
-    """VOC2007 trainval, with VOC2012 trainval where it is given, and VOC2007 test; and notes."""
-    folders = [folder for folder in (voc07, voc12) if folder]
-    parts = [read_annotations("voc", folder, "trainval") for folder in folders]
-    images, objects, notes = (sum(lists, []) for lists in zip(*parts, strict=True))
-    *test, more_notes = read_annotations("voc", voc07, "test")
-    return {"train": (images, objects), "test": test}, notes + more_notes
-
-
-def check(args, splits, notes, class_names):
-    """The splits less what cannot be used, the names of the classes (given, or of all objects, sorted), and the notes
-    with more of them. Raises InputError, with the first of them, where no object is left."""
-    notes = list(notes)
-    if not args.no_verify:
-        for split, (images, objects) in splits.items():
-            *kept, more_notes = drop_undecodable(images, objects, args.workers)
-            splits = splits | {split: kept}
-            notes += more_notes
-    steps = [drop_repeats, lambda splits: merge_spellings(splits, class_names)]
-    steps += [lambda splits: drop_unknown(splits, class_names)] if args.ignore_unknown else []
-    steps += [] if is_published(args) else [drop_duplicates]
-    for step in steps:
-        splits, more_notes = step(splits)
-        notes += more_notes
-    names = {name for _, objects in splits.values() for entry in objects for name in entry["names"]}
-    if not names:
-        first = f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""
-        raise InputError(f"no image has an object that can be learnt from{first}")
-    return splits, class_names or tuple(sorted(names)), notes
+    return read_splits(
+        kind, getattr(args, kind), args.train, args.test, args.test_fraction, args.seed, args.images, class_names
+    )
 
 
 def print_summary(output, lists, notes):
     """The report in short."""
     for note in notes[:NOTES_SHOWN]:
-        print(one_line(note))
+        print(one_line(str(note)))
     if len(notes) > NOTES_SHOWN:
         print(f"and {len(notes) - NOTES_SHOWN} more like these in the report: {count_notes(notes)} in all")
     for split, data in lists.items():

@@ -1,141 +1,148 @@
-"""Checks of a data set that its annotations cannot be read for alone: pictures decoded, names compared, repeats found.
+"""Checks of a data set beyond single annotations: pictures decoded, class names compared, repeats found.
 
-Each returns what is left and notes, see `ssd.data.formats.records`, and leaves its arguments as they are. A split is
-a pair of images (paths) and objects; splits: "train" and "test" -> split.
+Each check returns what is left and notes, see `ssd.data.formats.records`, and does not change its arguments.
 """
 
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
 from tqdm import tqdm
 
+from ssd.data.formats.records import AnnotatedImage, AnnotatedObject, Note
 from ssd.data.images import load_image
 from ssd.errors import InputError
 
+Splits = dict[str, list[AnnotatedImage]]  # "train" and "test"
 
-def drop_undecodable(images, objects, workers):
-    """Decode every picture once; those that cannot be are left out.
 
-    workers: threads, which suffice as Pillow decodes without Python's lock.
-    Returns images, objects and notes. Raises InputError, with the first of the notes, where no image remains.
+def drop_undecodable(splits: Splits, workers: int) -> tuple[Splits, list[Note]]:
+    """Decode every picture once, and leave out those that cannot be decoded.
+
+    workers: threads; Pillow decodes without holding Python's lock. Raises InputError where a split has no image left.
     """
-    sizes = [entry["size"] for entry in objects]
-    # Closed on an interruption, `map` forgets what has not begun; the pool alone would wait for all of it.
-    with ThreadPoolExecutor(workers) as pool, closing(pool.map(_why_not, images, sizes)) as decoded:
-        reasons = list(tqdm(decoded, total=len(images), desc="decoding", unit="image"))
-    kept = [k for k, reason in enumerate(reasons) if reason is None]
-    notes = [f"{reason}, left out" for reason in reasons if reason is not None]
-    if not kept:
-        raise InputError(f"{reasons[0]}; no image of the list can be used")
-    return [images[k] for k in kept], [objects[k] for k in kept], notes
-
-
-def _why_not(path, size):
-    """What speaks against a picture, or None. size: [width, height] by its header."""
-    try:
-        decoded = load_image(path).size
-    except InputError as error:
-        return str(error)
-    if decoded != tuple(size):
-        return f"{path}: has {decoded[0]} x {decoded[1]} pixels, where its header says {size[0]} x {size[1]}"
-    return None
-
-
-def merge_spellings(splits, class_names=None):
-    """Give classes whose names differ only in case and blanks one name.
-
-    This is the one among class_names, where they are given, and otherwise the most frequent. Names in class_names stay.
-    Returns splits and notes, one for each spelling.
-    """
-    counts = Counter(name for _, objects in splits.values() for entry in objects for name in entry["names"])
-    spellings = {}
-    for name in (*(class_names or ()), *sorted(counts, key=lambda name: (-counts[name], name))):
-        spellings.setdefault(_letters(name), name)
-    renamed = {name: spellings[_letters(name)] for name in counts if name not in (class_names or ())}
-    renamed = {name: other for name, other in renamed.items() if name != other}
-    notes = [
-        f'{_first(splits, name)}: "{name}" (here first, {counts[name]} objects) differs from "{other}" only in case or '
-        "blanks, renamed"
-        for name, other in renamed.items()
-    ]
-    return _with_objects(splits, lambda entry: _rename(entry, renamed)) if renamed else splits, notes
-
-
-def _letters(name):
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def _rename(entry, renamed):
-    return entry | {"names": [renamed.get(name, name) for name in entry["names"]]}
-
-
-def drop_unknown(splits, class_names):
-    """Drop the objects that are of none of the classes. Returns splits and notes, one for each class dropped."""
-    counts = Counter(name for _, objects in splits.values() for entry in objects for name in entry["names"])
-    unknown = sorted(set(counts) - set(class_names))
-    notes = [
-        f'{_first(splits, name)}: "{name}" (here first, {counts[name]} objects) is none of the classes, dropped'
-        for name in unknown
-    ]
-    known = set(class_names)
-    return _with_objects(splits, lambda entry: _select(entry, [name in known for name in entry["names"]])), notes
-
-
-def drop_duplicates(splits):
-    """Drop objects of the same class and box as another of their image. Returns splits and notes, one for each."""
-    notes = []
-
-    def unique(entry, image):
-        seen, wanted = set(), []
-        for name, box in zip(entry["names"], entry["boxes"], strict=True):
-            wanted.append((name, *box) not in seen)
-            seen.add((name, *box))
-            if not wanted[-1]:
-                corners = ", ".join(f"{value:g}" for value in box)
-                notes.append(f"{image}: {name} with x_min, y_min, x_max, y_max = {corners} is there already, dropped")
-        return entry if all(wanted) else _select(entry, wanted)
-
-    unique_splits = {
-        split: (images, [unique(entry, image) for image, entry in zip(images, objects, strict=True)])
-        for split, (images, objects) in splits.items()
-    }
-    return unique_splits, notes
-
-
-def drop_repeats(splits):
-    """Leave out an image that its list has already, however it is linked to; name those that both lists have.
-
-    Returns splits and notes.
-    """
-    kept, notes, lists = {}, [], {}
-    for split, (images, objects) in splits.items():
-        first = {}
-        for k, image in enumerate(images):
-            real = os.path.realpath(image)
-            if real in first:
-                notes.append(f"{image}: is in the {split} list already, left out")
-            elif real in lists:
-                notes.append(f"{image}: is in the {lists[real]} list too, which makes figures on it worthless, kept")
-            first.setdefault(real, k)
-        lists |= dict.fromkeys(first, split)
-        kept[split] = [images[k] for k in first.values()], [objects[k] for k in first.values()]
+    kept, notes = {}, []
+    for split, images in splits.items():
+        kept[split], more_notes = _decodable(images, workers)
+        notes += more_notes
     return kept, notes
 
 
-def _first(splits, name):
-    """The first image that has an object of this name."""
-    pairs = (pair for images, objects in splits.values() for pair in zip(images, objects, strict=True))
-    return next(image for image, entry in pairs if name in entry["names"])
+def _decodable(images: list[AnnotatedImage], workers: int) -> tuple[list[AnnotatedImage], list[Note]]:
+    pool = ThreadPoolExecutor(workers)
+    try:
+        problems = list(tqdm(pool.map(_problem, images), total=len(images), desc="decoding", unit="image"))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interruption does not wait for pictures that have not begun
+    kept = [image for image, problem in zip(images, problems, strict=True) if problem is None]
+    notes = [Note("", problem, "left out") for problem in problems if problem is not None]
+    if not kept:
+        raise InputError(f"{notes[0].problem}; no image of the list can be used")
+    return kept, notes
 
 
-def _with_objects(splits, change):
-    return {split: (images, [change(entry) for entry in objects]) for split, (images, objects) in splits.items()}
+def _problem(image: AnnotatedImage) -> str | None:
+    """What is wrong with a picture, or None."""
+    try:
+        decoded = load_image(image.path).size
+    except InputError as error:
+        return str(error)
+    if decoded != image.size:
+        width, height = image.size
+        return f"{image.path}: has {decoded[0]} x {decoded[1]} pixels, where its header says {width} x {height}"
+    return None
 
 
-def _select(entry, wanted):
-    """An entry with the wanted objects alone; wanted: one bool for each."""
-    lists = {key: entry[key] for key in ("boxes", "names", "difficulties")}
-    return entry | {key: [v for v, keep in zip(values, wanted, strict=True) if keep] for key, values in lists.items()}
+def merge_spellings(splits: Splits, class_names: Sequence[str] | None = None) -> tuple[Splits, list[Note]]:
+    """Give one name to classes whose names differ only in case and blanks.
+
+    That is the one in class_names, if given, or else the most frequent. Names in class_names stay. Each other spelling
+    gets a note.
+    """
+    given = class_names or ()
+    counts = Counter(name for _, name in _names(splits))
+    spellings: dict[str, str] = {}
+    for name in (*given, *sorted(counts, key=lambda name: (-counts[name], name))):
+        spellings.setdefault(_letters(name), name)
+    renamed = {name: spellings[_letters(name)] for name in counts if name not in given}
+    renamed = {name: other for name, other in renamed.items() if name != other}
+    notes = [
+        _class_note(splits, name, counts, f'differs from "{other}" only in case or blanks', "renamed")
+        for name, other in renamed.items()
+    ]
+    return _changed(splits, lambda each: each._replace(name=renamed.get(each.name, each.name))), notes
+
+
+def _letters(name: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def drop_unknown(splits: Splits, class_names: Collection[str]) -> tuple[Splits, list[Note]]:
+    """Drop the objects of all other classes. Each class dropped gets a note."""
+    counts = Counter(name for _, name in _names(splits))
+    unknown = sorted(set(counts) - set(class_names))
+    notes = [_class_note(splits, name, counts, "is none of the classes", "dropped") for name in unknown]
+    return _changed(splits, lambda each: each if each.name in class_names else None), notes
+
+
+def _names(splits: Splits) -> Iterator[tuple[str, str]]:
+    """(path of the image, class name) of each object."""
+    return ((image.path, each.name) for images in splits.values() for image in images for each in image.objects)
+
+
+def _class_note(splits: Splits, name: str, counts: Counter[str], what: str, action: str) -> Note:
+    first = next(path for path, other in _names(splits) if other == name)
+    return Note(first, f'"{name}" (here first, {counts[name]} objects) {what}', action)
+
+
+def _changed(splits: Splits, change: Callable[[AnnotatedObject], AnnotatedObject | None]) -> Splits:
+    """The splits with each object replaced by what `change` returns; None drops it."""
+    return {
+        split: [
+            image._replace(objects=[new for each in image.objects if (new := change(each)) is not None])
+            for image in images
+        ]
+        for split, images in splits.items()
+    }
+
+
+def drop_duplicates(splits: Splits) -> tuple[Splits, list[Note]]:
+    """Drop objects of the same class and box as another one of their image. Each gets a note."""
+    notes: list[Note] = []
+    unique = {split: [_without_duplicates(image, notes) for image in images] for split, images in splits.items()}
+    return unique, notes
+
+
+def _without_duplicates(image: AnnotatedImage, notes: list[Note]) -> AnnotatedImage:
+    """The image with each object once; a note for each of the others is added to `notes`."""
+    first: dict[tuple, AnnotatedObject] = {}
+    for each in image.objects:
+        key = (each.name, each.box)
+        if key in first:
+            corners = ", ".join(f"{value:g}" for value in each.box)
+            what = f"{each.name} with x_min, y_min, x_max, y_max = {corners} is there already"
+            notes.append(Note(image.path, what, "dropped"))
+        first.setdefault(key, each)
+    return image._replace(objects=list(first.values()))
+
+
+def drop_repeats(splits: Splits) -> tuple[Splits, list[Note]]:
+    """Leave out an image that its split has already, through whatever links, and note those that both splits have."""
+    kept: Splits = {}
+    notes: list[Note] = []
+    seen: dict[str, str] = {}  # real path -> split
+    for split, images in splits.items():
+        first: dict[str, AnnotatedImage] = {}
+        for image in images:
+            real = os.path.realpath(image.path)
+            if real in first:
+                notes.append(Note(image.path, f"is in the {split} list already", "left out"))
+            elif real in seen:
+                what = f"is in the {seen[real]} list too, which makes figures on it worthless"
+                notes.append(Note(image.path, what, "kept"))
+            first.setdefault(real, image)
+        seen |= dict.fromkeys(first, split)
+        kept[split] = list(first.values())
+    return kept, notes

@@ -13,8 +13,8 @@ from torchvision.datasets.utils import calculate_md5
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 from tqdm import tqdm
 
-from ssd.data.formats.paths import write_text
 from ssd.errors import InputError
+from ssd.files import write_text
 
 YEARS = ("2007", "2007-test", "2012")  # in torchvision's table of addresses and checksums
 TRIES = 5  # transfers from one address that stop halfway

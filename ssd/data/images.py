@@ -25,6 +25,12 @@ UPRIGHT = {  # its values (1 is upright), and how to turn such a picture upright
 SIZE_IN_HEADER = ("BMP", "JPEG", "MPO", "PNG", "WEBP")  # other formats may decode to another size
 
 
+def picture_endings() -> set[str]:
+    """The file endings (".jpg") of the pictures that Pillow reads. It also knows films and measurements."""
+    known = Image.registered_extensions().items()
+    return {end for end, kind in known if kind in Image.OPEN and Image.MIME.get(kind, "").startswith("image/")}
+
+
 def load_image(path: str | Path) -> Image.Image:
     """The picture as people see it: upright, RGB, the first frame of an animation.
 

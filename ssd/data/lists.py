@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ssd.config import create_label_map
-from ssd.data.formats.paths import read_json
+from ssd.data.formats.records import AnnotatedImage
 from ssd.errors import InputError
-from ssd.files import replacing
+from ssd.files import read_json, replacing
 
 SPLITS = ("train", "test")
 
@@ -94,33 +94,31 @@ class DataList:
         return self.from_images((self[k] for k in indices), self.class_names)
 
 
-def label_objects(images, objects, class_names) -> DataList:
-    """The data list of what a reader gives, with labels for names.
+def label_images(images: Sequence[AnnotatedImage], class_names: Sequence[str]) -> DataList:
+    """The data list of annotated images, with labels for class names.
 
-    Raises InputError, naming names and a file, where an object is of none of the classes.
+    Raises InputError, with the names and one image, where an object is of none of the classes.
     """
     label_map = create_label_map(class_names)
-    unknown = {}
-    for image, entry in zip(images, objects, strict=True):
-        for name in set(entry["names"]).difference(class_names):
-            unknown.setdefault(name, image)
+    unknown = [(each.name, image.path) for image in images for each in image.objects if each.name not in class_names]
     if unknown:
-        name, image = next(iter(unknown.items()))
+        name, path = unknown[0]
         raise InputError(
-            f"unknown class {', '.join(sorted(unknown))} ({name} in the annotation of {image}); "
+            f"unknown class {', '.join(sorted({name for name, _ in unknown}))} ({name} in the annotation of {path}); "
             f"the classes are {', '.join(class_names)}; --ignore-unknown drops objects of others"
         )
-    listed = (
-        listed_image(
-            str(image),
-            tuple(entry["size"]),
-            entry["boxes"],
-            [label_map[n] for n in entry["names"]],
-            entry["difficulties"],
-        )
-        for image, entry in zip(images, objects, strict=True)
-    )
+    listed = (_labelled(image, label_map) for image in images)
     return DataList.from_images(listed, class_names)
+
+
+def _labelled(image, label_map):
+    return listed_image(
+        image.path,
+        image.size,
+        [each.box for each in image.objects],
+        [label_map[each.name] for each in image.objects],
+        [each.difficult for each in image.objects],
+    )
 
 
 def write_data_lists(folder: str | Path, **splits: DataList) -> None:

@@ -1,6 +1,7 @@
 """What a data set holds, as text and as a picture: images, objects, sizes, and how well the priors fit."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from PIL import Image
 from torchvision.ops import box_iou
 
 from ssd.config import SSDConfig
+from ssd.data.formats.records import Note
 from ssd.data.images import load_image
 from ssd.data.lists import DataList
 from ssd.model.boxes import cxcy_to_xy
@@ -21,7 +23,7 @@ CHUNK = 256  # objects at a time: their IoUs with all priors take 9 MB
 SAMPLES, TILE = 12, 480  # pictures in the mosaic, and the side of each in pixels
 
 
-def report(lists: dict[str, DataList], notes) -> str:
+def report(lists: dict[str, DataList], notes: Sequence[Note]) -> str:
     """The report on data lists, as text.
 
     lists: "train" and "test" -> the list. notes: on what was dropped or repaired.
@@ -118,12 +120,12 @@ def best_prior_ious(boxes: torch.Tensor, config: SSDConfig) -> torch.Tensor:
 def _notes(notes):
     if not notes:
         return "Nothing was dropped or repaired."
-    return "\n".join([f"Dropped or repaired: {count_notes(notes)}", *(f"  {one_line(note)}" for note in notes)])
+    return "\n".join([f"Dropped or repaired: {count_notes(notes)}", *(f"  {one_line(str(note))}" for note in notes)])
 
 
-def count_notes(notes):
-    """How many notes there are of each kind: what was done stands after the last comma."""
-    counts = Counter(note.rpartition(", ")[2] for note in notes)
+def count_notes(notes: Iterable[Note]) -> str:
+    """How many notes there are of each action, in words."""
+    counts = Counter(note.action for note in notes)
     return ", ".join(f"{count} {done}" for done, count in counts.most_common())
 
 

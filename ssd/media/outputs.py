@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ssd.data.formats.coco import write_coco
 from ssd.data.formats.paths import annotation_names
+from ssd.data.formats.records import AnnotatedImage, AnnotatedObject
 from ssd.data.formats.voc import write_voc
 from ssd.data.formats.yolo import write_yolo
 from ssd.errors import InputError
@@ -109,18 +110,18 @@ def record(path, annotated, image, detections):
 def save_records(folder, records, formats, class_names):
     """Write records in some of FORMATS.
 
-    class_names: of the labels 1, 2, ...; None for a label that has no class, as converted models may have.
-    Returns sentences on what a format cannot hold.
+    class_names: of the labels 1, 2, ...; empty for a label without a class, as COCO's ids have.
+    Returns notes on what a format cannot hold.
     """
-    class_names, notes = [name for name in class_names if name is not None], []
+    notes = []
     if "json" in formats:
         _write(folder / FORMATS["json"], json.dumps(records, indent=1) + "\n")
     if "csv" in formats:
         _write(folder / FORMATS["csv"], _as_csv(records))
-    images, objects, scores = _as_annotations(records)
+    images = [_as_annotated(entry) for entry in records]
     for name, write in {"voc": write_voc, "coco": write_coco, "yolo": write_yolo}.items():
         if name in formats:
-            notes += write(folder / FORMATS[name], images, objects, class_names, scores=scores)
+            notes += write(folder / FORMATS[name], images, class_names)
     return notes
 
 
@@ -140,16 +141,9 @@ def _as_csv(records):
     return text.getvalue()
 
 
-def _as_annotations(records):
-    """The images, objects and scores that writers of annotations take, see `ssd.data.formats.records`."""
+def _as_annotated(entry):
+    """A record as the writers of annotations take it."""
     objects = [
-        {
-            "size": [entry["width"], entry["height"]],
-            "boxes": [found["box"] for found in entry["detections"]],
-            "names": [found["name"] for found in entry["detections"]],
-            "difficulties": [0] * len(entry["detections"]),
-        }
-        for entry in records
+        AnnotatedObject(found["name"], tuple(found["box"]), score=found["score"]) for found in entry["detections"]
     ]
-    scores = [[found["score"] for found in entry["detections"]] for entry in records]
-    return [entry["image"] for entry in records], objects, scores
+    return AnnotatedImage(entry["image"], (entry["width"], entry["height"]), objects)

@@ -5,10 +5,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ssd.data.formats.paths import find_files, picture_endings, read_text
-from ssd.data.images import load_image
+from ssd.data.images import load_image, picture_endings
 from ssd.data.lists import read_image_paths
 from ssd.errors import InputError
+from ssd.files import find_files, read_text
 
 VIDEO_ENDINGS = frozenset((
     ".3gp", ".asf", ".avi", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4",

@@ -8,9 +8,7 @@ from ssd.commands import data as create_data_lists
 from ssd.commands import detect
 from ssd.data import PascalVOCDataset, read_data_list
 from ssd.data.formats.coco import write_coco
-from ssd.data.formats.records import name_objects
-from ssd.data.formats.supervisely import write_supervisely
-from ssd.data.formats.voc import write_voc
+from ssd.data.formats.voc import read_voc, write_voc
 from ssd.data.formats.yolo import write_yolo
 from tests.helpers.voc_folders import entries
 
@@ -46,14 +44,13 @@ def test_every_format_gives_the_same_lists(real_data, tmp_path):
     """VOC to each format and back: identical files."""
     assert create_data_lists.main(["--voc", str(real_data), "--output", str(tmp_path / "voc")]) == 0
     pictures = real_data / "JPEGImages"
-    for split, name in (("train", "train"), ("test", "val")):
-        data = read_data_list(tmp_path / "voc", split)
-        contents = data.paths, name_objects(entries(data), data.class_names), data.class_names
-        write_coco(tmp_path / f"coco/{name}.json", *contents)
-        write_yolo(tmp_path / "yolo", *contents, split=name)
-        write_supervisely(tmp_path / "supervisely", *contents, split=name)
-        write_voc(tmp_path / "again", *contents, split=name)
-    for kind, folder in (("coco", "coco"), ("yolo", "yolo"), ("supervisely", "supervisely"), ("voc", "again")):
+    class_names = read_data_list(tmp_path / "voc", "train").class_names
+    for split, name in (("trainval", "train"), ("test", "val")):
+        images, _ = read_voc(real_data, split)
+        write_coco(tmp_path / f"coco/{name}.json", images, class_names)
+        write_yolo(tmp_path / "yolo", images, class_names, split=name)
+        write_voc(tmp_path / "again", images, split=name)
+    for kind, folder in (("coco", "coco"), ("yolo", "yolo"), ("voc", "again")):
         args = [f"--{kind}", tmp_path / folder, "--images", pictures, "--output", tmp_path / "lists", "--no-verify"]
         args += ["--train", "train", "--test", "val"] if kind == "voc" else []
         assert create_data_lists.main(list(map(str, args))) == 0

@@ -1,4 +1,4 @@
-"""The checks of a data set, the report and the mosaic."""
+"""The checks of a data set."""
 
 import os
 from time import sleep
@@ -10,16 +10,17 @@ from ssd.commands import data as create_data_lists
 from ssd.data import read_data_list
 from ssd.data.check import drop_duplicates, drop_repeats, drop_undecodable, drop_unknown, merge_spellings
 from ssd.errors import InputError
+from tests.helpers.annotations import annotated, names
 from tests.helpers.voc_folders import entries, make_voc, voc_object
 
 
-def named(*names, boxes=None, size=(40, 30)):
-    boxes = boxes or [[0, 0, k + 1, 5] for k in range(len(names))]
-    return {"size": list(size), "boxes": boxes, "names": list(names), "difficulties": [0] * len(names)}
+def named(path, *names, boxes=None, size=(40, 30)):
+    boxes = boxes or [(0, 0, k + 1, 5) for k in range(len(names))]
+    return annotated(path, *((name, box, 0) for name, box in zip(names, boxes, strict=True)), size=size)
 
 
 def names_of(splits):
-    return {split: [entry["names"] for entry in objects] for split, (_, objects) in splits.items()}
+    return {split: names(images) for split, images in splits.items()}
 
 
 # -- pictures
@@ -28,17 +29,17 @@ def names_of(splits):
 def test_pictures_that_cannot_be_decoded(tmp_path):
     Image.effect_noise((40, 30), 50).save(tmp_path / "good.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "good.jpg").read_bytes()[:400])
-    images = [str(tmp_path / name) for name in ("cut.jpg", "good.jpg", "gone.jpg", "good.jpg")]
-    objects = [named("a"), named("b"), named("c"), named("d", size=(30, 40))]
-    kept_images, kept_objects, notes = drop_undecodable(images, objects, workers=2)
-    assert (kept_images, kept_objects) == ([images[1]], [objects[1]])
+    images = [named(tmp_path / name, "a") for name in ("cut.jpg", "good.jpg", "gone.jpg", "good.jpg")]
+    images[3] = images[3]._replace(size=(30, 40))
+    kept, notes = drop_undecodable({"train": images, "test": images[1:2]}, workers=2)
+    assert kept == {"train": [images[1]], "test": [images[1]]}
     assert len(notes) == 3
     for note, start in zip(
         notes, ("cut.jpg: ", "gone.jpg: no such picture", "good.jpg: has 40 x 30 pixels"), strict=True
     ):
-        assert start in note and note.endswith(", left out")
+        assert start in str(note) and note.action == "left out"
     with pytest.raises(InputError, match="cut.jpg.*no image of the list"):
-        drop_undecodable(images[:1], objects[:1], workers=1)
+        drop_undecodable({"train": images[:1]}, workers=1)
 
 
 def test_interrupted_decoding_does_not_go_on(monkeypatch):
@@ -56,7 +57,7 @@ def test_interrupted_decoding_does_not_go_on(monkeypatch):
     monkeypatch.setattr("ssd.data.check.load_image", decoded)
     monkeypatch.setattr("ssd.data.check.tqdm", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        drop_undecodable([f"{k}.jpg" for k in range(300)], [named("dog")] * 300, workers=1)
+        drop_undecodable({"train": [named(f"{k}.jpg", "dog") for k in range(300)]}, workers=1)
     assert len(asked) < 200
 
 
@@ -80,15 +81,15 @@ def test_damaged_pictures_are_left_out_unless_not_verified(tmp_path, capsys):
 
 def test_spellings_are_merged():
     splits = {
-        "train": (["a", "b"], [named("Traffic Light", "dog"), named("trafficlight ", "Dog", "traffic light")]),
-        "test": (["c"], [named("traffic light", "dog")]),
+        "train": [named("a", "Traffic Light", "dog"), named("b", "trafficlight ", "Dog", "traffic light")],
+        "test": [named("c", "traffic light", "dog")],
     }
     merged, notes = merge_spellings(splits)
     assert names_of(merged) == {
         "train": [["traffic light", "dog"], ["traffic light", "dog", "traffic light"]],
         "test": [["traffic light", "dog"]],
     }
-    assert sorted(notes) == [
+    assert sorted(map(str, notes)) == [
         'a: "Traffic Light" (here first, 1 objects) differs from "traffic light" only in case or blanks, renamed',
         'b: "Dog" (here first, 1 objects) differs from "dog" only in case or blanks, renamed',
         'b: "trafficlight " (here first, 1 objects) differs from "traffic light" only in case or blanks, renamed',
@@ -98,7 +99,7 @@ def test_spellings_are_merged():
 
 
 def test_given_names_are_the_spelling():
-    splits = {"train": (["a"], [named("A", "a", "B", "b", "c")])}
+    splits = {"train": [named("a", "A", "a", "B", "b", "c")]}
     merged, notes = merge_spellings(splits, ("a", "A", "b", "C"))  # letters, big and small: both are wanted
     assert names_of(merged) == {"train": [["A", "a", "b", "b", "C"]]}
     assert len(notes) == 2
@@ -106,11 +107,11 @@ def test_given_names_are_the_spelling():
 
 
 def test_unknown_names_are_dropped():
-    splits = {"train": (["x", "y"], [named("a"), named("b", "a", "c")]), "test": (["z"], [named("b")])}
+    splits = {"train": [named("x", "a"), named("y", "b", "a", "c")], "test": [named("z", "b")]}
     kept, notes = drop_unknown(splits, ("a",))
     assert names_of(kept) == {"train": [["a"], ["a"]], "test": [[]]}
-    assert kept["train"][1][1]["boxes"] == [[0, 0, 2, 5]]
-    assert notes == [
+    assert kept["train"][1].objects[0].box == (0, 0, 2, 5)
+    assert list(map(str, notes)) == [
         'y: "b" (here first, 2 objects) is none of the classes, dropped',
         'y: "c" (here first, 1 objects) is none of the classes, dropped',
     ]
@@ -120,12 +121,14 @@ def test_unknown_names_are_dropped():
 
 
 def test_duplicates_are_dropped():
-    box, other = [1, 2, 3.5, 4], [1, 2, 3.5, 5]
-    splits = {"train": (["x"], [named("a", "b", "a", "a", "a", boxes=[box, box, other, box, box])])}
+    box, other = (1, 2, 3.5, 4), (1, 2, 3.5, 5)
+    splits = {"train": [named("x", "a", "b", "a", "a", "a", boxes=[box, box, other, box, box])]}
     kept, notes = drop_duplicates(splits)
     assert names_of(kept) == {"train": [["a", "b", "a"]]}
-    assert kept["train"][1][0]["boxes"] == [box, box, other]
-    assert notes == ["x: a with x_min, y_min, x_max, y_max = 1, 2, 3.5, 4 is there already, dropped"] * 2
+    assert [each.box for each in kept["train"][0].objects] == [box, box, other]
+    assert (
+        list(map(str, notes)) == ["x: a with x_min, y_min, x_max, y_max = 1, 2, 3.5, 4 is there already, dropped"] * 2
+    )
 
 
 def test_the_published_sets_keep_their_duplicates(tmp_path):
@@ -140,13 +143,13 @@ def test_images_listed_twice(tmp_path):
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         (tmp_path / name).touch()
     os.symlink(tmp_path / "a.jpg", tmp_path / "link.jpg")
-    a, b, c, link = (str(tmp_path / f"{name}.jpg") for name in ("a", "b", "c", "link"))
-    splits = {"train": ([a, b, link], [named("1"), named("2"), named("3")]), "test": ([c, b], [named("4"), named("5")])}
+    a, b, c, link = (named(tmp_path / f"{name}.jpg", name) for name in ("a", "b", "c", "link"))
+    splits = {"train": [a, b, link], "test": [c, b]}
     kept, notes = drop_repeats(splits)
-    assert kept == {"train": ([a, b], [named("1"), named("2")]), "test": splits["test"]}
-    assert notes == [
-        f"{link}: is in the train list already, left out",
-        f"{b}: is in the train list too, which makes figures on it worthless, kept",
+    assert kept == {"train": [a, b], "test": [c, b]}
+    assert list(map(str, notes)) == [
+        f"{link.path}: is in the train list already, left out",
+        f"{b.path}: is in the train list too, which makes figures on it worthless, kept",
     ]
 
 

@@ -1,5 +1,4 @@
 import json
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -7,141 +6,19 @@ import torch
 from PIL import Image
 
 from ssd import SSDConfig
-from ssd.commands import data as create_data_lists
-from ssd.config import VOC_CLASSES
 from ssd.data import PascalVOCDataset, collate, load_image, preprocess, read_data_list, write_data_lists
 from ssd.data.augmentation import Augmentation, sample_augmentation
-from ssd.data.formats.records import check_objects
-from ssd.data.formats.voc import annotated_objects, read_split, read_voc
 from ssd.data.images import image_size
-from ssd.data.lists import label_objects
+from ssd.data.lists import label_images
 from ssd.errors import InputError
-from tests.helpers.voc_folders import data_list, entries, make_voc, voc_object
-
-ANNOTATION = """
-<annotation>
-  <object><name>dog</name><difficult>1</difficult>
-    <bndbox><xmin>1</xmin><ymin>1</ymin><xmax>100</xmax><ymax>50</ymax></bndbox></object>
-  <object><name> cat </name>
-    <bndbox><xmin>0</xmin><ymin>11.5</ymin><xmax>20</xmax><ymax>60</ymax></bndbox></object>
-  <object><name>cat</name><difficult>0</difficult>
-    <bndbox><xmin>30</xmin><ymin>30</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object>
-  <object><name>dog</name><difficult>0</difficult>
-    <bndbox><xmin>90</xmin><ymin>40</ymin><xmax>130</xmax><ymax>50</ymax></bndbox></object>
-  <object><name>dog</name><difficult>0</difficult>
-    <bndbox><xmin>101</xmin><ymin>1</ymin><xmax>130</xmax><ymax>50</ymax></bndbox></object>
-</annotation>"""
-
-
-def parse_annotation(root, size):
-    return check_objects(size, annotated_objects(root))
-
-
-def annotation(objects):
-    return ElementTree.fromstring(f"<annotation>{objects}</annotation>")
-
-
-# -- the reader
-
-
-def test_parse_annotation():
-    entry, notes = parse_annotation(ElementTree.fromstring(ANNOTATION), (100, 60))
-    assert entry == {
-        "size": [100, 60],
-        "boxes": [[0, 0, 100, 50], [0, 10.5, 20, 60], [89, 39, 100, 50]],
-        "names": ["dog", "cat", "dog"],
-        "difficulties": [1, 0, 0],
-    }
-    assert notes == [
-        "object 3 (cat) with xmin, ymin, xmax, ymax = 30, 30, 30, 40 has no area in the picture, dropped",
-        "object 4 (dog) with xmin, ymin, xmax, ymax = 90, 40, 130, 50 leaves the picture of 100 x 60 pixels, clipped",
-        "object 5 (dog) with xmin, ymin, xmax, ymax = 101, 1, 130, 50 has no area in the picture, dropped",
-    ]
-
-
-def test_annotation_without_objects():
-    assert parse_annotation(annotation(""), (10, 10)) == (
-        {"size": [10, 10], "boxes": [], "names": [], "difficulties": []},
-        [],
-    )
-
-
-@pytest.mark.parametrize("objects, message", [
-    (voc_object(" ", 1, 1, 5, 9), "object 1 with xmin, ymin, xmax, ymax = 1, 1, 5, 9 has no class name"),
-    (voc_object("dog", 1, 1, "x", 9), "ymax = 1, 1, x, 9 does not have four finite coordinates"),
-    (voc_object("dog", 1, 1, "nan", 9), "1, 1, nan, 9 does not have"),
-    ("<object><name>dog</name></object>", "nothing, nothing does not have"),
-])  # fmt: skip
-def test_bad_annotations(objects, message):
-    entry, notes = parse_annotation(annotation(objects), (10, 10))
-    assert (entry["boxes"], entry["names"], entry["difficulties"]) == ([], [], [])
-    assert len(notes) == 1
-    assert message in notes[0] and notes[0].endswith(", dropped")
-
-
-def test_split_file_with_a_second_column(tmp_path):
-    make_voc(tmp_path, {})
-    (tmp_path / "ImageSets/Main/train.txt").write_text("a  1\nb -1\n\n")
-    assert read_split(tmp_path, "train") == ["a", "b"]
-
-
-def test_split_file_of_names_with_blanks(tmp_path):
-    make_voc(tmp_path, {})
-    text = "\ufeffa cat 1\nb 2\nüb er -1\nc\t0\nd\n"
-    (tmp_path / "ImageSets/Main/train.txt").write_text(text, encoding="utf-8")
-    assert read_split(tmp_path, "train") == ["a cat", "b 2", "üb er", "c", "d"]
-
-
-def test_unreadable_encodings(tmp_path):
-    make_voc(tmp_path, {"train": ["a"]})
-    for encoding in ("nonsense", "utf-32"):
-        (tmp_path / "Annotations/a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><annotation/>')
-        with pytest.raises(InputError, match=r"a\.xml: not XML"):
-            read_voc(tmp_path, "train")
-    (tmp_path / "ImageSets/Main/train.txt").write_bytes("ü".encode("latin-1"))
-    with pytest.raises(InputError, match=r"train\.txt: not UTF-8"):
-        read_split(tmp_path, "train")
+from tests.helpers.annotations import annotated
+from tests.helpers.voc_folders import data_list, entries
 
 
 def test_unknown_class_is_named():
-    entry = {"size": [1, 1], "boxes": [[0, 0, 1, 1]], "names": ["unicorn"], "difficulties": [0]}
+    images = [annotated("w.jpg", ("dog", (0, 0, 1, 1), 0)), annotated("x.jpg", ("unicorn", (0, 0, 1, 1), 0))]
     with pytest.raises(InputError, match="unknown class unicorn .*x.jpg.*cat, dog"):
-        label_objects(["x.jpg"], [entry], ("cat", "dog"))
-
-
-# -- create_data_lists.py
-
-
-def test_discovered_classes(tmp_path):
-    objects = voc_object("zebra", 2, 3, 20, 25) + voc_object("ant", 1, 1, 40, 30)
-    folder = make_voc(tmp_path / "voc", {"trainval": ["a", "b"], "test": ["c"]}, objects)
-    assert create_data_lists.main(["--voc", str(folder), "--output", str(tmp_path / "lists")]) == 0
-    assert json.loads((tmp_path / "lists/label_map.json").read_text()) == {"background": 0, "ant": 1, "zebra": 2}
-    images = json.loads((tmp_path / "lists/TRAIN_images.json").read_text())
-    assert images == [str(folder / "JPEGImages/a.jpg"), str(folder / "JPEGImages/b.jpg")]
-    assert json.loads((tmp_path / "lists/TEST_objects.json").read_text()) == [
-        {"size": [40, 30], "boxes": [[1, 2, 20, 25], [0, 0, 40, 30]], "labels": [2, 1], "difficulties": [0, 0]}
-    ]
-
-
-@pytest.mark.parametrize("source", ["--voc", "--voc07"])
-def test_class_called_background(tmp_path, capsys, source):
-    names = {"trainval": ["a"], "test": ["b"]}
-    folder = make_voc(tmp_path / "voc", names, voc_object("background", 1, 1, 5, 5))
-    assert create_data_lists.main([source, str(folder), "--output", str(tmp_path / "lists")]) == 2
-    assert "background" in capsys.readouterr().err
-    assert not (tmp_path / "lists").exists()
-
-
-def test_voc07_and_voc12(tmp_path):
-    voc07 = make_voc(tmp_path / "VOC2007", {"trainval": ["a"], "test": ["b"]}, voc_object("person", 1, 1, 5, 5))
-    voc12 = make_voc(tmp_path / "VOC2012", {"trainval": ["c", "d"]}, voc_object("aeroplane", 1, 1, 5, 5))
-    args = ["--voc07", str(voc07), "--voc12", str(voc12), "--output", str(tmp_path / "lists")]
-    assert create_data_lists.main(args) == 0
-    train, test = (read_data_list(tmp_path / "lists", split) for split in ("train", "test"))
-    assert [len(train.paths), len(test.paths)] == [3, 1]
-    assert train.class_names == VOC_CLASSES
-    assert [entry["labels"] for entry in entries(train)] == [[15], [1], [1]]
+        label_images(images, ("cat", "dog"))
 
 
 # -- data lists

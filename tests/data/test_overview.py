@@ -9,6 +9,7 @@ from PIL import Image
 
 from ssd import SSDConfig, create_prior_boxes
 from ssd.commands import data as create_data_lists
+from ssd.data.formats.records import Note
 from ssd.data.overview import best_prior_ious, box_fractions, count_notes, draw_samples, report
 from ssd.model.boxes import cxcy_to_xy
 from ssd.text import one_line
@@ -36,7 +37,7 @@ LISTS = lists(
 
 
 def test_report():
-    text = report(LISTS, ["a.xml: object 1 has no area, dropped", "b\n\x1b[2J: bad, left out"])
+    text = report(LISTS, [Note("a.xml", "object 1 has no area", "dropped"), Note("b\n\x1b[2J", "bad", "left out")])
     sections = text.split("\n\n")
     assert sections[0].splitlines() == [
         "                              train   test",
@@ -116,7 +117,8 @@ def test_box_fractions():
 
 
 def test_notes():
-    assert count_notes(["a, b, dropped", "c, clipped", "d, dropped"]) == "2 dropped, 1 clipped"
+    notes = [Note("a", "b", action) for action in ("dropped", "clipped", "dropped")]
+    assert count_notes(notes) == "2 dropped, 1 clipped"
     assert one_line("ä b\r\n\x1b[31m") == "ä b???[31m"
 
 

@@ -17,9 +17,9 @@ from PIL import Image
 from ssd import Detections, Detector, SSDConfig
 from ssd.commands import detect
 from ssd.data.formats.coco import read_coco
-from ssd.data.formats.paths import picture_endings
 from ssd.data.formats.voc import read_voc
 from ssd.data.formats.yolo import read_yolo
+from ssd.data.images import picture_endings
 from ssd.errors import InputError
 from ssd.media.annotator import Annotator
 from ssd.media.outputs import FORMATS, check_output, output_names, save_records
@@ -257,13 +257,14 @@ def test_annotations_are_read_back(fixed, photos, tmp_path):
     last = (tmp_path / "out/yolo/labels/red.txt").read_text().splitlines()[-1]
     assert list(map(float, last.split())) == [1, 0.75, 0.5, 0.5, 1, 0.5]
     for read, path in ((read_voc, "voc"), (read_coco, "coco.json"), (read_yolo, "yolo")):
-        images, objects, notes = read(tmp_path / "out" / path, images_folder=photos)
+        images, notes = read(tmp_path / "out" / path, images_folder=photos)
         assert notes == []
-        assert [Path(image).name for image in images] == [Path(entry["image"]).name for entry in records]
-        for entry, found in zip(records, objects, strict=True):
-            assert found["size"] == [entry["width"], entry["height"]]
-            assert found["names"] == [each["name"] for each in entry["detections"]]
-            np.testing.assert_allclose(found["boxes"], [each["box"] for each in entry["detections"]], atol=1e-5)
+        assert [Path(image.path).name for image in images] == [Path(entry["image"]).name for entry in records]
+        for entry, image in zip(records, images, strict=True):
+            assert image.size == (entry["width"], entry["height"])
+            assert [each.name for each in image.objects] == [each["name"] for each in entry["detections"]]
+            boxes = [each.box for each in image.objects]
+            np.testing.assert_allclose(boxes, [each["box"] for each in entry["detections"]], atol=1e-5)
 
 
 def test_nothing_to_save(tmp_path):
@@ -278,11 +279,12 @@ def test_nothing_to_save(tmp_path):
 def test_labels_without_a_class_are_no_categories(tmp_path):
     found = {"name": "dog", "score": 0.5, "box": [0, 0, 4, 4]}
     records = [{"image": "a.png", "annotated": "a.jpg", "width": 9, "height": 9, "detections": [found]}]
-    assert save_records(tmp_path, records, ["coco", "yolo"], ("cat", None, "dog")) == []
+    assert save_records(tmp_path, records, ["coco", "yolo"], ("cat", "", "dog", "")) == []
     coco = json.loads((tmp_path / "coco.json").read_text())
-    assert [category["name"] for category in coco["categories"]] == ["cat", "dog"]
-    assert coco["annotations"][0]["category_id"] == 2
+    assert coco["categories"] == [{"id": 1, "name": "cat"}, {"id": 3, "name": "dog"}]  # the labels
+    assert coco["annotations"][0]["category_id"] == 3
     assert (tmp_path / "yolo/labels/a.txt").read_text().startswith("1 ")
+    assert (tmp_path / "yolo/data.yaml").read_text() == 'names:\n  0: "cat"\n  1: "dog"\n'
 
 
 def test_bad_formats(fixed, photos, tmp_path, capsys):

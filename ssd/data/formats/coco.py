@@ -1,31 +1,38 @@
-"""Annotations in the format of COCO: one JSON file with images, annotations and categories."""
+"""Annotations in COCO's format: one JSON file with images, annotations and categories."""
 
 import json
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
+from math import nan
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
-from ssd.data.formats.paths import find_files, inside, read_json, relative_names, write_text
-from ssd.data.formats.records import Annotated, as_number, as_size, read_images
+from ssd.data.formats.paths import inside, relative_names
+from ssd.data.formats.records import AnnotatedImage, Box, Note, RawObject, Size, as_number, as_size, read_images
 from ssd.errors import InputError
+from ssd.files import find_files, read_json, write_text
 
 SPLIT_WORD = re.compile(r"(?<![a-z])(train|val|test)(id|idation)?(?![a-z])")
-TRIED = 20  # pictures looked for in each folder where they might be
+TRIED = 20  # pictures to look for in each folder where they might be
+
+Record = dict[str, Any]  # an object of the JSON file, whose values may be of any type
 
 
 # Reading
 
 
-def read_coco(path, split=None, images_folder=None):
-    """The images of a JSON file of COCO's format and what is on them.
+def read_coco(
+    path: str | Path, split: str | None = None, images_folder: str | Path | None = None
+) -> tuple[list[AnnotatedImage], list[Note]]:
+    """The annotated images of a COCO JSON file, and notes, see `ssd.data.formats.records`.
 
     path, split: see `coco_file`. images_folder: what file names are relative to; without it, the usual places near the
-    JSON are tried. Crowd regions, and objects to "ignore", which converters from VOC write, become difficult.
-    Returns images (paths), objects and notes, see `ssd.data.formats.records`.
-    Raises InputError where the file is not of this format, and where no image at all can be used.
+    JSON are tried. Crowd regions become difficult, and so do objects to "ignore", which converters from VOC write.
+    Raises InputError where the file is not in this format or none of its images can be used.
     """
     path = coco_file(path, split)
     content = read_json(path, dict, missing="no such file of annotations")
@@ -33,60 +40,61 @@ def read_coco(path, split=None, images_folder=None):
     names = {_key(category, "id"): _name(category) for category in categories}
     by_image, notes = defaultdict(list), []
     for record in annotations:
-        by_image[_key(record, "image_id")].append(_annotated(record, names))
+        by_image[_key(record, "image_id")].append(_raw_object(record, names))
     images_folder = Path(images_folder or _images_folder(path, records))
     items, seen = [], set()
     for record in records:
         key = _key(record, "id")
-        annotated = by_image.pop(key, [])
+        found = by_image.pop(key, [])
         try:
             image = inside(images_folder, record.get("file_name"))
             if key in seen:
                 raise InputError("another image has this id")
         except InputError as error:
-            notes.append(f"{path}: image {short(record.get('id'))}: {error}, left out")
+            notes.append(Note(str(path), f"image {short(record.get('id'))}: {error}", "left out"))
             continue
         seen.add(key)
-        items.append((f"{path}: {record['file_name']}", image, partial(_content, annotated, record)))
-    notes += [f"{path}: {each.told} is on no image of the file, dropped" for rest in by_image.values() for each in rest]
+        items.append((f"{path}: {record['file_name']}", image, partial(_content, found, record)))
+    astray = [each for rest in by_image.values() for each in rest]
+    notes += [Note(str(path), f"{each.wording} is on no image of the file", "dropped") for each in astray]
     return read_images(items, path.stem, notes)
 
 
-def _content(annotated, record, size):
-    return annotated, as_size(record.get("width"), record.get("height"))
+def _content(found: list[RawObject], record: Record, size: Size) -> tuple[list[RawObject], Size | None]:
+    return found, as_size(record.get("width"), record.get("height"))
 
 
-def _list(content, key, path):
+def _list(content: Record, key: str, path: Path) -> list[Record]:
     records = content.get(key)
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise InputError(f"{path}: not of COCO's format, which has a list of objects under {key!r}")
+        raise InputError(f"{path}: not in COCO's format, which has a list of objects under {key!r}")
     return records
 
 
-def _key(record, name):
-    """An id as a key, of any type that JSON has; 7, 7.0 and "7", which tools mix up, are the same."""
+def _key(record: Record, name: str) -> str:
+    """An id of any JSON type as a key; 7, 7.0 and "7", which tools mix up, are the same."""
     value = record.get(name)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _name(category):
+def _name(category: Record) -> object:
     name = category.get("name")
     return str(name) if type(name) in (int, float) else name
 
 
-def _annotated(record, names):
+def _raw_object(record: Record, names: dict[str, object]) -> RawObject:
     bbox, number = record.get("bbox"), short(record.get("id"))
     numbers = [as_number(value) for value in bbox] if isinstance(bbox, list) else []
-    x_min, y_min, width, height = numbers if len(numbers) == 4 else [float("nan")] * 4
+    x_min, y_min, width, height = numbers if len(numbers) == 4 else [nan] * 4
     difficult = record.get("iscrowd") in (1, True) or record.get("ignore") in (1, True)
     name = names.get(_key(record, "category_id"))
-    told = f"bbox = {short(bbox)}, category_id = {short(record.get('category_id'))} (annotation {number})"
-    return Annotated(name, (x_min, y_min, x_min + width, y_min + height), difficult, told)
+    wording = f"bbox = {short(bbox)}, category_id = {short(record.get('category_id'))} (annotation {number})"
+    return RawObject(name, (x_min, y_min, x_min + width, y_min + height), difficult, wording)
 
 
-def _images_folder(path, records):
+def _images_folder(path: Path, records: list[Record]) -> Path:
     """The first folder near the annotations that holds one of the first pictures."""
     split = re.sub(r"^(instances|annotations|person_keypoints)_|^_annotations\.coco$", "", path.stem)
     near = [base / part for base in (path.parent, path.parent.parent) for part in ("", "images", "data", "img")]
@@ -102,19 +110,19 @@ def _images_folder(path, records):
     )
 
 
-def _holds(folder, name):
+def _holds(folder: Path, name: object) -> bool:
     try:
         return os.path.isfile(inside(folder, name))
     except InputError:
         return False
 
 
-def coco_file(path, split=None):
-    """The file of annotations of a split.
+def coco_file(path: str | Path, split: str | None = None) -> Path:
+    """The annotation file of a split.
 
-    path: a JSON file, or a folder. split: a JSON file in the folder or anywhere, or "train", "val" or "test" for the
-    one that `find_coco` finds; without it, the file itself or the only one in the folder.
-    Raises InputError where there is none, or more than one.
+    path: a JSON file or a folder. split: a JSON file in the folder or anywhere else, or "train", "val" or "test" for
+    the one that `find_coco` finds. Without a split, the file itself or the only one in the folder.
+    Raises InputError where there is no such file, or more than one.
     """
     path = Path(path)
     if split is None and not path.is_dir():
@@ -132,17 +140,17 @@ def coco_file(path, split=None):
     return files[0]
 
 
-def find_coco(folder):
-    """The JSON files of annotations in a folder, by what they are of: "train", "val", "test", or else their stem.
+def find_coco(folder: str | Path) -> dict[str, list[Path]]:
+    """The annotation files in a folder by split: "train", "val" or "test", or else the file's stem.
 
-    Looks for FOLDER/SPLIT/_annotations.coco.json (Roboflow), and in FOLDER/annotations and FOLDER for other JSON files,
-    "instances_" before those of other tasks.
+    Looks for FOLDER/SPLIT/_annotations.coco.json (Roboflow), then for JSON files in FOLDER/annotations, then in FOLDER.
+    Files named "instances_..." hide those of COCO's other tasks.
     """
     folder = Path(folder)
     files = [file for file in find_files(folder, {".json"}) if file.name.startswith("_annotations")]
     files = files or sorted((folder / "annotations").glob("*.json")) or sorted(folder.glob("*.json"))
     files = [file for file in files if file.name.startswith("instances_")] or files
-    found = {}
+    found: dict[str, list[Path]] = {}
     for file in files:
         word = SPLIT_WORD.search(file.relative_to(folder).as_posix())
         found.setdefault(word.group(1) if word else file.stem, []).append(file)
@@ -152,34 +160,35 @@ def find_coco(folder):
 # Writing
 
 
-def write_coco(path, images, objects, class_names, scores=None):
-    """Write a JSON file of COCO's format (https://cocodataset.org/#format-data).
+def write_coco(path: str | Path, images: Sequence[AnnotatedImage], class_names: Sequence[str]) -> list[Note]:
+    """Write a JSON file in COCO's format (https://cocodataset.org/#format-data). Returns no notes: it holds everything.
 
-    images, objects, scores, and the notes returned (none: the format holds everything): see `ssd.data.formats.records`.
-    Categories count from 1 in the order of class_names, so that ids are labels. Images count from 1. A difficult object
-    is a crowd, which COCO's evaluation too neither rewards nor punishes. A score becomes the "score" that results have.
+    class_names: of the labels 1, 2, ..., which become the category ids; an empty name is a label without a class, and
+    gives no category. Images count from 1. A difficult object becomes a crowd, which COCO's evaluation neither rewards
+    nor punishes either. A score becomes the "score" of COCO's results.
     """
-    ids = {name: number for number, name in enumerate(class_names, start=1)}
-    scores = scores or [None] * len(images)
-    annotations = []
-    for image_id, (entry, image_scores) in enumerate(zip(objects, scores, strict=True), start=1):
-        for k, (name, box) in enumerate(zip(entry["names"], entry["boxes"], strict=True)):
-            annotation = coco_annotation(len(annotations) + 1, image_id, ids[name], box, entry["difficulties"][k])
-            annotations.append(annotation | ({"score": image_scores[k]} if image_scores else {}))
+    ids = {name: label for label, name in enumerate(class_names, start=1) if name}
+    numbered = list(enumerate(images, start=1))
+    rows = [(number, each) for number, image in numbered for each in image.objects]
+    annotations = [
+        coco_annotation(k, number, ids[each.name], each.box, each.difficult)
+        | ({} if each.score is None else {"score": each.score})
+        for k, (number, each) in enumerate(rows, start=1)
+    ]
     content = {
         "images": [
-            {"id": number, "file_name": name, "width": entry["size"][0], "height": entry["size"][1]}
-            for number, (name, entry) in enumerate(zip(relative_names(images), objects, strict=True), start=1)
+            {"id": number, "file_name": name, "width": image.size[0], "height": image.size[1]}
+            for (number, image), name in zip(numbered, relative_names([image.path for image in images]), strict=True)
         ],
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for name, number in ids.items()],
     }
-    write_text(Path(path), json.dumps(content) + "\n")
+    write_text(path, json.dumps(content) + "\n")
     return []
 
 
-def coco_annotation(number, image_id, category_id, box, difficult):
-    """An object as an annotation of COCO's format. box: x_min, y_min, x_max, y_max in pixels."""
+def coco_annotation(number: int, image_id: int, category_id: int, box: Box, difficult: bool) -> Record:
+    """An object in COCO's format. box: x_min, y_min, x_max, y_max in pixels."""
     x_min, y_min, x_max, y_max = box
     bbox = [x_min, y_min, x_max - x_min, y_max - y_min]
     return {

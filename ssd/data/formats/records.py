@@ -1,16 +1,14 @@
-"""What all annotation formats share: the checks of a picture's objects, and labels for names.
+"""Annotated images, as all formats read and write them, and the checks that all readers share.
 
-Each reader gives images (paths), objects and notes. Objects: for each image {"size": [width, height], "boxes":
-[[x_min, y_min, x_max, y_max], ...], "names": [...], "difficulties": [0 or 1, ...]}, boxes in continuous pixels of the
-upright picture. Notes: a sentence for each object or image that was not taken as it is, which names the file and ends
-in what was done about it: "dropped" (an object), "left out" (an image), "clipped", "boxes turned", "boxes kept".
-
-Each writer takes images, objects and the names of the classes, with scores (for each image a list) where the objects
-are a detector's, and gives notes on what its format cannot hold. It writes annotations, no pictures; they name the
-pictures relative to the folder that all of them are in, which is what the readers take as `images_folder`.
+Each reader returns the images of a data set, and notes on what it did not take as it is: an image that is missing, or
+whose annotation cannot be read, is left out. Each writer takes images and the names of the classes, and returns notes
+on what its format cannot hold. Writers write annotations, not pictures, and name the pictures relative to the folder
+that holds them all, which is what the readers take as `images_folder`.
 """
 
-from math import isfinite, nan
+from collections.abc import Callable, Iterable, Sequence
+from math import inf, isfinite, nan
+from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -18,136 +16,116 @@ from tqdm import tqdm
 from ssd.data.images import exif_orientation, image_size, open_image
 from ssd.errors import InputError
 
-DECIMALS = 6  # of a pixel: what arithmetic with fractions of the picture's side adds is less
-CLIPPED_SILENTLY = 0.5  # pixels beyond the border: files round to some digits
+Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in continuous pixels of the upright picture
+Size = tuple[int, int]  # (width, height) in pixels
+
+DECIMALS = 6  # of a pixel: more than the error of arithmetic with fractions of a picture's side
+CLIPPED_SILENTLY = 0.5  # pixels beyond the border, as files round their numbers
 
 
-class Annotated(NamedTuple):
-    """An object as a file gives it, not yet checked.
+class AnnotatedObject(NamedTuple):
+    """An object on a picture.
 
-    name: of its class. box: x_min, y_min, x_max, y_max in continuous pixels, NaN for what is no number.
-    difficult: bool. told: the file's own words for the box, for notes.
+    name: of its class. truncated: it reaches beyond the picture's border. score: of a detection.
+    """
+
+    name: str
+    box: Box
+    difficult: bool = False
+    score: float | None = None
+    truncated: bool = False
+
+
+class AnnotatedImage(NamedTuple):
+    """A picture and what is on it."""
+
+    path: str
+    size: Size
+    objects: list[AnnotatedObject]
+
+
+class RawObject(NamedTuple):
+    """An object as a file describes it, not checked yet.
+
+    name: of its class, or anything else that the file holds in its place. box: NaN for what is not a number.
+    wording: the file's own words for the box, for notes.
     """
 
     name: object
-    box: tuple
+    box: Box
     difficult: bool
-    told: str
+    wording: str
 
 
-def read_images(items, description, notes=()):
-    """The images and objects that a format's files speak of.
+class Note(NamedTuple):
+    """Something in a data set that was not taken as it is. `str(note)` is the sentence for the user.
 
-    items: for each image (where, image, read): what notes on its objects begin with, the picture's path, and a function
-    from the picture's (width, height) to its list of `Annotated` and the size that the annotation gives it or None.
-    notes: on what has been left out before.
-    Returns images, objects and notes; what is missing or cannot be read is left out. Raises InputError, with the first
-    of the notes, where no image remains.
+    where: the file; empty where `what` names it. what: is wrong. action: what was done about it: "dropped" (an
+    object), "left out" (an image), "clipped", "renamed", "boxes turned", ...
     """
-    images, objects, notes = [], [], list(notes)
-    for where, image, read in tqdm(items, desc=description, unit="image"):
+
+    where: str
+    what: str
+    action: str
+
+    @property
+    def problem(self) -> str:
+        """The sentence without the action."""
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+    def __str__(self) -> str:
+        return f"{self.problem}, {self.action}"
+
+
+# What a format's files say of one image, given the picture's size: its objects and the size that they claim, if any.
+ReadObjects = Callable[[Size], tuple[list[RawObject], Size | None]]
+
+
+def read_images(
+    items: Iterable[tuple[str | Path, str | Path, ReadObjects]], description: str, notes: Sequence[Note] = ()
+) -> tuple[list[AnnotatedImage], list[Note]]:
+    """The annotated images of a data set, and notes.
+
+    items: for each image the file that its objects' notes name, the picture's path, and a function that reads its
+    objects. description: for the progress bar. notes: on what has been left out before.
+    An image that cannot be read is left out. Raises InputError, with the first note, where no image remains.
+    """
+    images, notes = [], list(notes)
+    for where, path, read in tqdm(items, desc=description, unit="image"):
         try:
-            entry, entry_notes = read_entry(image, read)
+            image, more_notes = read_image(str(where), path, read)
         except InputError as error:
-            notes.append(f"{error}, left out")
+            notes.append(Note("", str(error), "left out"))
             continue
-        images.append(str(image))
-        objects.append(entry)
-        notes += [f"{where}: {note}" for note in entry_notes]
+        images.append(image)
+        notes += more_notes
     if not images:
         others = f" (and {len(notes) - 1} like it)" if len(notes) > 1 else ""
-        raise InputError(notes[0].removesuffix(", left out") + others if notes else f"{description}: holds no images")
-    return images, objects, notes
+        raise InputError(notes[0].problem + others if notes else f"{description}: holds no images")
+    return images, notes
 
 
-def read_entry(image, read):
-    """What the lists say of one image.
+def read_image(where: str, path: str | Path, read: ReadObjects) -> tuple[AnnotatedImage, list[Note]]:
+    """One annotated image, and notes that begin with `where`.
 
-    image, read: see `read_images`. Where the annotation gives the size that the picture has before its EXIF orientation
-    is applied, its boxes are turned with the picture; any other size that differs is named, and the boxes are taken as
-    they are. (0, 0), which some tools write, says nothing.
-    Returns an entry of objects, and notes. Raises InputError where the image or its annotation cannot be read.
+    If the annotation gives the size that the picture has before its EXIF orientation is applied, its boxes are turned
+    with the picture. Any other wrong size is noted, and the boxes stay as they are. (0, 0), which some tools write, is
+    no size. Raises InputError where the picture or its annotation cannot be read.
     """
-    size = image_size(image)
-    annotated, annotated_size = read(size)
+    size = image_size(path)
+    found, annotated_size = read(size)
     notes = []
     if annotated_size not in (None, (0, 0), size):
-        orientation = _orientation(image)
-        if orientation >= 5 and annotated_size[::-1] == size:
-            annotated = [each._replace(box=upright(each.box, annotated_size, orientation)) for each in annotated]
-            done = "for its EXIF orientation turns it, boxes turned"
-        else:
-            done = "boxes kept"
         width, height = annotated_size
-        notes = [f"annotated as {width} x {height} pixels, but the picture has {size[0]} x {size[1]}, {done}"]
-    entry, more_notes = check_objects(size, annotated)
-    return entry, notes + more_notes
-
-
-def check_objects(size, annotated):
-    """The objects of one image with boxes that can be learnt from.
-
-    size: (width, height). annotated: list of `Annotated`. An object without a name, finite coordinates or an area in
-    the picture is dropped, one that leaves the picture is clipped to it.
-    Returns an entry of objects, and notes on what was dropped or clipped.
-    """
-    entry = {"size": list(size), "boxes": [], "names": [], "difficulties": []}
-    notes = []
-    for k, (name, box, difficult, told) in enumerate(annotated, start=1):
-        name = name.strip() if isinstance(name, str) else ""
-        what = f"object {k} ({name}) with {told}" if name else f"object {k} with {told}"
-        box = [round(value, DECIMALS) if isfinite(value) else nan for value in box]
-        clipped = [float(min(max(value, 0), side)) for value, side in zip(box, (*size, *size), strict=True)]
-        if not name:
-            notes.append(f"{what} has no class name, dropped")
-        elif not all(map(isfinite, box)):
-            notes.append(f"{what} does not have four finite coordinates, dropped")
-        elif clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
-            notes.append(f"{what} has no area in the picture, dropped")
+        what = f"annotated as {width} x {height} pixels, but the picture has {size[0]} x {size[1]}"
+        orientation = _orientation(path)
+        if orientation >= 5 and (height, width) == size:
+            found = [each._replace(box=upright(each.box, annotated_size, orientation)) for each in found]
+            notes.append(Note(where, f"{what}, for its EXIF orientation turns it", "boxes turned"))
         else:
-            if max(abs(a - b) for a, b in zip(box, clipped, strict=True)) >= CLIPPED_SILENTLY:
-                notes.append(f"{what} leaves the picture of {size[0]} x {size[1]} pixels, clipped")
-            entry["boxes"].append(clipped)
-            entry["names"].append(name)
-            entry["difficulties"].append(int(difficult))
-    return entry, notes
-
-
-def as_number(value):
-    """A float, or NaN for what is no number; a whole number of hundreds of digits is infinite."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return nan
-    except OverflowError:
-        return float("inf")
-
-
-def box_around(x, y):
-    """The box around points, given as lists of their coordinates; of NaN where these are not all finite numbers."""
-    x, y = [as_number(value) for value in x], [as_number(value) for value in y]
-    if not x or not all(map(isfinite, (*x, *y))):
-        return (nan,) * 4
-    return min(x), min(y), max(x), max(y)
-
-
-def as_size(width, height):
-    """The size that a file gives an image, as two whole numbers, or None where it gives none."""
-    size = as_number(width), as_number(height)
-    return tuple(round(side) for side in size) if all(map(isfinite, size)) else None
-
-
-def upright(box, size, orientation):
-    """A box on a picture as it is stored, (width, height), where it lies when the picture is set upright.
-
-    orientation: EXIF's, 5 to 8: transposed, turned by 90 degrees clockwise, transposed along the other diagonal,
-    turned counterclockwise.
-    """
-    x_min, y_min, x_max, y_max = box
-    width, height = size
-    x_min, x_max = (x_min, x_max) if orientation in (5, 6) else (width - x_max, width - x_min)
-    y_min, y_max = (y_min, y_max) if orientation in (5, 8) else (height - y_max, height - y_min)
-    return y_min, x_min, y_max, x_max
+            notes.append(Note(where, what, "boxes kept"))
+    objects, more_notes = check_objects(where, size, found)
+    return AnnotatedImage(str(path), size, objects), notes + more_notes
 
 
 def _orientation(path):
@@ -155,15 +133,72 @@ def _orientation(path):
         return exif_orientation(image)
 
 
-def name_objects(objects, class_names):
-    """The inverse of `label_objects`: entries of data lists with names for labels, as writers take them."""
-    return [_renamed(entry, "labels", "names", (None, *class_names)) for entry in objects]
+def check_objects(where: str, size: Size, found: Iterable[RawObject]) -> tuple[list[AnnotatedObject], list[Note]]:
+    """The objects of one image that can be learnt from, and a note for each one that was dropped or clipped.
+
+    An object without a name, finite coordinates or an area in the picture is dropped. A box that leaves the picture is
+    clipped. where: the file that the notes name. size: of the picture.
+    """
+    objects, notes = [], []
+    for number, raw in enumerate(found, start=1):
+        name = raw.name.strip() if isinstance(raw.name, str) else ""
+        checked, problem = _check_object(name, raw, size)
+        if checked:
+            objects.append(checked)
+        if problem:
+            what = f"object {number}{f' ({name})' if name else ''} with {raw.wording} {problem}"
+            notes.append(Note(where, what, "clipped" if checked else "dropped"))
+    return objects, notes
 
 
-def _renamed(entry, old, new, table):
-    return {
-        "size": entry["size"],
-        "boxes": entry["boxes"],
-        new: [table[item] for item in entry[old]],
-        "difficulties": entry["difficulties"],
-    }
+def _check_object(name: str, raw: RawObject, size: Size) -> tuple[AnnotatedObject | None, str | None]:
+    """The object with its box inside the picture, None where it is useless; and what is wrong with it, or None."""
+    if not name:
+        return None, "has no class name"
+    if not all(map(isfinite, raw.box)):
+        return None, "does not have four finite coordinates"
+    box = [round(value, DECIMALS) for value in raw.box]
+    clipped = [float(min(max(value, 0), side)) for value, side in zip(box, size * 2, strict=True)]
+    x_min, y_min, x_max, y_max = clipped
+    if x_min >= x_max or y_min >= y_max:
+        return None, "has no area in the picture"
+    leaves = max(abs(a - b) for a, b in zip(box, clipped, strict=True)) >= CLIPPED_SILENTLY
+    problem = f"leaves the picture of {size[0]} x {size[1]} pixels" if leaves else None
+    return AnnotatedObject(name, (x_min, y_min, x_max, y_max), raw.difficult), problem
+
+
+def as_number(value: object) -> float:
+    """The value as a float: NaN for what is not a number, infinity for a whole number of hundreds of digits."""
+    try:
+        return float(value)  # type: ignore[arg-type]  # the errors are the check
+    except (TypeError, ValueError):
+        return nan
+    except OverflowError:
+        return inf
+
+
+def box_around(x: Iterable[object], y: Iterable[object]) -> Box:
+    """The box around points, given by their coordinates; all NaN where these are not all finite numbers."""
+    xs, ys = [as_number(value) for value in x], [as_number(value) for value in y]
+    if not xs or not all(map(isfinite, (*xs, *ys))):
+        return nan, nan, nan, nan
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def as_size(width: object, height: object) -> Size | None:
+    """The size that a file gives an image, in whole pixels, or None where it gives none."""
+    size = as_number(width), as_number(height)
+    return (round(size[0]), round(size[1])) if all(map(isfinite, size)) else None
+
+
+def upright(box: Box, size: Size, orientation: int) -> Box:
+    """The box on the upright picture, for a box on the picture as it is stored with `size`.
+
+    orientation: EXIF's 5 to 8: transposed, turned by 90 degrees clockwise, transposed along the other diagonal,
+    turned counterclockwise.
+    """
+    x_min, y_min, x_max, y_max = box
+    width, height = size
+    x_min, x_max = (x_min, x_max) if orientation in (5, 6) else (width - x_max, width - x_min)
+    y_min, y_max = (y_min, y_max) if orientation in (5, 8) else (height - y_max, height - y_min)
+    return y_min, x_min, y_max, x_max

@@ -1,45 +1,56 @@
-"""Annotations in the format of YOLO: a text file for each image, and data.yaml."""
+"""Annotations in YOLO's format: a text file for each image, and data.yaml."""
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from functools import partial
 from math import nan
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
-from ssd.data.formats.paths import (
-    PictureFinder,
-    annotation_names,
-    find_files,
-    inside,
-    picture_endings,
-    read_text,
-    write_text,
+from ssd.data.formats.paths import PictureFinder, annotation_names, inside
+from ssd.data.formats.records import (
+    AnnotatedImage,
+    AnnotatedObject,
+    Note,
+    RawObject,
+    Size,
+    as_number,
+    box_around,
+    read_images,
 )
-from ssd.data.formats.records import Annotated, as_number, box_around, read_images
+from ssd.data.images import picture_endings
 from ssd.errors import InputError
+from ssd.files import find_files, read_text, write_text
 
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")  # of labelImg, CVAT and Roboflow, without data.yaml
 SPLITS = ("train", "val", "test")  # keys of data.yaml
-LARGEST_YAML = 1_000_000  # characters; a reader of YAML takes a second for each hundred thousand
+LARGEST_YAML = 1_000_000  # characters; PyYAML takes a second for each hundred thousand
+
+Pairs = list[tuple[Path, Path]]  # (label file, picture)
 
 
 # Reading
 
 
-def read_yolo(path, split=None, images_folder=None, class_names=None):
-    """The images of a data set of YOLO's format and what is on them.
+def read_yolo(
+    path: str | Path,
+    split: str | None = None,
+    images_folder: str | Path | None = None,
+    class_names: Sequence[str] | None = None,
+) -> tuple[list[AnnotatedImage], list[Note]]:
+    """The annotated images of a data set in YOLO's format, and notes, see `ssd.data.formats.records`.
 
-    path: data.yaml, or the folder that it is in; or a folder with a list of the classes (classes.txt, obj.names).
-    class_names: the classes, where no file says them.
-    split: a key of data.yaml ("train"), or a folder or list file (".txt") of pictures; without one, all pictures.
-    The labels of images/NAME.jpg are in labels/NAME.txt, or beside it; one without has no objects.
-    images_folder: where the pictures are, if they are not in the data set: then the files in labels/ (`split`/) tell
-    which.
-    A line is a class's number and a box, as centre, width and height in fractions of the picture, or at least three
-    corners of an outline; a box may have a score, which is passed over.
-    Returns images (paths), objects and notes, see `ssd.data.formats.records`.
-    Raises InputError where the classes or the split are not found, and where no image at all can be used.
+    path: data.yaml or its folder, or a folder with a list of the classes (classes.txt, obj.names).
+    class_names: the classes, where no file names them.
+    split: a key of data.yaml ("train"), or a folder or list file (".txt") of pictures; without it, all pictures.
+    images_folder: where the pictures are, if they are not in the data set; the files in labels/ (`split`/) then say
+    which ones are meant.
+    The labels of images/NAME.jpg are in labels/NAME.txt or beside it; a picture without them has no objects. A line is
+    a class number and a box as centre, width and height in fractions of the picture, or at least three corners of an
+    outline. A score after a box is skipped.
+    Raises InputError where the classes or the split are not found, or none of the images can be used.
     """
     yaml, root = _data_yaml(Path(path))
     names = _names(yaml, root, class_names)
@@ -52,15 +63,15 @@ def read_yolo(path, split=None, images_folder=None, class_names=None):
     return read_images(items, f"{root.name} {split or ''}".strip(), notes)
 
 
-def yolo_splits(path):
-    """The names of the splits in a data set's data.yaml, or of folders of pictures where it has none."""
+def yolo_splits(path: str | Path) -> list[str]:
+    """The names of the splits in data.yaml, or of the folders of pictures where data.yaml names none."""
     yaml, root = _data_yaml(Path(path))
     usual = (*SPLITS, "valid")
     return [name for name in usual if name in yaml or (root / name).is_dir() or (root / "images" / name).is_dir()]
 
 
-def _data_yaml(path):
-    """What data.yaml says, {} without one, and the folder of the data set."""
+def _data_yaml(path: Path) -> tuple[dict, Path]:
+    """The contents of data.yaml, {} without one, and the folder of the data set."""
     if path.is_dir():
         files = [path / name for name in ("data.yaml", "data.yml") if (path / name).is_file()]
         files = files or sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
@@ -77,7 +88,7 @@ def _data_yaml(path):
     return content, root
 
 
-def _read_yaml(path):
+def _read_yaml(path: Path) -> dict:
     text = read_text(path, missing="no such data.yaml or folder")
     try:
         import yaml
@@ -94,9 +105,10 @@ def _read_yaml(path):
     return content
 
 
-def _names(yaml, root, class_names):
+def _names(yaml: dict, root: Path, class_names: Sequence[str] | None) -> dict[float, str]:
     """Class number -> name."""
     names = yaml.get("names")
+    pairs: Iterable[tuple[Any, Any]]
     if isinstance(names, dict):
         pairs = names.items()
     elif isinstance(names, list):
@@ -116,16 +128,17 @@ def _names(yaml, root, class_names):
     return {number: str(name) for number, name in names.items()}
 
 
-def _listed_names(root):
+def _listed_names(root: Path) -> list[str] | None:
     for file in (root / folder / name for folder in ("", "labels") for name in NAME_FILES):
         if file.is_file():
             return [line.strip() for line in read_text(file).splitlines() if line.strip()]
     return None
 
 
-def _pictured(yaml, root, split):
-    """(label file, picture) for each picture of a split, and notes on pictures without labels and the other way."""
-    pictures, notes = [], []
+def _pictured(yaml: dict, root: Path, split: str | None) -> tuple[Pairs, list[Note]]:
+    """The pairs of the pictures of a split, and a note for each picture or label file without a partner."""
+    pictures: list[Path] = []
+    notes: list[Note] = []
     for place in _places(yaml, root, split):
         listed = place.suffix == ".txt"
         found, lost = _pictures_of_list(place, root) if listed else (find_files(place, picture_endings()), [])
@@ -133,17 +146,16 @@ def _pictured(yaml, root, split):
         notes += lost
     pairs = [(_label_file(picture), picture) for picture in dict.fromkeys(pictures)]
     labels = {label for label, _ in pairs}
-    notes += [
-        f"{image}: has no label file, taken as without objects" for label, image in pairs if not os.path.lexists(label)
-    ]
+    bare = [image for label, image in pairs if not os.path.lexists(label)]
+    notes += [Note(str(image), "has no label file", "taken as without objects") for image in bare]
     for folder in sorted({label.parent for label in labels if "labels" in label.parts}):
         spare = [path for path in sorted(folder.glob("*.txt")) if path not in labels and path.name not in NAME_FILES]
-        notes += [f"{path}: no picture of this name, left out" for path in spare]
+        notes += [Note(str(path), "no picture of this name", "left out") for path in spare]
     return pairs, notes
 
 
-def _places(yaml, root, split):
-    """The folders and list files of the pictures of a split, or of all."""
+def _places(yaml: dict, root: Path, split: str | None) -> list[Path]:
+    """The folders and list files of the pictures of a split, or of all pictures."""
     if split is None:
         return [place for key in SPLITS for place in _found_places(yaml, root, key)] or [root]
     places = _found_places(yaml, root, split)
@@ -156,45 +168,46 @@ def _places(yaml, root, split):
     return places
 
 
-def _found_places(yaml, root, split):
+def _found_places(yaml: dict, root: Path, split: str) -> list[Path]:
     values = yaml.get(split) or [split, f"images/{split}"]
     values = values if isinstance(values, list) else [values]
     places = [_place(root, value, trusted=split not in yaml) for value in values]
     return [place for place in places if place]
 
 
-def _place(root, value, trusted):
-    """A folder or list file, in the data set or, where the user names it, anywhere; None where there is none."""
+def _place(root: Path, value: object, trusted: bool) -> Path | None:
+    """A folder or list file in the data set, or anywhere if the user named it (trusted); None where there is none."""
     value = str(value)
     tried = [root / value] if trusted or _is_inside(root, value) else []
-    tried += [root / value[3:]] if value.startswith("../") and _is_inside(root, value[3:]) else []  # as Roboflow has it
+    tried += [root / value[3:]] if value.startswith("../") and _is_inside(root, value[3:]) else []  # Roboflow's way
     tried += [Path(value)] if trusted else []
     return next((place for place in tried if place.is_dir() or (place.suffix == ".txt" and place.is_file())), None)
 
 
-def _is_inside(root, name):
+def _is_inside(root: Path, name: str) -> bool:
     try:
         return bool(inside(root, f"{name}/x"))
     except InputError:
         return False
 
 
-def _pictures_of_list(path, root):
-    """The pictures that a list file names, relative to itself or the data set, and notes on others."""
-    pictures, notes = [], []
+def _pictures_of_list(path: Path, root: Path) -> tuple[list[Path], list[Note]]:
+    """The pictures that a list file names, relative to itself or the data set, and a note for each other line."""
+    pictures: list[Path] = []
+    notes: list[Note] = []
     for line in filter(None, map(str.strip, read_text(path).splitlines())):
         try:
             tried = [inside(root, os.path.join(path.parent.relative_to(root), line)), inside(root, line)]
-            tried += [inside(root, line.removeprefix("data/"))]  # as CVAT has it
+            tried += [inside(root, line.removeprefix("data/"))]  # CVAT's way
         except (InputError, ValueError) as error:
-            notes.append(f"{path}: {error}, left out")
+            notes.append(Note(str(path), str(error), "left out"))
             continue
         pictures.append(next(filter(os.path.isfile, tried), tried[1]))
     return pictures, notes
 
 
-def _label_file(picture):
-    """labels/NAME.txt for images/NAME.jpg, if it is there, or else the text file beside it."""
+def _label_file(picture: Path) -> Path:
+    """labels/NAME.txt for images/NAME.jpg, but the text file beside the picture where only that one exists."""
     beside = picture.with_suffix(".txt")
     parts = picture.parts
     if "images" in parts[:-1]:
@@ -204,8 +217,8 @@ def _label_file(picture):
     return beside
 
 
-def _labelled(root, split, images_folder):
-    """(label file, picture) for each label file, and notes on those without a picture."""
+def _labelled(root: Path, split: str | None, images_folder: str | Path) -> tuple[Pairs, list[Note]]:
+    """The pairs of the label files, and a note for each one without a picture."""
     folders = [root / folder / (split or "") for folder in ("labels", "")]
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
@@ -214,15 +227,15 @@ def _labelled(root, split, images_folder):
     return PictureFinder(images_folder).pair(labels, lambda label: [label.name], all_annotated=False)
 
 
-def _read_labels(path, names, has_keypoints, size):
-    """The objects of one label file, of none where it is missing, as a list of `Annotated`, and no size."""
+def _read_labels(path: Path, names: dict[float, str], has_keypoints: bool, size: Size) -> tuple[list[RawObject], None]:
+    """The objects of one label file, none where it is missing; the format has no size."""
     if not os.path.lexists(path):
         return [], None
     lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
-    return [_annotated(line, names, has_keypoints, size) for line in lines], None
+    return [_raw_object(line, names, has_keypoints, size) for line in lines], None
 
 
-def _annotated(words, names, has_keypoints, size):
+def _raw_object(words: list[str], names: dict[float, str], has_keypoints: bool, size: Size) -> RawObject:
     number, *numbers = map(as_number, words)
     numbers = numbers[:4] if has_keypoints or len(numbers) == 5 else numbers
     if len(numbers) == 4:
@@ -231,51 +244,43 @@ def _annotated(words, names, has_keypoints, size):
     elif len(numbers) >= 6 and len(numbers) % 2 == 0:
         box = box_around(numbers[::2], numbers[1::2])
     else:
-        box = (nan,) * 4
-    pixels = tuple(value * side for value, side in zip(box, (*size, *size), strict=True))
-    return Annotated(names.get(number), pixels, False, f"the line {short(' '.join(words))}")
+        box = (nan, nan, nan, nan)
+    x_min, y_min, x_max, y_max = (value * side for value, side in zip(box, size * 2, strict=True))
+    return RawObject(names.get(number), (x_min, y_min, x_max, y_max), False, f"the line {short(' '.join(words))}")
 
 
 # Writing
 
 
-def write_yolo(folder, images, objects, class_names, split=None, scores=None):
+def write_yolo(
+    folder: str | Path, images: Sequence[AnnotatedImage], class_names: Sequence[str], split: str | None = None
+) -> list[Note]:
     """Write labels/NAME.txt (with a split: labels/`split`/NAME.txt) for each image, and data.yaml with the classes.
 
-    A line for each object: the class's place in class_names, from 0, and the box's centre, width and height as
-    fractions of the picture. Where there is a score, it is the sixth number.
-    images, objects, scores, and the notes returned: see `ssd.data.formats.records`. YOLO has no difficult objects: they
-    become ordinary ones, which is noted.
+    Each object has a line: the place of its class, and the box's centre, width and height as fractions of the picture.
+    A score is the sixth number. Places count from 0 over the class names that are not empty.
+    YOLO has no difficult objects: they become ordinary ones, which is noted.
     Raises InputError where two images would share a file, see `annotation_names`.
     """
-    folder, places = Path(folder), {name: place for place, name in enumerate(class_names)}
-    labels = folder / "labels" / (split or "")
-    scores = scores or [None] * len(images)
-    for file, entry, image_scores in zip(annotation_names(images, ".txt"), objects, scores, strict=True):
-        rows = [
-            (places[name], *_fractions(box, entry["size"]))
-            for name, box in zip(entry["names"], entry["boxes"], strict=True)
-        ]
-        if image_scores:
-            rows = [(*row, score) for row, score in zip(rows, image_scores, strict=True)]
-        write_text(labels / file, "".join(" ".join(map(str, row)) + "\n" for row in rows))
-    write_text(folder / "data.yaml", _yaml(folder, class_names))
-    difficult = sum(sum(entry["difficulties"]) for entry in objects)
-    return [f"{labels}: {difficult} difficult objects, which YOLO does not know, became ordinary"] if difficult else []
+    folder, names = Path(folder), list(filter(None, class_names))
+    labels, places = folder / "labels" / (split or ""), {name: place for place, name in enumerate(names)}
+    for image, file in zip(images, annotation_names([image.path for image in images], ".txt"), strict=True):
+        write_text(labels / file, "".join(_line(places[each.name], each, image.size) for each in image.objects))
+    write_text(folder / "data.yaml", _yaml(folder, names))
+    difficult = sum(each.difficult for image in images for each in image.objects)
+    what = f"{difficult} difficult objects, which YOLO does not know"
+    return [Note(str(labels), what, "became ordinary")] if difficult else []
 
 
-def _fractions(box, size):
-    (x_min, y_min, x_max, y_max), (width, height) = box, size
-    return (
-        (x_min + x_max) / 2 / width,
-        (y_min + y_max) / 2 / height,
-        (x_max - x_min) / width,
-        (y_max - y_min) / height,
-    )
+def _line(place: int, each: AnnotatedObject, size: Size) -> str:
+    (x_min, y_min, x_max, y_max), (width, height) = each.box, size
+    centre = (x_min + x_max) / 2 / width, (y_min + y_max) / 2 / height
+    numbers = [place, *centre, (x_max - x_min) / width, (y_max - y_min) / height]
+    return " ".join(map(str, numbers if each.score is None else [*numbers, each.score])) + "\n"
 
 
-def _yaml(folder, class_names):
-    """The classes, and where Ultralytics expects the pictures of each split that there is."""
-    splits = [split for split in ("train", "val", "test") if (folder / "labels" / split).is_dir()]
-    names = [f"  {place}: {json.dumps(name)}" for place, name in enumerate(class_names)]
-    return "\n".join([*(f"{split}: images/{split}" for split in splits), "names:", *names]) + "\n"
+def _yaml(folder: Path, names: Sequence[str]) -> str:
+    """The contents of data.yaml: the classes, and where Ultralytics expects the pictures of each split."""
+    splits = [split for split in SPLITS if (folder / "labels" / split).is_dir()]
+    lines = [f"  {place}: {json.dumps(name)}" for place, name in enumerate(names)]
+    return "\n".join([*(f"{split}: images/{split}" for split in splits), "names:", *lines]) + "\n"

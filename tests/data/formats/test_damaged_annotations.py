@@ -9,7 +9,6 @@ from PIL import Image
 
 from ssd.commands import data as create_data_lists
 from ssd.data import read_data_list
-from ssd.data.formats.paths import find_files, inside, read_json
 from ssd.errors import InputError
 from tests.helpers.scripts import refused
 from tests.helpers.voc_folders import entries, make_voc, voc_object
@@ -229,7 +228,7 @@ def coco(voc):
     (b"\xff\xfe\0", "not UTF-8 text"),
     ("[1, 2]", "holds a list, a dict is expected"),
     ("3", "holds a int, a dict is expected"),
-    ("{}", "not of COCO's format, which has a list of objects under 'images'"),
+    ("{}", "not in COCO's format, which has a list of objects under 'images'"),
     (COCO | {"images": {}}, "under 'images'"),
     (COCO | {"annotations": [[0, 0, 9, 9]]}, "under 'annotations'"),
     (COCO | {"categories": ["dog"]}, "under 'categories'"),
@@ -435,9 +434,9 @@ def supervisely(tmp_path):
 @pytest.mark.parametrize("content, message", [
     ("", "not JSON"),
     ("[]", "holds a list, a dict is expected"),
-    ("{}", "not of Supervisely's format, which has a list of objects"),
-    ({"objects": {}}, "not of Supervisely's format"),
-    ({"objects": ["dog"]}, "not of Supervisely's format"),
+    ("{}", "not in Supervisely's format, which has a list of objects"),
+    ({"objects": {}}, "not in Supervisely's format"),
+    ({"objects": ["dog"]}, "not in Supervisely's format"),
     ("[" * 100_000, "not JSON"),
 ])  # fmt: skip
 def test_damaged_supervisely(supervisely, tmp_path, content, message):
@@ -500,47 +499,3 @@ def test_lists_nested_too_deep(voc, tmp_path):
     (tmp_path / "lists/TRAIN_objects.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match="TRAIN_objects.json: not JSON"):
         read_data_list(tmp_path / "lists", "train")
-
-
-# -- the helpers
-
-
-def test_inside(tmp_path):
-    assert inside("a", "b/./c/../d.jpg") == inside("a", "b\\d.jpg") == inside("a", os.path.abspath("a/b/d.jpg"))
-    assert str(inside("a", "b/d.jpg")) == os.path.join("a", "b", "d.jpg")
-    for name in ("..", "../a2/x", "/", "b/../../x"):
-        with pytest.raises(InputError, match="leaves the folder a"):
-            inside("a", name)
-
-
-def test_hidden_files_are_not_found(tmp_path):
-    for name in ("a.jpg", "._a.jpg", ".cache/b.jpg", "sub/c.JPG", "sub/d.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert find_files(tmp_path, {".jpg"}) == [tmp_path / "a.jpg", tmp_path / "sub/c.JPG"]
-    assert find_files(tmp_path / "gone", {".jpg"}) == []
-
-
-def test_json_of_the_wrong_kind(tmp_path):
-    (tmp_path / "a.json").write_text("\ufeff{}", encoding="utf-8")
-    assert read_json(tmp_path / "a.json", dict) == {}
-    with pytest.raises(InputError, match="a.json: holds a dict, a list is expected"):
-        read_json(tmp_path / "a.json", list)
-    with pytest.raises(InputError, match="b.json: nowhere"):
-        read_json(tmp_path / "b.json", list, missing="nowhere")
-
-
-def test_folders_that_loop_are_entered_once(tmp_path, monkeypatch):
-    """Two loops have 2^40 paths before the system says that there are too many links."""
-    for name in ("a", "b"):
-        (tmp_path / name).symlink_to(tmp_path)
-    (tmp_path / "c.jpg").touch()
-    stat, asked = os.stat, []
-
-    def counted(*args, **options):
-        asked.append(args)
-        assert len(asked) < 50
-        return stat(*args, **options)
-
-    monkeypatch.setattr(os, "stat", counted)
-    assert find_files(tmp_path, {".jpg"}) == [tmp_path / "c.jpg"]

@@ -1,0 +1,153 @@
+"""The command that writes data lists: its options, and what it refuses."""
+
+import json
+import os
+
+import pytest
+
+from ssd.commands import data as create_data_lists
+from ssd.config import VOC_CLASSES
+from ssd.data import read_data_list
+from tests.helpers.annotations import lists, picture, write
+from tests.helpers.scripts import refused
+from tests.helpers.voc_folders import entries, make_voc, voc_object
+
+
+def test_discovered_classes(tmp_path):
+    objects = voc_object("zebra", 2, 3, 20, 25) + voc_object("ant", 1, 1, 40, 30)
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a", "b"], "test": ["c"]}, objects)
+    assert create_data_lists.main(["--voc", str(folder), "--output", str(tmp_path / "lists")]) == 0
+    assert json.loads((tmp_path / "lists/label_map.json").read_text()) == {"background": 0, "ant": 1, "zebra": 2}
+    images = json.loads((tmp_path / "lists/TRAIN_images.json").read_text())
+    assert images == [str(folder / "JPEGImages/a.jpg"), str(folder / "JPEGImages/b.jpg")]
+    assert json.loads((tmp_path / "lists/TEST_objects.json").read_text()) == [
+        {"size": [40, 30], "boxes": [[1, 2, 20, 25], [0, 0, 40, 30]], "labels": [2, 1], "difficulties": [0, 0]}
+    ]
+
+
+@pytest.mark.parametrize("source", ["--voc", "--voc07"])
+def test_class_called_background(tmp_path, capsys, source):
+    names = {"trainval": ["a"], "test": ["b"]}
+    folder = make_voc(tmp_path / "voc", names, voc_object("background", 1, 1, 5, 5))
+    assert create_data_lists.main([source, str(folder), "--output", str(tmp_path / "lists")]) == 2
+    assert "background" in capsys.readouterr().err
+    assert not (tmp_path / "lists").exists()
+
+
+def test_voc07_and_voc12(tmp_path):
+    voc07 = make_voc(tmp_path / "VOC2007", {"trainval": ["a"], "test": ["b"]}, voc_object("person", 1, 1, 5, 5))
+    voc12 = make_voc(tmp_path / "VOC2012", {"trainval": ["c", "d"]}, voc_object("aeroplane", 1, 1, 5, 5))
+    args = ["--voc07", str(voc07), "--voc12", str(voc12), "--output", str(tmp_path / "lists")]
+    assert create_data_lists.main(args) == 0
+    train, test = (read_data_list(tmp_path / "lists", split) for split in ("train", "test"))
+    assert [len(train.paths), len(test.paths)] == [3, 1]
+    assert train.class_names == VOC_CLASSES
+    assert [entry["labels"] for entry in entries(train)] == [[15], [1], [1]]
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """VOC with the classes dog, Cat and unicorn in every image."""
+    objects = voc_object("dog", 1, 1, 9, 9) + voc_object("Cat", 1, 1, 9, 9) + voc_object("unicorn", 1, 1, 9, 9)
+    return make_voc(tmp_path / "voc", {"trainval": ["a", "b", "c"], "test": ["d"]}, objects)
+
+
+def test_given_classes(pets, tmp_path, capsys):
+    args = ["--voc", pets, "--classes", "dog,cat", "--output", tmp_path / "lists"]
+    refused(capsys, create_data_lists, args, "unknown class unicorn", "a.jpg", "classes are dog, cat")
+    assert not (tmp_path / "lists").exists()
+    train, _ = lists(*args[:-2], "--ignore-unknown", output=tmp_path / "lists")
+    assert train.class_names == ("dog", "cat")
+    assert [entry["labels"] for entry in entries(train)] == [[1, 2]] * 3
+    printed = capsys.readouterr().out
+    assert 'a.jpg: "Cat" (here first, 4 objects) differs from "cat" only in case or blanks, renamed' in printed
+    assert 'a.jpg: "unicorn" (here first, 4 objects) is none of the classes, dropped' in printed
+    (tmp_path / "classes.txt").write_text("unicorn\nCat\n\ndog\n")
+    args = ["--voc", pets, "--classes", tmp_path / "classes.txt"]
+    assert lists(*args, output=tmp_path / "more")[0].class_names == ("unicorn", "Cat", "dog")
+
+
+def test_division_of_a_split(pets, tmp_path):
+    train, test = lists("--voc", pets, "--test-fraction", 0.3, "--seed", 4, output=tmp_path / "lists")
+    assert sorted(train.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
+    args = ("--voc", pets, "--train", "trainval", "--test-fraction", 0.3)
+    train, test = lists(*args, output=tmp_path / "lists")
+    assert sorted(train.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abc"]
+    assert len(test.paths) == 1
+
+
+def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
+    for args, words in (
+        ([], ["name a data set"]),
+        (["--voc", pets, "--coco", pets], ["--voc and --coco do not go together"]),
+        (["--voc", pets, "--voc12", pets], ["--voc and --voc12 do not go together"]),
+        (["--voc12", pets], ["--voc12 wants --voc07"]),
+        (["--voc07", pets, "--classes", "a"], ["VOC has its own"]),
+        (["--voc07", pets, "--test-fraction", "0.5"], ["VOC has its own"]),
+        (["--voc", pets, "--test", "test", "--test-fraction", "0.5"], ["--test and --test-fraction"]),
+        (["--voc", pets, "--test-fraction", "0"], ["between 0 and 1"]),
+        (["--voc", pets, "--mirror", "http://x"], ["--mirror goes with --download"]),
+        (["--voc", pets, "--ignore-unknown"], ["--ignore-unknown goes with --classes"]),
+        (["--voc", pets, "--pictures", "a.txt"], ["a.txt", "picture's"]),
+        (["--voc", pets, "--classes", "a,a"], ["--classes a,a", "once"]),
+        (["--voc", pets, "--output", pets / "Annotations/a.xml"], ["a.xml: is a file"]),
+    ):
+        refused(
+            capsys, create_data_lists, [*args, *([] if "--output" in args else ["--output", tmp_path / "x"])], *words
+        )
+    assert not (tmp_path / "x").exists()
+
+
+def test_output_that_cannot_be_written(pets, tmp_path, capsys):
+    """Told before the pictures are decoded."""
+    (tmp_path / "file").touch()
+    args = ["--voc", pets, "--test-fraction", 0.5]
+    for more in (["--output", tmp_path / "file"], ["--output", tmp_path / "file/x"]):
+        refused(capsys, create_data_lists, [*args, *more], f"{tmp_path / 'file'}: is a file; name a folder")
+    more = ["--output", tmp_path / "new", "--pictures", tmp_path / "file/x.png"]
+    refused(capsys, create_data_lists, [*args, *more], f"{tmp_path / 'file'}: is a file; name a folder")
+    args = ["--download", tmp_path / "file", "--output", tmp_path / "new"]
+    refused(capsys, create_data_lists, args, f"{tmp_path / 'file'}: is a file; name a folder")
+    (tmp_path / "folder").mkdir(mode=0o500)
+    if os.geteuid():  # root may write everywhere
+        args = ["--voc", pets, "--test-fraction", 0.5, "--output", tmp_path / "folder/x"]
+        refused(capsys, create_data_lists, args, f"{tmp_path / 'folder'}: cannot be written to")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_the_system_refuses_is_one_sentence(pets, tmp_path, capsys):
+    (tmp_path / "new/report.txt").mkdir(parents=True)
+    args = ["--voc", pets, "--test-fraction", 0.5, "--output", tmp_path / "new"]
+    refused(capsys, create_data_lists, args, f"error: {tmp_path / 'new/report.txt'}: Is a directory")
+
+
+def test_all_objects_dropped(pets, tmp_path, capsys):
+    args = ["--voc", pets, "--test-fraction", 0.5, "--classes", "zebra", "--ignore-unknown", "--output", tmp_path / "x"]
+    refused(capsys, create_data_lists, args, "no image has an object", "is none of the classes, dropped")
+    assert not (tmp_path / "x").exists()
+
+
+def test_line_breaks_in_names(tmp_path, capsys):
+    refused(capsys, create_data_lists, ["--voc", tmp_path / "a\nb\x1b[31m"], "a?b?[31m/ImageSets")
+
+
+def test_lists_hold_absolute_paths(pets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train, _ = lists("--voc", "voc", output="x")
+    assert train.paths == [str(tmp_path / f"voc/JPEGImages/{name}.jpg") for name in "abc"]
+
+
+def test_no_split_is_found(tmp_path, capsys):
+    picture(tmp_path / "set/a.jpg")
+    write(tmp_path / "set/a.xml", "<annotation/>")
+    picture(tmp_path / "set/train/b.jpg")
+    args = ["--output", tmp_path / "x"]
+    refused(capsys, create_data_lists, ["--voc", tmp_path / "set", *args], "no test split", "train", "--test-fraction")
+    write(tmp_path / "set/a.json", {})
+    refused(capsys, create_data_lists, ["--coco", tmp_path / "set/a.json", *args], "no test split", "--test")
+    write(tmp_path / "set/b.json", {})
+    refused(capsys, create_data_lists, ["--coco", tmp_path / "set", "--test-fraction", 0.5, *args], "2 files", "b.json")
+    refused(capsys, create_data_lists, ["--supervisely", tmp_path / "set", *args], "no test split")
+    refused(capsys, create_data_lists, ["--yolo", tmp_path / "set", *args], "no test split")
+    for option in ("--coco", "--yolo", "--supervisely"):
+        refused(capsys, create_data_lists, [option, tmp_path / "no", *args], "no: no such file or folder")
