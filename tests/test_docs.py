@@ -1,9 +1,13 @@
-"""Links and file names in the documents lead somewhere. Web addresses are not visited."""
+"""Links, files, options and Python in the documents are right. Web addresses are not visited."""
 
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+
+from ssd.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *ROOT.glob("docs/*.md")]
@@ -35,6 +39,29 @@ def test_links(path):
 def test_files_that_are_named(path):
     for name in re.findall(r"`((?:ssd|tests|benchmarks|docs|\.ci)/[^\s`]*)`", prose(path)):
         assert (ROOT / name).exists(), name
+
+
+def test_options_that_are_named(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ssd300"])
+    for name in COMMANDS:
+        assert main([name, "--help"]) == 0
+    option = re.compile(r"--[a-z][a-z0-9-]*")
+    known = set(option.findall(capsys.readouterr().out)) | {"--help", "--nproc-per-node", "--logdir"}
+    for path in DOCUMENTS:
+        if path.parent.name != "benchmarks":
+            assert set(option.findall(path.read_text(encoding="utf-8"))) <= known, path
+
+
+def test_python_of_the_readme(checkpoint, voc_folder, tmp_path, monkeypatch):
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M | re.S
+    )
+    monkeypatch.chdir(tmp_path)
+    Path("runs/1").mkdir(parents=True)
+    shutil.copy(checkpoint, "runs/1/best.pth")
+    shutil.copy(min((voc_folder / "JPEGImages").iterdir()), "photo.jpg")
+    exec(block, {})
+    assert Path("annotated.jpg").exists()
 
 
 def test_the_readme_is_short():
