@@ -10,6 +10,7 @@ from hypothesis import settings
 from ssd import SSD300, SSDConfig, save_checkpoint
 from ssd.commands import data as create_data_lists
 from ssd.commands.synthetic import main as draw_dataset
+from ssd.data import read_data_list
 
 settings.register_profile("ssd", deadline=None)  # a slow machine is no failure
 settings.load_profile("ssd")
@@ -35,8 +36,6 @@ def data_folder(voc_folder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def checkpoint(data_folder, tmp_path_factory):
     """An untrained model of the data set's classes that finds something in every picture."""
-    from ssd.data import read_data_list
-
     torch.manual_seed(0)
     model = SSD300(SSDConfig(class_names=read_data_list(data_folder, "train").class_names))
     path = tmp_path_factory.mktemp("run") / "best.pth"

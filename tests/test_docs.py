@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ssd import __version__
 from ssd.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,10 @@ def test_python_of_the_readme(checkpoint, voc_folder, tmp_path, monkeypatch):
     shutil.copy(min((voc_folder / "JPEGImages").iterdir()), "photo.jpg")
     exec(block, {})
     assert Path("annotated.jpg").exists()
+
+
+def test_the_version_to_cite():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_the_readme_is_short():
