@@ -1,6 +1,7 @@
 """Boxes and labels drawn on pictures, and sheets of pictures."""
 
 import unicodedata
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -9,60 +10,65 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ssd.errors import InputError
 
+Colour = tuple[int, int, int]  # red, green, blue, 0-255
+Box = tuple[int, int, int, int]  # first column, first row, last column, last row
+
 N_COLOURS = 128
-SMALLEST_TEXT, LARGEST_TEXT = 11, 80  # pixels of font size
-TINY_TEXT = 8  # the smallest that can be read at all, for thumbnails
+SMALLEST_TEXT, LARGEST_TEXT = 11, 80  # font size, pixels
+TINY_TEXT = 8  # the smallest legible size, for thumbnails
 SMALLEST_LINE, LARGEST_LINE = 1, 16  # pixels
 # The colours of objects and detections in evaluations: ground truth, true and false positives, missed objects, others.
 TRUTH, HIT, MISTAKE, MISS, OTHER = (60, 200, 80), (40, 110, 255), (255, 120, 0), (230, 40, 200), (150, 190, 235)
 ROWS_TRIED = 8  # places for a tag down each side of its box
 
 
-def draw_boxes(image, boxes, labels=None, colours=None, dashed=False, width=None):
-    """An annotated copy of a picture.
+def draw_boxes(
+    image: Image.Image,
+    boxes: torch.Tensor | np.ndarray | Sequence,
+    labels: Sequence[str | None] | None = None,
+    colours: Iterable[Sequence[int]] | None = None,
+    dashed: bool | Iterable[bool] = False,
+    width: int | None = None,
+) -> Image.Image:
+    """An annotated RGB copy of a picture.
 
-    image: PIL picture, left as it is
-    boxes: (n, 4) tensor, array or list; x_min, y_min, x_max, y_max in pixels. Parts outside the picture are cut off,
-        and a box wholly outside is not drawn. Of boxes that overlap, the first lies on top.
-    labels: n strings, one tag for each box (None or an empty string: no tag); pictures too small for text get no tags
-    colours: n (red, green, blue); by default `class_colour` of the box's place in the list
-    dashed: dashed lines; one answer for all boxes, or n
-    width: of the lines, in pixels; by default it follows the picture's size
+    boxes: (n, 4) x_min, y_min, x_max, y_max in pixels. Parts outside the picture are cut off, and a box wholly outside
+        is not drawn. Where boxes overlap, the first lies on top.
+    labels: n texts, one tag for each box (None or empty: no tag). Pictures too small for text get no tags.
+    colours: n (red, green, blue); by default the `class_colour` of the box's place in the list.
+    dashed: dashed lines, for all boxes or for each of n.
+    width: of the lines, in pixels; by default it follows the picture's size.
 
-    Returns a PIL RGB picture of the same size.
     Raises InputError when boxes are not (n, 4), hold NaN or end before they begin, or when the lengths differ.
     """
-    boxes = _checked_boxes(boxes)
-    labels = [""] * len(boxes) if labels is None else [_one_line(label) for label in labels]
-    colours = [class_colour(i) for i in range(len(boxes))] if colours is None else [tuple(c) for c in colours]
-    dashed = [dashed] * len(boxes) if isinstance(dashed, bool) else list(dashed)
-    for name, values in (("labels", labels), ("colours", colours), ("dashes", dashed)):
-        if len(values) != len(boxes):
-            raise InputError(f"{len(values)} {name} for {len(boxes)} boxes: give one for each box")
+    checked = _checked_boxes(boxes)
+    n = len(checked)
+    texts = [""] * n if labels is None else [_one_line(label) for label in labels]
+    fills = [class_colour(i) for i in range(n)] if colours is None else [(r, g, b) for r, g, b in colours]
+    dashes = [dashed] * n if isinstance(dashed, bool) else list(dashed)
+    for name, values in (("labels", texts), ("colours", fills), ("dashes", dashes)):
+        if len(values) != n:
+            raise InputError(f"{len(values)} {name} for {n} boxes: give one for each box")
 
-    annotated = image.convert("RGB")  # also for an RGB picture this is a copy
+    annotated = image.convert("RGB")  # a copy, also of an RGB picture
     draw = ImageDraw.Draw(annotated)
     width = width or _line_width(image.size)
-    shown = [
-        (_on_pixels(box, image.size), label, colour, dashes)
-        for box, label, colour, dashes in zip(boxes, labels, colours, dashed, strict=True)
-        if _inside(box, image.size)
-    ]
-    for box, _, colour, dashes in reversed(shown):
-        _draw_outline(draw, box, colour, width, dashes)
-    _draw_tags(draw, [entry[:3] for entry in shown if entry[1]], image.size)
+    placed = _on_pixels(checked, image.size)
+    for k in reversed(placed):
+        _draw_outline(draw, placed[k], fills[k], width, dashes[k])
+    _draw_tags(draw, [(box, texts[k], fills[k]) for k, box in placed.items() if texts[k]], image.size)
     return annotated
 
 
-def class_colour(index):
+def class_colour(index: int) -> Colour:
     """The colour of a class: (red, green, blue), 0-255. Distinct for 128 classes, after which they repeat."""
     return _palette()[index % N_COLOURS]
 
 
-def mosaic(images, columns=4, tile=300):
-    """A grid of pictures, row by row, each fitted into a square of `tile` pixels with its aspect kept.
+def mosaic(images: Sequence[Image.Image], columns: int = 4, tile: int = 300) -> Image.Image:
+    """An RGB picture with a grid of pictures, row by row, each fitted into a square of `tile` pixels.
 
-    images: PIL pictures. Returns a PIL RGB picture; of no pictures, one empty tile.
+    They keep their aspect. Without pictures it is one empty tile.
     """
     columns = max(1, min(columns, len(images)))
     rows = max(1, -(-len(images) // columns))
@@ -76,74 +82,69 @@ def mosaic(images, columns=4, tile=300):
 
 
 def fit_to_side(image: Image.Image, side: int) -> tuple[Image.Image, float]:
-    """The picture with its longer side `side` pixels long, its aspect kept; and the scale, by which boxes grow too."""
+    """The picture resized so that its longer side is `side` pixels long; and the scale, by which boxes grow too."""
     scale = side / max(image.size)
-    size = tuple(max(1, round(scale * length)) for length in image.size)
+    size = max(1, round(scale * image.width)), max(1, round(scale * image.height))
     return image.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC), scale
 
 
 # Boxes
 
 
-def _checked_boxes(boxes):
-    """(n, 4) boxes as lists of floats."""
-    boxes = torch.as_tensor(boxes).detach().cpu().to(torch.float64)
-    if boxes.numel() == 0:
-        return []
-    if boxes.dim() != 2 or boxes.shape[1] != 4:
-        raise InputError(f"boxes have the shape {tuple(boxes.shape)}: give (n, 4), x_min, y_min, x_max, y_max")
-    ordered = (boxes[:, :2] <= boxes[:, 2:]).all(dim=1)  # false for NaN as well
-    if not ordered.all():
-        row = int((~ordered).nonzero()[0])
-        raise InputError(f"box {row} is {boxes[row].tolist()}: x_min <= x_max and y_min <= y_max must hold")
-    return boxes.tolist()
+def _checked_boxes(boxes: torch.Tensor | np.ndarray | Sequence) -> np.ndarray:
+    """(n, 4) float64."""
+    tensor = torch.as_tensor(boxes).detach().cpu().double()
+    if tensor.numel() == 0:
+        return np.zeros((0, 4))
+    if tensor.dim() != 2 or tensor.shape[1] != 4:
+        raise InputError(f"boxes have the shape {tuple(tensor.shape)}: give (n, 4), x_min, y_min, x_max, y_max")
+    for row, (x_min, y_min, x_max, y_max) in enumerate(tensor.tolist()):
+        if not (x_min <= x_max and y_min <= y_max):  # true for NaN as well
+            raise InputError(f"box {row} is {tensor[row].tolist()}: x_min <= x_max and y_min <= y_max must hold")
+    return tensor.numpy()
 
 
-def _inside(box, size):
-    """Whether a box has something to show in a picture of this size."""
-    return box[0] < size[0] and box[1] < size[1] and box[2] > 0 and box[3] > 0
+def _on_pixels(boxes: np.ndarray, size: tuple[int, int]) -> dict[int, Box]:
+    """The pixels that continuous boxes (n, 4) cover in a picture, at least one for each; index -> box.
 
-
-def _on_pixels(box, size):
-    """First and last column and row that a continuous box covers, at least one pixel: x0, y0, x1, y1, inclusive."""
-    x0, y0 = (min(max(round(low), 0), length - 1) for low, length in zip(_finite(box[:2]), size, strict=True))
-    x1, y1 = (min(max(round(high), 0), length) - 1 for high, length in zip(_finite(box[2:]), size, strict=True))
-    return x0, y0, max(x0, x1), max(y0, y1)
-
-
-def _finite(numbers):
-    return [min(max(number, -1e9), 1e9) for number in numbers]
+    Boxes outside the picture are left out.
+    """
+    first = np.rint(boxes[:, :2]).clip(0, np.subtract(size, 1))
+    last = np.maximum(first, np.rint(boxes[:, 2:]).clip(0, size) - 1)
+    inside = (boxes[:, :2] < size).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    pixels = np.concatenate((first, last), axis=1).astype(int)
+    return {k: tuple(pixels[k].tolist()) for k in np.flatnonzero(inside).tolist()}
 
 
 # Lines
 
 
-def _line_width(size):
+def _line_width(size: tuple[int, int]) -> int:
     return min(max(round(_side(size) / 160), SMALLEST_LINE), LARGEST_LINE)
 
 
-def _side(size):
-    """The side of a square as large as the picture."""
+def _side(size: tuple[int, int]) -> float:
+    """The side of a square with the area of the picture."""
     return (size[0] * size[1]) ** 0.5
 
 
-def _draw_outline(draw, box, colour, width, dashed):
-    """Lines within the box, with a thin one of black or white outside, so that no background swallows them."""
+def _draw_outline(draw: ImageDraw.ImageDraw, box: Box, colour: Colour, width: int, dashed: bool) -> None:
+    """Lines within the box, with a thin black or white rim outside, so that no background swallows them."""
     x0, y0, x1, y1 = box
     width = max(1, min(width, (x1 - x0 + 1) // 2, (y1 - y0 + 1) // 2))
     rim = max(1, width // 4)
-    horizontal = _dashes(x0, x1, width) if dashed else [(x0, x1)]
-    vertical = _dashes(y0, y1, width) if dashed else [(y0, y1)]
-    lines = [(a, y0, b, y0 + width - 1) for a, b in horizontal] + [(a, y1 - width + 1, b, y1) for a, b in horizontal]
-    lines += [(x0, a, x0 + width - 1, b) for a, b in vertical] + [(x1 - width + 1, a, x1, b) for a, b in vertical]
+    across = _dashes(x0, x1, width) if dashed else [(x0, x1)]
+    down = _dashes(y0, y1, width) if dashed else [(y0, y1)]
+    lines = [(a, y, b, y + width - 1) for a, b in across for y in (y0, y1 - width + 1)]
+    lines += [(x, a, x + width - 1, b) for a, b in down for x in (x0, x1 - width + 1)]
     for a, b, c, d in lines if dashed else [box]:
         draw.rectangle((a - rim, b - rim, c + rim, d + rim), outline=_contrast(colour), width=rim)
     for line in lines:
         draw.rectangle(line, fill=colour)
 
 
-def _dashes(start, stop, width):
-    """Dashes from `start` to `stop` (inclusive), one at either end, about five line widths long with equal gaps."""
+def _dashes(start: int, stop: int, width: int) -> list[tuple[int, int]]:
+    """Dashes from `start` to `stop` (inclusive), one at either end, about five line widths long, with equal gaps."""
     length = stop - start + 1
     n = max(1, round((length / (5 * width + 2) + 1) / 2))
     edges = np.round(np.linspace(0, length, 2 * n)).astype(int).tolist()  # n dashes and n - 1 gaps
@@ -153,50 +154,47 @@ def _dashes(start, stop, width):
 # Tags
 
 
-def _draw_tags(draw, entries, size):
+def _draw_tags(draw: ImageDraw.ImageDraw, entries: list[tuple[Box, str, Colour]], size: tuple[int, int]) -> None:
     """A filled tag with the label for each (box, label, colour): early ones get the better places and lie on top."""
     text_size = _text_size(size)
     font = ImageFont.load_default(text_size)
     pad = max(1, round(text_size / 6))
-    height = sum(font.getmetrics()) + 2
+    height = sum(font.getmetrics()) + 2  # type: ignore[union-attr]  # with a size it is a FreeTypeFont
     if height > size[1] or 2 * height > 3 * size[0]:
         return
-    taken = np.zeros((0, 4))
-    placed = []
+    taken = np.zeros((size[1], size[0]), dtype=bool)
+    tags = []
     for box, label, colour in entries:
-        tag = _place_tag(box, font.getlength(label) + 2 * pad, height, size, taken)
-        taken = np.concatenate((taken, [tag]))
-        placed.append((tag, label, colour))
-    for (x0, y0, x1, y1), label, colour in reversed(placed):
-        draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=colour)
-        draw.text((x0 + pad, y0 + 1), label, fill=_contrast(colour), font=font)
+        width = min(int(font.getlength(label)) + 2 * pad + 1, size[0])
+        x, y = _place_tag(box, width, height, taken)
+        taken[y : y + height, x : x + width] = True
+        tags.append((x, y, width, label, colour))
+    for x, y, width, label, colour in reversed(tags):
+        draw.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+        draw.text((x + pad, y + 1), label, fill=_contrast(colour), font=font)
 
 
-def _text_size(size):
+def _text_size(size: tuple[int, int]) -> int:
     smallest = min(max(round(_side(size) / 8), TINY_TEXT), SMALLEST_TEXT)
     return min(max(round(_side(size) / 36), smallest), LARGEST_TEXT)
 
 
-def _place_tag(box, width, height, size, taken):
-    """The first place at a box where its tag hides none that `taken` (n, 4) names, or else the least of them.
+def _place_tag(box: Box, width: int, height: int, taken: np.ndarray) -> tuple[int, int]:
+    """The left column and the top row of a box's tag: of the possible places the first that hides least of other tags.
 
-    Above the box, then down its inside, then below, on the left before the right; then beside the box. Always within
-    the picture.
+    Above the box, then down its inside, then below it, the left before the right; then beside the box. Always within
+    the picture. taken: pixels under other tags, (height, width) of the picture.
     """
     x0, y0, x1, y1 = box[0], box[1], box[2] + 1, box[3] + 1
-    width = min(int(width) + 1, size[0])
     rows = [y0 - height, *(min(y0 + k * height, y1) for k in range(ROWS_TRIED)), y1]
     corners = [(x, y) for columns in ((x0, x1 - width), (x1, x0 - width)) for y in rows for x in columns]
-    corners = np.clip(corners, 0, (size[0] - width, size[1] - height))
-    tags = np.concatenate((corners, corners + (width, height)), axis=1)  # (places, 4)
-    lows = np.maximum(tags[:, None, :2], taken[None, :, :2])  # (places, n, 2)
-    highs = np.minimum(tags[:, None, 2:], taken[None, :, 2:])
-    hidden = (highs - lows).clip(0).prod(axis=2).sum(axis=1)
-    return tuple(tags[hidden.argmin()].tolist())
+    places = np.clip(corners, 0, (taken.shape[1] - width, taken.shape[0] - height)).tolist()
+    x, y = min(places, key=lambda place: taken[place[1] : place[1] + height, place[0] : place[0] + width].sum())
+    return x, y
 
 
-def _one_line(label):
-    """A label in one line of the characters that Pillow's font has, ASCII: accents fall away, others become "?"."""
+def _one_line(label: str | None) -> str:
+    """A label in one line of ASCII, which Pillow's font has: letters lose their accents, others become "?"."""
     letters = (letter for letter in unicodedata.normalize("NFKD", label or "") if not unicodedata.combining(letter))
     return " ".join("".join(letters).encode("ascii", "replace").decode("ascii").split())
 
@@ -204,14 +202,14 @@ def _one_line(label):
 # Colours
 
 
-def _contrast(colour):
+def _contrast(colour: Colour) -> Colour:
     """Black or white, whichever reads better on a colour (relative luminance of WCAG 2)."""
     return (0, 0, 0) if _linear(colour) @ (0.2126, 0.7152, 0.0722) > 0.179 else (255, 255, 255)
 
 
 @lru_cache(maxsize=1)
-def _palette():
-    """128 colours, each the one farthest from all before it in CIELAB, so that the first n are distinct for every n."""
+def _palette() -> list[Colour]:
+    """128 colours, each the farthest from all before it in CIELAB, so that the first n are distinct for every n."""
     levels = np.arange(0, 256, 15)
     colours = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     lab = _lab(colours)
@@ -222,10 +220,10 @@ def _palette():
     while len(chosen) < N_COLOURS:
         distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
         chosen.append(int(distance.argmax()))
-    return [tuple(colour) for colour in colours[chosen].tolist()]
+    return [(red, green, blue) for red, green, blue in colours[chosen].tolist()]
 
 
-def _lab(colours):
+def _lab(colours: np.ndarray) -> np.ndarray:
     """sRGB 0-255 (n, 3) to CIELAB (n, 3), white point D65."""
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
     xyz = _linear(colours) @ to_xyz.T / to_xyz.sum(axis=1)
@@ -233,7 +231,7 @@ def _lab(colours):
     return np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), axis=1)
 
 
-def _linear(colours):
+def _linear(colours: np.ndarray | Colour) -> np.ndarray:
     """sRGB 0-255 to linear light 0-1."""
     fraction = np.asarray(colours) / 255
     return np.where(fraction <= 0.04045, fraction / 12.92, ((fraction + 0.055) / 1.055) ** 2.4)

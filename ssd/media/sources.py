@@ -1,14 +1,21 @@
-"""What a user names to look at: pictures, folders, patterns, lists, videos; and pictures loaded ahead of use."""
+"""The pictures and videos that a user names, and pictures that are loaded before they are needed."""
 
 import glob
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
 
 from ssd.data.images import load_image, picture_endings
 from ssd.data.lists import read_image_paths
 from ssd.errors import InputError
 from ssd.files import find_files, read_text
+
+T = TypeVar("T")
 
 VIDEO_ENDINGS = frozenset((
     ".3gp", ".asf", ".avi", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4",
@@ -16,13 +23,15 @@ VIDEO_ENDINGS = frozenset((
 ))  # fmt: skip
 
 
-def find_sources(sources, recursive=False, leave_out=None):
+def find_sources(
+    sources: Iterable[str | Path], recursive: bool = False, leave_out: Path | None = None
+) -> tuple[list[Path], list[Path]]:
     """The pictures and the videos that sources name: two lists of paths, each path once.
 
-    A source is a picture, a video (by its ending), a folder (its pictures but hidden ones, with `recursive` those of
-    its folders too), a list (.txt with a path a line, or a `*_images.json` of data lists), or a pattern with * ? [ ]
-    or **.
-    leave_out: a folder whose pictures no folder or pattern gives.
+    A source is a picture, a video (known by its ending), a folder (its pictures except hidden ones; `recursive` adds
+    those of its subfolders), a list (.txt with one path a line, or a `*_images.json` of data lists), or a pattern with
+    * ? [ ] or **.
+    leave_out: a folder that folders and patterns skip.
     Raises InputError where a source names nothing.
     """
     paths = dict.fromkeys(path for source in sources for path in _named_by(Path(source), recursive, leave_out))
@@ -30,86 +39,86 @@ def find_sources(sources, recursive=False, leave_out=None):
     return [path for path in paths if _ending(path) not in VIDEO_ENDINGS], videos
 
 
-def _named_by(source, recursive, leave_out):
+def _named_by(source: Path, recursive: bool, leave_out: Path | None) -> list[Path]:
     if os.path.isdir(source):
         return _or_refuse(_in_folder(source, recursive, leave_out), f"{source}: no pictures in this folder")
     if _ending(source) == ".json":
         return [Path(image) for image in read_image_paths(source)]
     if _ending(source) == ".txt":
         return _or_refuse(read_path_list(source), f"{source}: this list names no pictures")
-    if os.path.lexists(source):  # its loading says what is wrong with it
+    if os.path.lexists(source):  # if it is no picture, loading it says so
         return [source]
     if any(sign in str(source) for sign in "*?["):
         return _or_refuse(_matching(source, leave_out), f"{source}: no picture or video has such a name")
     raise InputError(f"{source}: no such picture or folder")
 
 
-def _or_refuse(paths, message):
+def _or_refuse(paths: list[Path], message: str) -> list[Path]:
     if not paths:
         raise InputError(message)
     return paths
 
 
-def _in_folder(folder, recursive, leave_out):
+def _in_folder(folder: Path, recursive: bool, leave_out: Path | None) -> list[Path]:
     pictures = find_files(folder, picture_endings(), recursive)
     return _outside(leave_out, pictures) if recursive else pictures
 
 
-def _matching(pattern, leave_out):
+def _matching(pattern: Path, leave_out: Path | None) -> list[Path]:
     endings = picture_endings() | VIDEO_ENDINGS
     matches = map(Path, sorted(glob.glob(str(pattern), recursive=True)))
     return _outside(leave_out, [path for path in matches if _ending(path) in endings and not path.is_dir()])
 
 
-def _outside(folder, paths):
-    folder = folder and Path(os.path.realpath(folder))
-    return [path for path in paths if not folder or folder not in Path(os.path.realpath(path.parent), "x").parents]
+def _outside(folder: Path | None, paths: list[Path]) -> list[Path]:
+    if folder is None:
+        return paths
+    real = Path(os.path.realpath(folder))
+    return [path for path in paths if real not in Path(os.path.realpath(path.parent), "x").parents]
 
 
-def _ending(path):
+def _ending(path: Path) -> str:
     return path.suffix.lower()
 
 
-def read_path_list(path):
-    """The paths in a text file, one a line. A relative one starts at the working directory, or, where there is no such
-    file, at the list's folder. Raises InputError where the list is missing or not UTF-8."""
+def read_path_list(path: Path) -> list[Path]:
+    """The paths in a text file, one a line.
+
+    A relative path starts at the working directory or, if there is no such file, at the list's folder.
+    Raises InputError where the list is missing or not UTF-8.
+    """
     lines = [Path(line.strip()) for line in read_text(path, "no such list").splitlines() if line.strip()]
     return [line if os.path.lexists(line) or not os.path.lexists(path.parent / line) else path.parent / line
             for line in lines]  # fmt: skip
 
 
-def load_batches(paths, batch_size):
-    """Generator of lists of (path, PIL RGB image, or the InputError of one that cannot be read), decoded in threads."""
+def load_batches(paths: Sequence[Path], batch_size: int) -> Iterator[list[tuple[Path, Image.Image | InputError]]]:
+    """Yield lists of (path, PIL RGB image, or an InputError where it cannot be read), decoded in threads."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
             yield list(zip(batch, threads.map(_load, batch), strict=True))
 
 
-def _load(path):
+def _load(path: Path) -> Image.Image | InputError:
     try:
         return load_image(path)
     except InputError as error:
         return error
 
 
-def ahead(items):
-    """The items of an iterator, each made in a thread while the one before it is in use."""
-    items, end = iter(items), object()
+def ahead(items: Iterable[list[T]]) -> Generator[list[T], None, None]:
+    """Yield the batches of an iterable, each made in a thread while the one before it is in use."""
+    iterator = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        item = thread.submit(next, items, end)
-        while (made := item.result()) is not end:
-            item = thread.submit(next, items, end)
+        batch: Future[list[T]] = thread.submit(next, iterator, [])
+        while made := batch.result():
+            batch = thread.submit(next, iterator, [])
             yield made
 
 
-def batched(items, size):
-    """Generator of lists of `size` items, the last one shorter."""
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of `size` items, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
         yield batch

@@ -1,8 +1,12 @@
-"""Videos: their frames as pictures, and pictures as frames of a video. Needs PyAV, the extra `video`."""
+"""Reads the frames of videos as pictures, and writes pictures as a video. Needs PyAV, the extra `video`."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from os.path import abspath
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,14 +20,14 @@ TURNS = {  # degrees counterclockwise
     -180: Image.Transpose.ROTATE_180,
     -90: Image.Transpose.ROTATE_270,
 }
-FASTEST = 1000  # frames a second; a higher rate is an error of the file
-USUAL = 25  # frames a second, for a file that does not tell
-CUT = 1  # second that may be missing at the end, where the sound is longer
-BITS_PER_PIXEL = 0.3  # for an encoder that has no constant quality
+FASTEST = 1000  # frames a second; a higher rate is an error in the file
+USUAL = 25  # frames a second, for a file that does not say
+CUT = 1  # second that may be missing at the end, since the sound may be longer
+BITS_PER_PIXEL = 0.3  # for an encoder without constant quality
 
 
-def import_av():
-    """PyAV. Raises InputError where it is not installed."""
+def import_av() -> ModuleType:
+    """PyAV. Raises InputError if it is not installed."""
     try:
         import av
     except ImportError:
@@ -32,10 +36,10 @@ def import_av():
 
 
 @contextmanager
-def open_video(path):
-    """A `VideoReader` of the first video stream in whatever PyAV opens, for a `with` block.
+def open_video(path: Path) -> Iterator["VideoReader"]:
+    """A `VideoReader` of a file's first video stream, for a `with` block. Takes whatever PyAV opens.
 
-    A file that names others, as playlists do, cannot have them fetched from a network.
+    Nothing is fetched from a network, whatever a playlist names.
     Raises InputError, naming the file, where it is missing or no video.
     """
     av = import_av()
@@ -53,29 +57,29 @@ def open_video(path):
 class VideoReader:
     """The frames of a video, from `open_video`.
 
-    rate: frames a second, a Fraction. n_frames: how many, about; None where the file does not tell.
+    container: of PyAV. rate: frames a second. n_frames: roughly how many; None if the file does not say.
     """
 
-    def __init__(self, container):
+    def __init__(self, container: Any):
         self.container, self.stream = container, container.streams.video[0]
         self.stream.thread_type = "AUTO"
         rate = self.stream.average_rate or self.stream.guessed_rate or 0
         self.rate = Fraction(rate if 0 < rate <= FASTEST else USUAL).limit_denominator(1001)
         self.seconds = (container.duration or 0) / 1_000_000
-        self.n_frames = self.stream.frames or round(self.seconds * self.rate) or None
+        self.n_frames: int | None = self.stream.frames or round(self.seconds * self.rate) or None
         self.n_decoded = self.n_damaged = 0
-        self.last = -1 / self.rate  # the time of the last frame
+        self.last = float(-1 / self.rate)  # the time of the last frame
 
-    def frames(self):
-        """Generator of (seconds, PIL RGB image, upright); what is damaged is passed over, and told by `damage`."""
+    def frames(self) -> Iterator[tuple[float, Image.Image]]:
+        """Yield (seconds, upright PIL RGB image). Damaged parts are skipped; `damage` reports them."""
         for frame in self._decoded():
             self.n_decoded += 1
             self.last = float(self.last + 1 / self.rate if frame.time is None else frame.time)
             image = frame.to_image()
             yield self.last, image.transpose(TURNS[frame.rotation]) if frame.rotation in TURNS else image
 
-    def damage(self):
-        """What `frames` has missed, in words, or None where it came to the end of a whole video."""
+    def damage(self) -> str | None:
+        """What `frames` has missed, in words, or None if it reached the end of an intact video."""
         if not self.n_decoded:
             return "no frame can be decoded"
         if self.n_damaged:
@@ -84,7 +88,7 @@ class VideoReader:
             return f"ends after {self.last:.1f} of its {self.seconds:.1f} seconds"
         return None
 
-    def _decoded(self):
+    def _decoded(self) -> Iterator[Any]:
         damaged = import_av().error.FFmpegError
         packets = self.container.demux(self.stream)
         while True:
@@ -94,31 +98,31 @@ class VideoReader:
                     return
                 frames = packet.decode()
             except damaged:
-                self.n_damaged += 1  # a generator that has raised is at its end
-                continue
+                self.n_damaged += 1
+                continue  # after an error of its own, the generator `packets` has ended
             yield from frames
 
 
 class VideoWriter:
     """Writes pictures as an MP4 file without sound, for a `with` block.
 
-    rate: frames a second, a Fraction. The first picture gives the size of all; without one there is no file.
+    rate: frames a second. The first picture sets the size of all; without pictures there is no file.
     """
 
-    def __init__(self, path, rate):
+    def __init__(self, path: Path, rate: Fraction):
         self.av, self.path, self.rate = import_av(), path, rate
-        self.container = None
+        self.container: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> "VideoWriter":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         if self.container:
-            self.container.mux(self.stream.encode())  # what the encoder has kept back
+            self.container.mux(self.stream.encode())  # frames that the encoder still holds
             self.container.close()
 
-    def write(self, image):
-        """Append a PIL image. Raises InputError where the encoder does not take its size."""
+    def write(self, image: Image.Image) -> None:
+        """Append a picture. Raises InputError if the encoder refuses its size."""
         if not self.container:
             self._start(image.size)
         if image.size != self.size:
@@ -128,11 +132,11 @@ class VideoWriter:
         frame = self.av.VideoFrame.from_ndarray(pixels, format="rgb24")
         self.container.mux(self.stream.encode(frame))
 
-    def _start(self, size):
+    def _start(self, size: tuple[int, int]) -> None:
         codec = "libx264" if "libx264" in self.av.codecs_available else "mpeg4"
         container = self.av.open(abspath(self.path), "w", format="mp4")
         stream = container.add_stream(codec, rate=self.rate)
-        stream.width, stream.height = (length + length % 2 for length in size)  # colours are kept for 2 x 2 pixels
+        stream.width, stream.height = (length + length % 2 for length in size)  # colour is stored for 2 x 2 pixels
         stream.pix_fmt = "yuv420p"  # which every player shows
         if codec == "mpeg4":
             stream.bit_rate = int(stream.width * stream.height * self.rate * BITS_PER_PIXEL)
