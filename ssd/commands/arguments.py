@@ -79,6 +79,16 @@ def parser(description: str) -> ArgumentParser:
     return _Parser(description=description, formatter_class=_HelpFormatter)
 
 
+def add_threshold_arguments(p: Arguments) -> None:
+    """The arguments that choose detections."""
+    p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
+    p.add_argument(
+        "--max-overlap", type=number(float, 0, 1), default=0.45,
+        help="of two detections of a class whose IoU exceeds this, only the better one is kept",
+    )  # fmt: skip
+    p.add_argument("--top-k", type=number(int, 1), default=200, help="most detections in a picture")
+
+
 def add_device_arguments(p: Arguments, precision: str = "auto") -> None:
     """Add the arguments of `choose_device` and `choose_precision`."""
     p.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cuda if there is a GPU)")

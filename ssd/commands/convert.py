@@ -1,6 +1,7 @@
 """`ssd300 convert`: other people's weights as a checkpoint, and ours as torchvision's."""
 
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ssd.files import replacing
 from ssd.pretrained import find_checkpoint
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> Namespace:
     projects = ", ".join(layout.project for layout in LAYOUTS)
     p = parser(f"Make a checkpoint of other people's SSD300 weights ({projects}). Nothing in the file is run.")
     p.add_argument("source", metavar="SOURCE", help="file of weights; coco: torchvision's, downloaded")

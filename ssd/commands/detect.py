@@ -1,14 +1,22 @@
-"""Finds objects in pictures and videos: annotated copies, and what was found. `detect` does it for one PIL image."""
+"""`ssd300 detect`: finds objects in pictures and videos, draws them, and writes down what was found."""
 
 import sys
 import time
-from argparse import ArgumentTypeError
-from functools import partial
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
-from ssd.commands.arguments import add_device_arguments, add_picture_arguments, command, number, parser
+from PIL import Image
+
+from ssd.commands.arguments import (
+    add_device_arguments,
+    add_picture_arguments,
+    add_threshold_arguments,
+    command,
+    number,
+    parser,
+)
 from ssd.data.images import lift_pixel_limit
-from ssd.detector import Detector
+from ssd.detector import Detections, Detector
 from ssd.media.annotator import Annotator
 from ssd.media.outputs import FORMATS, check_formats, check_output, output_names, save_records
 from ssd.media.sources import find_sources
@@ -16,7 +24,7 @@ from ssd.media.video import import_av
 from ssd.pretrained import CHECKPOINT_HELP
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> Namespace:
     p = parser("Find objects in pictures and videos.")
     p.add_argument(
         "sources", nargs="+", metavar="SOURCE",
@@ -27,22 +35,18 @@ def parse(argv):
     p.add_argument("--output", default="detections", help="folder for the annotated copies and the detections")
     p.add_argument(
         "--save", type=formats, metavar="FORMATS", default="json",
-        help=f"formats of the detections, parted by commas: {', '.join(FORMATS)}",
+        help=f"formats of the detections, separated by commas: {', '.join(FORMATS)}",
     )  # fmt: skip
-    p.add_argument("--recursive", action="store_true", help="look for pictures in the folders of a folder too")
-    p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
-    p.add_argument(
-        "--max-overlap", type=number(float, 0, 1), default=0.45, help="IoU above which the better one is kept"
-    )
-    p.add_argument("--top-k", type=number(int, 1), default=200, help="most detections in a picture")
+    p.add_argument("--recursive", action="store_true", help="look for pictures in subfolders too")
+    add_threshold_arguments(p)
     p.add_argument("--batch-size", type=number(int, 1), default=8, help="pictures at a time")
     add_picture_arguments(p)
     add_device_arguments(p)
     return p.parse_args(argv)
 
 
-def formats(text):
-    """An argparse type: some of FORMATS, parted by commas."""
+def formats(text: str) -> list[str]:
+    """An argparse type: some of FORMATS, separated by commas."""
     names = [name.strip() for name in text.split(",")]
     if unknown := [name for name in names if name not in FORMATS]:
         raise ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(FORMATS)}")
@@ -50,7 +54,7 @@ def formats(text):
 
 
 @command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     output = Path(args.output)
     pictures, videos = find_sources(args.sources, args.recursive, leave_out=output)
@@ -62,8 +66,10 @@ def main(argv=None):
     if args.no_pixel_limit:
         lift_pixel_limit()
     detector = Detector.from_checkpoint(args.checkpoint, args.device, args.precision)
-    find = partial(detector, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
     output.mkdir(parents=True, exist_ok=True)
+
+    def find(images: list[Image.Image]) -> list[Detections]:
+        return detector(images, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
 
     annotator, start = Annotator(find, output, names, args.batch_size), time.perf_counter()
     try:

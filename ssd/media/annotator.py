@@ -1,50 +1,60 @@
 """Runs a detector over the files of pictures and videos."""
 
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
+from PIL import Image
 from tqdm import tqdm
 
+from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.media.outputs import fresh, record, save_picture
 from ssd.media.sources import ahead, batched, load_batches
-from ssd.media.video import VideoWriter, open_video
+from ssd.media.video import VideoReader, VideoWriter, open_video
 from ssd.text import one_line
 
 
 class Annotator:
     """Finds objects in pictures and videos and writes annotated copies of them.
 
-    find: list of PIL images -> list of `Detections`. output: folder of the copies. names: path -> name of its copy.
-    batch_size: pictures at a time.
+    find: list of pictures -> their `Detections`. output: folder of the copies. names: path -> name of its copy.
     records: what was found, see `ssd.media.outputs`. n_bad: pictures and videos that could not be read to their end;
-    each is named on stderr, and does not stop the others.
+    each is named on stderr and does not stop the others.
     """
 
-    def __init__(self, find, output, names, batch_size=8):
+    def __init__(
+        self,
+        find: Callable[[list[Image.Image]], list[Detections]],
+        output: Path,
+        names: Mapping[Path, str],
+        batch_size: int = 8,
+    ):
         self.find, self.output, self.names, self.batch_size = find, output, names, batch_size
-        self.records, self.n_bad = [], 0
+        self.records: list[dict] = []
+        self.n_bad = 0
 
-    def pictures(self, paths):
-        """Annotate pictures, which are decoded while the network works on those before."""
+    def pictures(self, paths: Sequence[Path]) -> None:
+        """Annotate pictures. The next batch is decoded while the network works on this one."""
         with (
             tqdm(total=len(paths), desc="detecting", unit="image") as progress,
             closing(ahead(load_batches(paths, self.batch_size))) as batches,
             ThreadPoolExecutor() as threads,
         ):
             for batch in batches:
-                images = {path: image for path, image in batch if not isinstance(image, InputError)}
-                self._report(image for _, image in batch if isinstance(image, InputError))
+                images = {path: image for path, image in batch if isinstance(image, Image.Image)}
+                self._report(error for _, error in batch if isinstance(error, InputError))
                 found = self.find(list(images.values()))
                 self.records += threads.map(self._annotate, images, images.values(), found)
                 progress.update(len(batch))
 
-    def _annotate(self, path, image, detections):
+    def _annotate(self, path: Path, image: Image.Image, detections: Detections) -> dict:
         name = save_picture(detections.draw(image), self.output / self.names[path])
         return record(path, name, image, detections)
 
-    def video(self, path):
+    def video(self, path: Path) -> None:
         """Annotate a video, frame by frame."""
         name = self.names[path]
         try:
@@ -58,8 +68,8 @@ class Annotator:
         except InputError as error:
             self._report([error])
 
-    def _find_in(self, video, name):
-        """Generator of (seconds, PIL image, `Detections`) of each frame, with a progress bar."""
+    def _find_in(self, video: VideoReader, name: str) -> Iterator[tuple[float, Image.Image, Detections]]:
+        """Yield (seconds, picture, what is in it) for each frame, with a progress bar."""
         with (
             tqdm(total=video.n_frames, desc=name, unit="frame") as progress,
             closing(ahead(batched(video.frames(), self.batch_size))) as batches,
@@ -70,13 +80,13 @@ class Annotator:
                     yield seconds, image, detections
                 progress.update(len(batch))
 
-    def _report(self, errors):
+    def _report(self, errors: Iterable[InputError]) -> None:
         for error in errors:
             tqdm.write(one_line(f"error: {error}"), file=sys.stderr)
             self.n_bad += 1
 
-    def summary(self, seconds):
-        """In words, what was done in this time."""
+    def summary(self, seconds: float) -> str:
+        """What was done in this time, in words."""
         n_found = sum(len(entry["detections"]) for entry in self.records)
         n_frames = sum("frame" in entry for entry in self.records)
         n_pictures = len(self.records) - n_frames

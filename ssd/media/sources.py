@@ -3,7 +3,7 @@
 import glob
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -107,14 +107,14 @@ def _load(path: Path) -> Image.Image | InputError:
         return error
 
 
-def ahead(items: Iterable[list[T]]) -> Generator[list[T], None, None]:
-    """Yield the batches of an iterable, each made in a thread while the one before it is in use."""
+def ahead(items: Iterable[T]) -> Generator[T, None, None]:
+    """Yield the items of an iterable, each made in a thread while the one before it is in use."""
     iterator = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        batch: Future[list[T]] = thread.submit(next, iterator, [])
-        while made := batch.result():
-            batch = thread.submit(next, iterator, [])
-            yield made
+        following = thread.submit(list, islice(iterator, 1))  # one item, or none at the end
+        while made := following.result():
+            following = thread.submit(list, islice(iterator, 1))
+            yield made[0]
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
