@@ -1,6 +1,7 @@
 """The rooms of the package build on one another in one direction, and so do the modules inside a room."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -28,11 +29,26 @@ def imported(path):
                 yield full if full in MODULES else node.module.removeprefix("ssd.")
 
 
+def used_rooms(room):
+    """The other rooms that the modules of a room import from."""
+    files = [path for module, path in MODULES.items() if module.split(".")[0] == room]
+    return {module.split(".")[0] for path in files for module in imported(path)} - {room}
+
+
 def test_each_room_imports_only_those_before_it():
-    for module, path in MODULES.items():
-        room = module.split(".")[0]
-        used = {other.split(".")[0] for other in imported(path)} - {room}
-        assert all(ORDER.index(other) < ORDER.index(room) for other in used), f"{module} imports {sorted(used)}"
+    assert {module.split(".")[0] for module in MODULES} == set(ORDER)
+    for k, room in enumerate(ORDER):
+        assert used_rooms(room) <= set(ORDER[:k]), room
+
+
+def test_the_diagram_in_the_design_is_true():
+    text = (PACKAGE.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    arrows = {room: set(others.split(" & ")) for room, others in re.findall(r"^    (\w+) --> (.+)$", text, flags=re.M)}
+    below = {}  # room -> the rooms to which arrows lead, over others too
+    for room in ORDER:
+        direct = arrows.get(room, set())
+        below[room] = direct.union(*(below[other] for other in direct))
+        assert direct <= used_rooms(room) <= below[room] | {"errors", "files", "text"}, room
 
 
 def test_no_modules_import_each_other_in_a_circle():
