@@ -2,15 +2,13 @@
 
 import json
 import sys
-from dataclasses import replace
+from argparse import Namespace
 from pathlib import Path
 
-import torch
-
 from ssd.commands.arguments import add_device_arguments, add_loading_arguments, add_picture_arguments, command, parser
-from ssd.data import PascalVOCDataset, read_data_list
+from ssd.data import DataList, read_data_list
 from ssd.data.images import lift_pixel_limit
-from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
+from ssd.evaluation.evaluate import DataSetDetections, dataset_for, detect_dataset, match_dataset
 from ssd.evaluation.report.page import write_report
 from ssd.evaluation.report.plots import figure_class
 from ssd.evaluation.result_files import check_names, load_results, save_results, save_truth
@@ -19,7 +17,7 @@ from ssd.inference.device import choose_device, choose_precision
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> Namespace:
     p = parser("Evaluate a checkpoint on the test list by the rules of the VOC devkit.")
     p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument("--data", default="data", help="folder of the data lists")
@@ -27,7 +25,7 @@ def parse(argv):
         "--results",
         metavar="PATH",
         help="score these instead: a folder of VOC files comp4_det_test_<class>.txt, or COCO results JSON, where the "
-        "image id is the place in the test list, from 0, and the category id the label of label_map.json",
+        "image id is the place in the test list, from 0, and the category id is the label in label_map.json",
     )
     p.add_argument("--json", metavar="FILE", help="write every figure to this file")
     p.add_argument("--save-results", metavar="DIR", help="write the detections as VOC files and as COCO JSON")
@@ -38,12 +36,12 @@ def parse(argv):
     args = p.parse_args(argv)
     for option in ("checkpoint", "save_results"):
         if args.results and getattr(args, option):
-            p.error(f"--results holds the detections already; leave out --{option.replace('_', '-')}")
+            p.error(f"--results already holds the detections; leave out --{option.replace('_', '-')}")
     return args
 
 
 @command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if args.no_pixel_limit:
         lift_pixel_limit()
@@ -53,26 +51,26 @@ def main(argv=None):
     if args.results:
         found = DataSetDetections(*load_results(source, data.label_map, data.paths))
     else:
-        found = run_model(args, source, data)
+        found = run_model(args, source)
     matches = match_dataset(found, data)
     summary = summarize(matches, found.seconds)
     print(format_summary(summary))
 
     details = {"detections_of": str(source), "test_list": str(args.data)}
     if args.json:
-        Path(args.json).write_text(json.dumps(details | summary, indent=1) + "\n")
+        Path(args.json).write_text(json.dumps(details | summary, indent=1) + "\n", encoding="utf-8")
         print(f"figures: {args.json}")
     if args.save_results:
         save_results(args.save_results, found.boxes, found.labels, found.scores, data.label_map, data.paths)
         save_truth(args.save_results, data)
         print(f"detections: {args.save_results}")
     if args.report:
-        details = [(name.replace("_", " "), text) for name, text in details.items()]
-        print(f"report: {write_report(args.report, matches, summary, data.paths, details)}")
+        shown = [(name.replace("_", " "), text) for name, text in details.items()]
+        print(f"report: {write_report(args.report, matches, summary, data.paths, shown)}")
 
 
-def check_outputs(args, data):
-    """Make the folders of the outputs, and refuse what cannot be written, before the evaluation."""
+def check_outputs(args: Namespace, data: DataList) -> None:
+    """Make the folders of the outputs. Raise InputError on one that cannot be written, before the evaluation."""
     if args.report:
         figure_class()
     if args.save_results:
@@ -82,25 +80,13 @@ def check_outputs(args, data):
             Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def run_model(args, checkpoint, data):
-    """The detections of a checkpoint's model on the test list.
-
-    A model of more classes, such as COCO's, detects those of the data set alone, under the data set's labels.
-    """
+def run_model(args: Namespace, checkpoint: str | Path) -> DataSetDetections:
+    """The detections of a checkpoint's model on the test list."""
     device = choose_device(args.device)
     model = load_trained(checkpoint, args.device, args.precision)
-    config, labels = model.config, model.config.label_map
-    if all(name in labels for name in data.class_names):
-        wanted = tuple(name if name in data.class_names else "" for name in config.class_names)
-        model.config, config = replace(config, class_names=wanted), replace(config, class_names=data.class_names)
-    dataset = PascalVOCDataset(args.data, "test", config)
+    dataset = dataset_for(model.config, args.data)
     dtype = choose_precision(args.precision, device)
-    found = detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
-    of_data = {labels[name]: label for name, label in data.label_map.items()}
-    found.labels = [
-        torch.tensor([of_data[label] for label in image.tolist()], dtype=torch.int64) for image in found.labels
-    ]
-    return found
+    return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 from ssd.evaluation.matches import Matches, match_detections
 from ssd.evaluation.mean_ap import average_precisions, best_f1, calculate_mAP, curves
-from ssd.evaluation.result_files import as_saved, load_results, save_results
+from ssd.evaluation.result_files import load_results, save_results, save_truth
 from ssd.evaluation.summary import format_summary, summarize
 
 __all__ = [
     "Matches",
-    "as_saved",
     "average_precisions",
     "best_f1",
     "calculate_mAP",
@@ -16,5 +15,6 @@ __all__ = [
     "load_results",
     "match_detections",
     "save_results",
+    "save_truth",
     "summarize",
 ]

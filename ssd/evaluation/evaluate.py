@@ -1,19 +1,22 @@
 """Runs a model over a data set."""
 
 import time
-from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
+from ssd.config import SSDConfig
+from ssd.data.dataset import PascalVOCDataset
+from ssd.data.lists import DataList, read_data_list
 from ssd.data.loading import loader
-from ssd.evaluation.matches import match_detections
-from ssd.evaluation.result_files import as_saved
-from ssd.inference.predictor import as_predictor, detections
-from ssd.model.loss import Figures
+from ssd.evaluation.matches import Matches, match_detections
+from ssd.inference.predictor import Predictor, as_predictor, detections
+from ssd.model.loss import Figures, MultiBoxLoss
+from ssd.model.network import SSD300
 
 # The settings of the paper's evaluation.
 MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
@@ -21,69 +24,102 @@ MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
 
 @dataclass
 class DataSetDetections:
-    """Detections of a whole data set: lists with a tensor an image, in the pixels of the pictures, best first.
+    """Detections in a whole data set: lists with one tensor per image, boxes in pixels of the pictures.
 
+    Best first; of equal scores the lower label, which is the order that result files keep.
     seconds: time spent on "data" (waiting for it), "network" and "post-processing".
-    sums: of the whole data set, the packed `Figures` of the loss, where a criterion was given.
+    sums: the packed `Figures` of the loss over the whole data set, if a criterion was given.
     """
 
-    boxes: list = field(default_factory=list)
-    labels: list = field(default_factory=list)
-    scores: list = field(default_factory=list)
-    seconds: Counter = field(default_factory=Counter)
-    sums: torch.Tensor = field(default_factory=lambda: torch.zeros(len(Figures._fields)))
+    boxes: list[Tensor] = field(default_factory=list)
+    labels: list[Tensor] = field(default_factory=list)
+    scores: list[Tensor] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    sums: Tensor = field(default_factory=lambda: torch.zeros(len(Figures._fields)))
 
-    @contextmanager
-    def timed(self, what, device):
-        """Add the time that the block takes, the device's work included, to `seconds`."""
-        start = time.perf_counter()
-        yield
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        self.seconds[what] += time.perf_counter() - start
+    def add(self, boxes: Tensor, labels: Tensor, scores: Tensor) -> None:
+        """Add the detections of the next image: boxes (n, 4), labels (n,) and scores (n,)."""
+        order = np.lexsort((labels, -scores))
+        self.boxes.append(boxes[order])
+        self.labels.append(labels[order])
+        self.scores.append(scores[order])
+
+
+class Stopwatch:
+    """Seconds by name: each `lap` adds the time since the lap before it, the device's work included."""
+
+    def __init__(self, device: torch.device):
+        self.seconds: dict[str, float] = {}
+        self.device = device
+        self.start = time.perf_counter()
+
+    def lap(self, name: str | None = None) -> None:
+        """Count the time since the last lap under a name, or nowhere."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        if name:
+            self.seconds[name] = self.seconds.get(name, 0.0) + now - self.start
+        self.start = now
+
+
+def dataset_for(config: SSDConfig, data_folder: str | Path, split: str = "test") -> PascalVOCDataset:
+    """The samples of a data set for a model of this config, which may have more classes than the data set.
+
+    Raises InputError as `PascalVOCDataset` does, also if the model lacks a class of the data set.
+    """
+    class_names = read_data_list(data_folder, split).class_names
+    if set(class_names) <= set(config.class_names):
+        config = replace(config, class_names=class_names)
+    return PascalVOCDataset(data_folder, split, config)
 
 
 def detect_dataset(
-    model, dataset, batch_size=8, workers=0, device="cpu", dtype=torch.float32, criterion=None, quiet=False
-):  # fmt: skip
-    """`DataSetDetections` of a `PascalVOCDataset` at the paper's evaluation settings.
+    model: SSD300 | Predictor,
+    dataset: PascalVOCDataset,
+    batch_size: int = 8,
+    workers: int = 0,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    criterion: MultiBoxLoss | None = None,
+    quiet: bool = False,
+) -> DataSetDetections:
+    """Detect the objects of a data set at the paper's evaluation settings, under the data set's labels.
 
-    model: an `SSD300`, which stays as it is, or an exported model (`ssd.export.engines`), which has its device and
-    its type.
-    criterion: a `MultiBoxLoss` that measures an `SSD300`'s predictions on the way. quiet: without a progress line.
-    They are rounded as result files round them, so that their figures are those of the files.
+    A model of more classes, such as COCO's, detects only those of the data set.
+
+    model: an `SSD300`, or an exported model (`ssd.export.engines`), which keeps its device and type. It stays as it is.
+    criterion: measures an `SSD300`'s predictions on the way. quiet: without a progress bar.
     """
-    predictor = as_predictor(model, device, dtype)
+    names, label_map = model.config.class_names, dataset.data.label_map
+    predictor = as_predictor(model, device, dtype, [name if name in label_map else "" for name in names])
+    labels_in_data = torch.tensor([0, *(label_map.get(name, 0) for name in names)])
     device = predictor.device
     batches = loader(dataset, workers, batch_size=batch_size, pin_memory=device.type == "cuda")
-    found = DataSetDetections()
-    sizes = dataset.data.sizes.tolist()
-    with found.timed("data", device):
-        waiting = iter(batches)
-    bar = {"desc": "evaluating", "unit": "image", "dynamic_ncols": True, "leave": None, "disable": quiet}
-    with tqdm(total=len(dataset), **bar) as progress:
-        for _ in range(len(batches)):
-            with found.timed("data", device):
-                images, true_boxes, true_labels, _ = next(waiting)
-            with found.timed("network", device):
-                predictions = predictor(images)
+    found, sizes, watch = DataSetDetections(), dataset.data.sizes.tolist(), Stopwatch(device)
+    bar = tqdm(total=len(dataset), desc="evaluating", unit="image", dynamic_ncols=True, leave=None, disable=quiet)
+    with bar:
+        for images, true_boxes, true_labels, _ in batches:
+            watch.lap("data")
+            predictions = predictor(images)
+            watch.lap("network")
+            batch_sizes = sizes[len(found.boxes) : len(found.boxes) + len(images)]
+            batch = detections(predictor, predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
+            for boxes, labels, scores in zip(*batch, strict=True):
+                found.add(boxes, labels_in_data[labels], scores)
+            watch.lap("post-processing")
             if criterion:
                 true = ([tensor.to(device) for tensor in part] for part in (true_boxes, true_labels))
                 found.sums += criterion.measure(*predictions, *true).pack().cpu()
-            with found.timed("post-processing", device):
-                start = len(found.boxes)
-                batch_sizes = sizes[start : start + len(images)]
-                batch = detections(predictor, predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
-            for whole, part in zip((found.boxes, found.labels, found.scores), batch, strict=True):
-                whole += part
-            progress.update(len(images))
-    found.boxes, found.labels, found.scores = as_saved(found.boxes, found.labels, found.scores)
+                watch.lap()
+            bar.update(len(images))
+    found.seconds = watch.seconds
     return found
 
 
-def match_dataset(found, data):
-    """The `Matches` of detections (anything with boxes, labels and scores) with the objects of a `DataList`."""
+def match_dataset(found: DataSetDetections, data: DataList) -> Matches:
+    """The `Matches` of detections with the objects of a data list."""
     n_objects = np.diff(data.offsets).tolist()
     columns = (data.boxes, data.labels, data.difficulties)
-    true = (torch.from_numpy(column).split(n_objects) for column in columns)
-    return match_detections(found.boxes, found.labels, found.scores, *true, data.label_map)
+    boxes, labels, difficulties = (torch.from_numpy(column).split(n_objects) for column in columns)
+    return match_detections(found.boxes, found.labels, found.scores, boxes, labels, difficulties, data.label_map)

@@ -16,9 +16,9 @@ def top1_localisation(matches: Matches) -> dict[str, float] | None:
     one_each = (np.bincount(matches.true_images, minlength=matches.n_images) == 1).all()
     if matches.n_images == 0 or not one_each or matches.true_difficult.any():
         return None
-    best_first = np.lexsort((matches.det_classes, -matches.det_scores))
-    images, first = np.unique(matches.det_images[best_first], return_index=True)
-    dets = best_first[first]  # the best detection of each image that has any
+    dets = matches.best_first(np.arange(len(matches.det_scores)))
+    images, first = np.unique(matches.det_images[dets], return_index=True)
+    dets = dets[first]  # the best detection of each image that has any
     objects = np.argsort(matches.true_images)[images]
     ious = paired_iou(matches.det_boxes[dets], matches.true_boxes[objects])
     right = matches.det_classes[dets] == matches.true_classes[objects]

@@ -47,6 +47,10 @@ class Matches:
         """(D,) bool: false positive."""
         return ~(self.correct | self.ignored)
 
+    def best_first(self, dets: np.ndarray) -> np.ndarray:
+        """Sort indices of detections by score, the highest first; of equal scores the lower class, then the earlier."""
+        return dets[np.lexsort((self.det_classes[dets], -self.det_scores[dets]))]
+
     @property
     def n_easy(self) -> np.ndarray:
         """(C,) objects of each class that are not difficult: what recall is a fraction of."""

@@ -112,8 +112,7 @@ def mean_of_numbers(values: Iterable[float]) -> float:
 
 
 def _curve(matches: Matches, class_index: int, n_easy: int) -> Curve:
-    dets = np.flatnonzero(matches.det_classes == class_index)
-    ranked = dets[np.argsort(-matches.det_scores[dets], kind="stable")]
+    ranked = matches.best_first(np.flatnonzero(matches.det_classes == class_index))
     correct, counted = np.cumsum(matches.correct[ranked]), np.cumsum(~matches.ignored[ranked])
     return Curve(
         n_objects=n_easy,

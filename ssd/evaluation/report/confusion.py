@@ -16,8 +16,7 @@ def confusion_matrix(matches: Matches, min_score: float = SHOWN_SCORE) -> np.nda
     took, the last row detections that took none. Difficult objects and the detections whose best object is difficult
     are left out.
     """
-    shown = np.flatnonzero(matches.det_scores > min_score)
-    shown = shown[np.argsort(matches.det_classes[shown], kind="stable")]
+    shown = matches.best_first(np.flatnonzero(matches.det_scores > min_score))
     ious, objects = best_overlaps(
         matches.det_boxes[shown], matches.det_images[shown], matches.true_boxes, matches.true_images
     )

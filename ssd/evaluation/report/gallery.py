@@ -30,8 +30,7 @@ class Case:
 
 def confident_false_positives(matches: Matches, errors: Errors, n: int = 12) -> list[Case]:
     """The n false positives of the highest scores, at most one of each picture."""
-    false = np.flatnonzero(matches.false)
-    false = false[np.argsort(-matches.det_scores[false], kind="stable")]
+    false = matches.best_first(np.flatnonzero(matches.false))
     return [_false_positive(matches, errors, k) for k in _first_of_each(matches.det_images[false], false)[:n]]
 
 

@@ -89,8 +89,7 @@ def without_errors(matches: Matches, errors: Errors, kind: str) -> Matches:
 def _best_for_each_target(matches: Matches, errors: Errors) -> np.ndarray:
     """Indices of the best-scored detection meant for each object that was not found, whatever its kind of error."""
     dets = np.flatnonzero(errors.det_targets >= 0)
-    dets = dets[matches.true_found[errors.det_targets[dets]] < 0]
-    dets = dets[np.argsort(-matches.det_scores[dets], kind="stable")]
+    dets = matches.best_first(dets[matches.true_found[errors.det_targets[dets]] < 0])
     return dets[np.unique(errors.det_targets[dets], return_index=True)[1]]
 
 
