@@ -13,6 +13,7 @@ from ssd.evaluation.report.page import write_report
 from ssd.evaluation.report.plots import figure_class
 from ssd.evaluation.result_files import check_names, load_results, save_results, save_truth
 from ssd.evaluation.summary import format_summary, summarize
+from ssd.files import write_text
 from ssd.inference.device import choose_device, choose_precision
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained
 
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
 
     details = {"detections_of": str(source), "test_list": str(args.data)}
     if args.json:
-        Path(args.json).write_text(json.dumps(details | summary, indent=1) + "\n", encoding="utf-8")
+        write_text(args.json, json.dumps(details | summary, indent=1) + "\n")
         print(f"figures: {args.json}")
     if args.save_results:
         save_results(args.save_results, found.boxes, found.labels, found.scores, data.label_map, data.paths)

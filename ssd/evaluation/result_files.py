@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from ssd.data.formats.coco import coco_annotation
-from ssd.data.formats.paths import read_json
 from ssd.data.lists import DataList
 from ssd.errors import InputError
 from ssd.evaluation.matches import class_names
+from ssd.files import read_json, write_text
 
 VOC_PREFIX = "comp4_det_test_"
 COCO_NAME, COCO_TRUTH_NAME = "coco_results.json", "coco_truth.json"
@@ -55,10 +55,9 @@ def save_results(
         for box, label, score in zip(*(values.tolist() for values in image), strict=True):
             lines[label].append(_voc_line(image_id, box, score))
             entries.append(_coco_entry(place, box, label, score))
-    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        (folder / f"{VOC_PREFIX}{name}.txt").write_text("".join(lines[label_map[name]]), encoding="utf-8")
-    (folder / COCO_NAME).write_text("[" + ",\n".join(entries) + "]\n", encoding="utf-8")
+        write_text(folder / f"{VOC_PREFIX}{name}.txt", "".join(lines[label_map[name]]))
+    write_text(folder / COCO_NAME, "[" + ",\n".join(entries) + "]\n")
 
 
 def save_truth(folder: str | Path, data: DataList) -> None:
@@ -75,7 +74,7 @@ def save_truth(folder: str | Path, data: DataList) -> None:
         "categories": [{"id": label, "name": name} for name, label in data.label_map.items() if label],
         "annotations": [coco_annotation(number, *row) for number, row in enumerate(rows, start=1)],
     }
-    (Path(folder) / COCO_TRUTH_NAME).write_text(json.dumps(truth) + "\n", encoding="utf-8")
+    write_text(Path(folder) / COCO_TRUTH_NAME, json.dumps(truth) + "\n")
 
 
 def check_names(label_map: Mapping[str, int], image_paths: Sequence[str]) -> None:
