@@ -4,9 +4,13 @@
  "training": what a run needs to go on, or None}
 """
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ssd.config import SSDConfig
 from ssd.errors import InputError, first_line
@@ -17,16 +21,18 @@ FORMAT, VERSION = "ssd300", 1
 REMEDY = "give the path of a .pth file that train.py or python -m ssd.convert wrote"
 
 
-def save_checkpoint(path, model, training=None):
-    """Write a checkpoint. The file at `path` is replaced at once by a complete one, or stays as it was.
+def save_checkpoint(path: Path | str, model: SSD300, training: dict[str, Any] | None = None) -> None:
+    """Write a model to a checkpoint. A complete file replaces the one at `path` at once, or that one stays as it was.
 
-    model: an `SSD300`. training: state of a training run, plain containers and tensors (see `load_training_state`).
+    training: the state of a training run, plain containers and tensors (see `load_training_state`).
     """
     write_checkpoint(path, model.config, model.state_dict(), training)
 
 
-def write_checkpoint(path, config, state, training=None):
-    """`save_checkpoint` of a model that is there only as its config and state dict."""
+def write_checkpoint(
+    path: Path | str, config: SSDConfig, state: dict[str, Tensor], training: dict[str, Any] | None = None
+) -> None:
+    """Write a checkpoint from a model's config and state dict. Otherwise as `save_checkpoint`."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -38,10 +44,10 @@ def write_checkpoint(path, config, state, training=None):
         torch.save(content, file)
 
 
-def load_checkpoint(path, device="cpu"):
+def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> SSD300:
     """The model of a checkpoint, with its `.config`, in evaluation mode and float32.
 
-    Raises InputError where the file is missing, damaged or no checkpoint of ours.
+    Raises InputError if the file is missing, damaged or not a checkpoint of this project.
     """
     config, state = checkpoint_weights(_read(path), path)
     model = SSD300(config)
@@ -49,38 +55,43 @@ def load_checkpoint(path, device="cpu"):
     return model.to(device).eval()
 
 
-def holds_checkpoint(content, path):
-    """Whether the content of the file at `path` is a checkpoint of ours. Raises InputError on another version of it."""
+def holds_checkpoint(content: Any, path: Path | str) -> bool:
+    """Whether the content of the file at `path` is a checkpoint of this project.
+
+    Raises InputError if it is one of a version that this program cannot read.
+    """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         return False
     if content.get("version") != VERSION:
-        raise InputError(f"{path}: checkpoint version {content.get('version')}, this program reads {VERSION}")
+        raise InputError(f"{path}: checkpoint version {content.get('version')}, but this program reads {VERSION}")
     return True
 
 
-def checkpoint_weights(content, path):
+def checkpoint_weights(content: dict[str, Any], path: Path | str) -> tuple[SSDConfig, dict[str, Tensor]]:
     """The `SSDConfig` and the state dict in the content of the checkpoint at `path`.
 
-    Raises InputError where they do not belong to each other.
+    Raises InputError if they do not fit together.
     """
     try:
-        config = SSDConfig.from_dict(content["config"])
-        check_tensors(config, content["model"])
+        config, state = SSDConfig.from_dict(content["config"]), _current_names(content["model"])
+        check_tensors(config, state)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: a checkpoint whose contents do not fit ({first_line(error)}); {REMEDY}") from None
-    return config, content["model"]
+        raise InputError(f"{path}: the checkpoint's contents do not fit ({first_line(error)}); {REMEDY}") from None
+    return config, state
 
 
-def load_training_state(path):
-    """What `save_checkpoint` was given as `training`. Raises InputError, also where that was nothing."""
+def load_training_state(path: Path | str) -> dict[str, Any]:
+    """What `save_checkpoint` was given as `training`. Raises InputError, also if there was none."""
     training = _read(path).get("training")
     if training is None:
-        raise InputError(f"{path}: holds a model without the state of its training, which cannot go on from it")
+        raise InputError(f"{path}: holds a model without the state of its training, so no run can go on from it")
+    if training.get("average"):  # the state dict of the weights' moving average
+        training["average"] = _current_names(training["average"])
     return training
 
 
-def check_tensors(config, saved):
-    """Raises ValueError naming the first tensor of a state dict that is not as in the network of `config`."""
+def check_tensors(config: SSDConfig, saved: dict[str, Tensor]) -> None:
+    """Raises ValueError that names the first tensor of a state dict that the network of `config` has otherwise."""
     with torch.device("meta"):  # shapes alone: no memory, no random numbers
         own = SSD300(config).state_dict()
     for name in own | saved:
@@ -89,15 +100,15 @@ def check_tensors(config, saved):
             raise ValueError(f"tensor {name} is {shape}, in the network of its config {own_shape}")
 
 
-def load_plain(path):
+def load_plain(path: Path | str) -> Any:
     """`torch.load` of tensors and plain containers; it raises on anything else."""
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def read_file(path, remedy, load=load_plain):
+def read_file(path: Path | str, remedy: str, load: Callable[[Path | str], Any] = load_plain) -> Any:
     """What a `.pth` file holds: tensors and plain containers, anything else is refused.
 
-    Raises InputError; remedy: the end of its sentence, what to do. load: the function that reads the file.
+    Raises InputError. remedy: the end of its message, what to do. load: the function that reads the file.
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: a folder, not a file; {remedy}")
@@ -107,15 +118,20 @@ def read_file(path, remedy, load=load_plain):
         raise InputError(f"{path}: no such file; {remedy}") from None
     except InputError:
         raise
-    except Exception as error:  # the unpickler raises almost anything on a file that is no pickle
+    except Exception as error:  # the unpickler raises almost anything on a file that is not a pickle
         reason = first_line(error)
-        if "weights_only" in reason:  # torch.load's advice is to run what the file holds
-            reason = "it does not hold tensors and plain containers alone"
+        if "weights_only" in reason:  # torch.load would advise to run what the file holds
+            reason = "it holds more than tensors and plain containers"
         raise InputError(f"{path}: damaged, or no file of weights ({reason}); {remedy}") from None
 
 
-def _read(path):
+def _read(path: Path | str) -> dict[str, Any]:
     content = read_file(path, REMEDY)
     if not holds_checkpoint(content, path):
         raise InputError(f"{path}: not a checkpoint of this project; {REMEDY}")
     return content
+
+
+def _current_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict under today's names. Older ones have "base.bn1_1.weight" for "base.conv1_1.norm.weight"."""
+    return {re.sub(r"\.bn(\w+)\.", r".conv\1.norm.", name): tensor for name, tensor in state.items()}

@@ -1,7 +1,10 @@
 """`SSDConfig`: everything that gives a model's tensors their meaning."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from math import sqrt
+from typing import Any, Literal
 
 from ssd.errors import InputError
 
@@ -10,54 +13,58 @@ VOC_CLASSES = (
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 
+RGB = tuple[float, float, float]
+Sizes = tuple[tuple[float, float], ...]  # (width, height) of each prior of a cell, as fractions of the image
+Order = tuple[float | Literal["extra"], ...]
+
 VARIANCES = (0.1, 0.2)  # divisors of the centre and the size offsets in the authors' release
 BACKBONES = ("vgg16", "vgg16_bn")
 CLIPS = ("all", "size", "none")
 
-# The three published prior tables differ in their scales and in the order of the priors of a cell (the order of the
-# prediction channels). A ratio is width / height; "extra" is the larger square.
+# The published prior tables differ in their scales and in the order of the priors in a cell, which is the order of the
+# prediction channels. A ratio is width / height; "extra" is the larger square.
 SCALES = (0.1, 0.2, 0.375, 0.55, 0.725, 0.9)
 LAST_EXTRA = 1.0
-ORDER = (1, "extra", 2, 3, 1 / 2, 1 / 3)
-TUTORIAL_ORDER = (*ORDER[:-1], 0.333)  # the default but for the last ratio, which was rounded
+ORDER: Order = (1, "extra", 2, 3, 1 / 2, 1 / 3)
+TUTORIAL_ORDER: Order = (*ORDER[:-1], 0.333)  # the default but for the last ratio, which was rounded
 CAFFE_PIXELS = (30, 60, 111, 162, 213, 264, 315)
 CAFFE_STEPS = (8, 16, 32, 64, 100, 300)
-CAFFE_ORDER = (1, "extra", 2, 1 / 2, 3, 1 / 3)
+CAFFE_ORDER: Order = (1, "extra", 2, 1 / 2, 3, 1 / 3)
 TORCHVISION_SCALES = (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05)
-# What networks expect of their input, in units of 0-1 RGB: torchvision's classifiers and the authors' release.
-IMAGENET_INPUT = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-CAFFE_INPUT = {"mean": tuple(value / 255 for value in (123, 117, 104)), "std": (1 / 255,) * 3}
+# How the input is normalised for torchvision's classifiers and for the authors' release, in units of 0-1 RGB.
+IMAGENET_INPUT: dict[str, RGB] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+CAFFE_INPUT: dict[str, RGB] = {"mean": (123 / 255, 117 / 255, 104 / 255), "std": (1 / 255, 1 / 255, 1 / 255)}
 
 
-def prior_sizes(scales, extras, order):
-    """The (width, height) of each prior of a cell, for each of the six maps, as fractions of the image.
+def prior_sizes(scales: Sequence[float], extras: Sequence[float], order: Order) -> tuple[Sizes, ...]:
+    """The (width, height) of each prior of a cell, for each map, as fractions of the image (paper, section 2.2).
 
-    A prior of scale s and ratio r is s sqrt(r) wide and s / sqrt(r) high (paper, section 2.2). The ratios 3 and 1/3
-    are left out on the first map and the last two, which have four priors a cell.
+    A prior of scale s and ratio r is s sqrt(r) wide and s / sqrt(r) high. The first map and the last two go without the
+    ratios 3 and 1/3.
 
-    scales: s of each map. extras: side of each map's extra square. order: the ratios in channel order.
+    scales: s of each map. extras: side of each map's extra square, in the paper sqrt(s s'), s' being the next map's.
+    order: the ratios in channel order.
     """
     sizes = []
     for k, (scale, extra) in enumerate(zip(scales, extras, strict=True)):
-        ratios = [r for r in order if k in (1, 2, 3) or r == "extra" or 1 / 2 <= r <= 2]
-        sizes.append(
-            tuple((extra, extra) if r == "extra" else (scale * sqrt(r), scale / sqrt(r)) for r in ratios)
-        )  # fmt: skip
+        all_ratios = 0 < k < len(scales) - 2
+        shapes = [(extra, 1.0) if ratio == "extra" else (scale, ratio) for ratio in order]
+        sizes.append(tuple((s * sqrt(r), s / sqrt(r)) for s, r in shapes if all_ratios or 1 / 2 <= r <= 2))
     return tuple(sizes)
 
 
-def _geometric_means(scales):
-    return tuple(sqrt(a * b) for a, b in zip(scales, scales[1:], strict=False))
+def _geometric_means(scales: Sequence[float]) -> tuple[float, ...]:
+    return tuple(sqrt(a * b) for a, b in pairwise(scales))
 
 
-def _fractions(pixels):
+def _fractions(pixels: Iterable[float]) -> tuple[float, ...]:
     return tuple(p / 300 for p in pixels)
 
 
-def create_label_map(class_names):
+def create_label_map(class_names: Sequence[str]) -> dict[str, int]:
     """Class name -> label: "background" is 0, the classes count from 1, labels without a class are left out.
 
-    Raises InputError on a class called "background".
+    Raises InputError if a class is called "background".
     """
     if "background" in class_names:
         raise InputError('a class is called "background", the name of label 0; give it another in the annotations')
@@ -66,19 +73,21 @@ def create_label_map(class_names):
 
 @dataclass(frozen=True)
 class SSDConfig:
-    """The facts without which the numbers in a model's tensors cannot be read. Saved in every checkpoint.
+    """The facts that give the numbers in a model's tensors their meaning. Saved in every checkpoint.
 
     class_names: the objects' classes, in the order of their labels 1, 2, ... (label 0 is the background). An empty
-        name is a label without a class, as COCO's ids have between them: the network has an output for it, so that
+        name is a label without a class, such as the gaps between COCO's ids: the network has an output for it, so that
         published weights stay as they are, but it is never detected.
     backbone: "vgg16", or "vgg16_bn" with batch normalisation.
-    input_size: side of the square input, pixels.
+    input_size: side of the square input, in pixels.
     feature_maps: cells along each side of each map.
     steps: distance between the centres of neighbouring cells of each map, as a fraction of the image.
-    prior_sizes: for each map the (width, height) of its priors in channel order, as fractions of the image.
+    prior_sizes: the (width, height) of each map's priors in channel order, as fractions of the image.
     clip: which centre-size numbers of a prior are clamped to [0, 1]: "all", "size" (width and height) or "none".
     variances: divisors of the centre and the size offsets.
     mean, std: of the input's red, green and blue, in units of 0-1 RGB.
+
+    Raises ValueError if a field has a value that it cannot have.
     """
 
     class_names: tuple[str, ...] = VOC_CLASSES
@@ -86,15 +95,13 @@ class SSDConfig:
     input_size: int = 300
     feature_maps: tuple[int, ...] = (38, 19, 10, 5, 3, 1)
     steps: tuple[float, ...] = (1 / 38, 1 / 19, 1 / 10, 1 / 5, 1 / 3, 1.0)
-    prior_sizes: tuple[tuple[tuple[float, float], ...], ...] = prior_sizes(
-        SCALES, (*_geometric_means(SCALES), LAST_EXTRA), ORDER
-    )
+    prior_sizes: tuple[Sizes, ...] = prior_sizes(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), ORDER)
     clip: str = "all"
     variances: tuple[float, float] = VARIANCES
-    mean: tuple[float, float, float] = IMAGENET_INPUT["mean"]
-    std: tuple[float, float, float] = IMAGENET_INPUT["std"]
+    mean: RGB = IMAGENET_INPUT["mean"]
+    std: RGB = IMAGENET_INPUT["std"]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in vars(self).items():
             object.__setattr__(self, name, _as_tuples(value))
         if self.backbone not in BACKBONES:
@@ -105,8 +112,8 @@ class SSDConfig:
             raise ValueError("feature_maps, steps and prior_sizes must have one entry for each of the six maps")
 
     @classmethod
-    def caffe(cls, **changes):
-        """The authors' Caffe release: sizes and steps in whole pixels, nothing clipped, only the mean subtracted."""
+    def caffe(cls, **changes: Any) -> "SSDConfig":
+        """That of the authors' Caffe release: sizes and steps in whole pixels, no clipping, only a mean subtracted."""
         published = {
             "steps": _fractions(CAFFE_STEPS),
             "prior_sizes": prior_sizes(
@@ -117,14 +124,14 @@ class SSDConfig:
         return cls(**published | changes)
 
     @classmethod
-    def tutorial(cls, **changes):
-        """The tutorial that this project is built from (sgrvinod's)."""
+    def tutorial(cls, **changes: Any) -> "SSDConfig":
+        """That of the tutorial that this project is built from (sgrvinod's)."""
         sizes = prior_sizes(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), TUTORIAL_ORDER)
         return cls(**{"prior_sizes": sizes} | changes)
 
     @classmethod
-    def torchvision(cls, **changes):
-        """torchvision's `ssd300_vgg16`: scales of its own, widths and heights clipped."""
+    def torchvision(cls, **changes: Any) -> "SSDConfig":
+        """That of torchvision's `ssd300_vgg16`: its own scales, widths and heights clipped."""
         published = {
             "steps": _fractions(CAFFE_STEPS),
             "prior_sizes": prior_sizes(TORCHVISION_SCALES[:-1], _geometric_means(TORCHVISION_SCALES), CAFFE_ORDER),
@@ -135,34 +142,34 @@ class SSDConfig:
         return cls(**published | changes)
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:
         """Outputs per prior: the classes and the background."""
         return len(self.class_names) + 1
 
     @property
-    def label_map(self):
+    def label_map(self) -> dict[str, int]:
         """Class name -> label, the background included."""
         return create_label_map(self.class_names)
 
     @property
-    def unused_labels(self):
+    def unused_labels(self) -> tuple[int, ...]:
         """The labels that have no class and are never detected."""
         return tuple(label for label, name in enumerate(self.class_names, start=1) if not name)
 
     @property
-    def priors_per_cell(self):
+    def priors_per_cell(self) -> tuple[int, ...]:
         """Number of priors at each cell of each map."""
         return tuple(len(sizes) for sizes in self.prior_sizes)
 
-    def to_dict(self):
-        """Plain containers, for a checkpoint or JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """The fields in plain containers, for a checkpoint or JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields):
-        """The inverse of `to_dict`. Raises TypeError on a field it does not know."""
+    def from_dict(cls, fields: dict[str, Any]) -> "SSDConfig":
+        """The inverse of `to_dict`. Raises TypeError on an unknown field."""
         return cls(**fields)
 
 
-def _as_tuples(value):
+def _as_tuples(value: Any) -> Any:
     return tuple(_as_tuples(item) for item in value) if isinstance(value, list | tuple) else value

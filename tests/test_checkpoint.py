@@ -77,7 +77,7 @@ def test_bad_files(model, tmp_path):
         "missing": "no such file", "truncated": "damaged", "empty": "damaged", "text": "damaged",
         "other": "not a checkpoint of this project", "newer": "version 99", "config": "do not fit.*colour",
         "lacking": "conv7.bias is missing", "no_model": "do not fit",
-        "misfit": "do not fit.*tensor base.bn1_1.weight", "payload": "damaged, or no file of weights",
+        "misfit": "do not fit.*tensor base.conv1_1.norm.weight", "payload": "damaged, or no file of weights",
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=rf"{name}\.pth: .*{message}") as error:
             load_checkpoint(tmp_path / f"{name}.pth")

@@ -60,7 +60,7 @@ def test_model_stays_as_it_was(pictures):
     assert model.training
     assert model.rescale_factors.dtype == torch.float32
     assert model.rescale_factors.requires_grad
-    assert hasattr(model.base, "bn1_1")
+    assert isinstance(model.base.conv1_1.norm, torch.nn.BatchNorm2d)
 
 
 def test_bf16_finds_about_the_same(checkpoint, detector, pictures):

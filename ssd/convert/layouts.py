@@ -12,16 +12,17 @@ from torchvision.models.detection import SSD300_VGG16_Weights
 
 from ssd.config import CAFFE_INPUT, VOC_CLASSES, SSDConfig
 from ssd.model.network import MAP_CHANNELS
-from ssd.model.vgg import SEQUENTIAL, STAGES
 
 NO_CLASS = "N/A"  # torchvision's name for the labels between COCO's ids that have no class
 
 # Our convolutions from the picture to the last map.
 CONVOLUTIONS = (
-    *(f"base.conv{stage}_{k}" for stage, channels in enumerate(STAGES, 1) for k in range(1, len(channels) + 1)),
+    *(f"base.conv{stage}_{k}" for stage, length in enumerate((2, 2, 3, 3, 3), start=1) for k in range(1, length + 1)),
     "base.conv6", "base.conv7",
     *(f"aux_convs.conv{block}_{k}" for block in (8, 9, 10, 11) for k in (1, 2)),
 )  # fmt: skip
+# The places of conv1_1 to conv7 in one `nn.Sequential` of VGG16, between its ReLUs and poolings.
+SEQUENTIAL = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,11 @@ from dataclasses import replace
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import fuse_conv_bn_eval
+from torch import Tensor
 
 from ssd.config import SSDConfig
 from ssd.model.network import SSD300
 from ssd.model.postprocess import detect_objects
-from ssd.model.vgg import NamedConvolutions
 
 Lists = tuple[list[Tensor], list[Tensor], list[Tensor]]  # boxes, labels, scores; a tensor an image
 
@@ -90,17 +88,9 @@ def for_inference(model: SSD300, device: torch.device | str, dtype: torch.dtype)
     tensors in channels_last order, in which convolutions are fastest.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    for part in (model.base, model.aux_convs):
-        _fold_batch_norm(part)
+    for convolution in (*model.base.children(), *model.aux_convs.children()):
+        convolution.fold_norm()
     return model.to(device, dtype).to(memory_format=torch.channels_last)
-
-
-def _fold_batch_norm(part: NamedConvolutions) -> None:
-    for name, norm in list(part.named_children()):
-        if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
-            convolution = name.replace("bn", "conv")
-            part.add_module(convolution, fuse_conv_bn_eval(part.get_submodule(convolution), norm))
-            delattr(part, name)
 
 
 @torch.inference_mode()

@@ -1,59 +1,62 @@
 """The network of SSD300 (paper, figure 2)."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ssd.config import SSDConfig
-from ssd.model.postprocess import decode_predictions, detect_objects
+from ssd.model.postprocess import Detected, decode_predictions, detect_objects
 from ssd.model.priors import create_prior_boxes
-from ssd.model.vgg import NamedConvolutions, VGGBase
+from ssd.model.vgg import Convolution, VGGBase
 
 # The six maps that predict, and their channels.
 MAP_CHANNELS = {"conv4_3": 512, "conv7": 1024, "conv8_2": 512, "conv9_2": 256, "conv10_2": 256, "conv11_2": 256}
 
 
-class AuxiliaryConvolutions(NamedConvolutions):
-    """conv8_1 to conv11_2: four maps smaller and smaller.
+class AuxiliaryConvolutions(nn.Module):
+    """conv8_1 to conv11_2, which make four maps, each smaller than the one before.
 
-    Batch normalisation leaves out conv11_2: its map is one cell, of which a batch of one image has no variance.
+    conv11_2 never has batch normalisation: its map is a single cell, so a batch of one image has no variance there.
     """
 
-    def __init__(self, batch_norm=False):
+    def __init__(self, batch_norm: bool = False):
         super().__init__()
-        self.add("conv8_1", 1024, 256, 1, batch_norm)
-        self.add("conv8_2", 256, 512, 3, batch_norm, stride=2, padding=1)
-        self.add("conv9_1", 512, 128, 1, batch_norm)
-        self.add("conv9_2", 128, 256, 3, batch_norm, stride=2, padding=1)
-        self.add("conv10_1", 256, 128, 1, batch_norm)
-        self.add("conv10_2", 128, 256, 3, batch_norm)
-        self.add("conv11_1", 256, 128, 1, batch_norm)
-        self.add("conv11_2", 128, 256, 3)
+        conv = partial(Convolution, batch_norm=batch_norm)
+        self.conv8_1 = conv(1024, 256, 1)
+        self.conv8_2 = conv(256, 512, 3, stride=2, padding=1)
+        self.conv9_1 = conv(512, 128, 1)
+        self.conv9_2 = conv(128, 256, 3, stride=2, padding=1)
+        self.conv10_1 = conv(256, 128, 1)
+        self.conv10_2 = conv(128, 256, 3)
+        self.conv11_1 = conv(256, 128, 1)
+        self.conv11_2 = Convolution(128, 256, 3)
 
-    def forward(self, conv7):
-        """conv7's map (N, 1024, 19, 19) -> conv8_2 (N, 512, 10, 10), conv9_2, conv10_2 and conv11_2 (N, 256, s, s)
-        with s = 5, 3, 1."""
-        conv8_2 = self.relu("conv8_2", self.relu("conv8_1", conv7))
-        conv9_2 = self.relu("conv9_2", self.relu("conv9_1", conv8_2))
-        conv10_2 = self.relu("conv10_2", self.relu("conv10_1", conv9_2))
-        conv11_2 = self.relu("conv11_2", self.relu("conv11_1", conv10_2))
+    def forward(self, conv7: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """conv7's map (N, 1024, 19, 19) -> the maps of conv8_2, conv9_2, conv10_2 and conv11_2."""
+        conv8_2 = self.conv8_2(self.conv8_1(conv7))  # (N, 512, 10, 10)
+        conv9_2 = self.conv9_2(self.conv9_1(conv8_2))  # (N, 256, 5, 5)
+        conv10_2 = self.conv10_2(self.conv10_1(conv9_2))  # (N, 256, 3, 3)
+        conv11_2 = self.conv11_2(self.conv11_1(conv10_2))  # (N, 256, 1, 1)
         return conv8_2, conv9_2, conv10_2, conv11_2
 
 
 class PredictionConvolutions(nn.Module):
-    """A 3 x 3 convolution for the offsets (`loc_...`) and one for the class scores (`cl_...`) of each map's priors."""
+    """For each map, a 3 x 3 convolution for the offsets of its priors (`loc_...`) and one for the scores (`cl_...`)."""
 
-    def __init__(self, n_classes, priors_per_cell):
+    def __init__(self, n_classes: int, priors_per_cell: Sequence[int]):
         super().__init__()
         self.n_classes = n_classes
         for (name, channels), n_priors in zip(MAP_CHANNELS.items(), priors_per_cell, strict=True):
             self.add_module(f"loc_{name}", nn.Conv2d(channels, n_priors * 4, 3, padding=1))
             self.add_module(f"cl_{name}", nn.Conv2d(channels, n_priors * n_classes, 3, padding=1))
 
-    def forward(self, maps):
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The six maps (N, channels, cells, cells) -> offsets (N, 8732, 4) and logits (N, 8732, n_classes)."""
         return self._predict("loc", maps, 4), self._predict("cl", maps, self.n_classes)
 
-    def _predict(self, kind, maps, n_values):
+    def _predict(self, kind: str, maps: Sequence[Tensor], n_values: int) -> Tensor:
         predictions = []
         for name, x in zip(MAP_CHANNELS, maps, strict=True):
             x = self.get_submodule(f"{kind}_{name}")(x)  # (N, n_priors * n_values, cells, cells)
@@ -63,12 +66,13 @@ class PredictionConvolutions(nn.Module):
 
 
 class SSD300(nn.Module):
-    """The detector: normalised images in, for each of the 8732 priors four offsets and a score for each class out.
+    """The detector: normalised images in; four offsets and a score per class for each of the 8732 priors out.
 
-    `config` says what the outputs mean. The parameters start from He (base) and Xavier (the rest) initialisation.
+    `config` says what the outputs mean. Weights start from He's initialisation in the base network and from Xavier's
+    elsewhere.
     """
 
-    def __init__(self, config=None):
+    def __init__(self, config: SSDConfig | None = None):
         super().__init__()
         self.config = config = config or SSDConfig()
         batch_norm = config.backbone == "vgg16_bn"
@@ -76,41 +80,45 @@ class SSD300(nn.Module):
         self.aux_convs = AuxiliaryConvolutions(batch_norm)
         self.pred_convs = PredictionConvolutions(config.n_classes, config.priors_per_cell)
         self.rescale_factors = nn.Parameter(torch.full((1, 512, 1, 1), 20.0))
-        self.register_buffer("priors_cxcy", create_prior_boxes(config), persistent=False)  # the config has them
+        self.priors_cxcy: Tensor
+        self.register_buffer("priors_cxcy", create_prior_boxes(config), persistent=False)  # made from the saved config
         self._initialise()
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, 300, 300) -> locs (N, 8732, 4) and scores (N, 8732, n_classes), logits, in every mode."""
         conv4_3, conv7 = self.base(images)
         return self.pred_convs((self.l2_normalise(conv4_3), conv7, *self.aux_convs(conv7)))
 
-    def l2_normalise(self, x):
-        """Scale each cell's channels (N, 512, 38, 38) to the lengths learnt in `rescale_factors` (ParseNet)."""
+    def l2_normalise(self, x: Tensor) -> Tensor:
+        """Scale each cell's channels (N, 512, 38, 38) to length 1, then by the learnt `rescale_factors` (ParseNet)."""
         exact = x if x.dtype == torch.float64 else x.float()  # squares overflow float16
         length = (exact.square().sum(dim=1, keepdim=True) + 1e-10).sqrt()
         return (exact / length * self.rescale_factors).to(x.dtype)
 
-    def detect_objects(self, locs, scores, min_score, max_overlap, top_k):
-        """`ssd.detect_objects` with this model's priors and variances, of the labels that have a class."""
-        options = {"variances": self.config.variances, "unused": self.config.unused_labels}
-        return detect_objects(locs, scores, self.priors_cxcy, min_score, max_overlap, top_k, **options)
+    def detect_objects(
+        self, locs: Tensor, scores: Tensor, min_score: float, max_overlap: float, top_k: int
+    ) -> Detected:
+        """`ssd.detect_objects` with this model's priors and variances; labels without a class are never detected."""
+        variances, unused = self.config.variances, self.config.unused_labels
+        thresholds = min_score, max_overlap, top_k
+        return detect_objects(locs, scores, self.priors_cxcy, *thresholds, variances=variances, unused=unused)
 
-    def decode_predictions(self, locs, scores):
+    def decode_predictions(self, locs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         """`ssd.model.postprocess.decode_predictions` with this model's priors and variances."""
         return decode_predictions(locs, scores, self.priors_cxcy, self.config.variances)
 
-    def _initialise(self):
+    def _initialise(self) -> None:
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d):
                 if name.startswith("base."):
                     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 else:
                     nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                nn.init.zeros_(module.get_parameter("bias"))
 
-    def _apply(self, fn, recurse=True):
+    def _apply(self, fn: Callable, recurse: bool = True) -> "SSD300":
         """Move and cast as every module does, but keep the priors in float32 whatever the weights become."""
+        priors = self.priors_cxcy
         super()._apply(fn, recurse)
-        if self.priors_cxcy.dtype != torch.float32:
-            self.priors_cxcy = create_prior_boxes(self.config).to(self.priors_cxcy.device)
+        self.priors_cxcy = priors.to(self.priors_cxcy.device)
         return self

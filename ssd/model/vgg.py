@@ -1,131 +1,134 @@
-"""VGG16 as SSD's base network (paper, section 3, "Base network"), and convolutions by name."""
+"""VGG16 as SSD's base network (paper, section 3, "Base network"), and the convolution that SSD is made of."""
 
-import torch
+from collections.abc import Mapping
+from functools import partial
+
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
 
-from ssd.config import CAFFE_INPUT, IMAGENET_INPUT
-
-# The channels of VGG16's five stages; each stage but the last is followed by a 2 x 2 pooling.
-STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-# The places of conv1_1 to conv7 in one `nn.Sequential` of VGG16, between its ReLUs and poolings.
-SEQUENTIAL = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)
+from ssd.config import CAFFE_INPUT, IMAGENET_INPUT, RGB
 
 
-class NamedConvolutions(nn.Module):
-    """Convolutions under the paper's names (`conv1_1`), each with its batch normalisation (`bn1_1`) where wanted."""
+class Convolution(nn.Conv2d):
+    """A convolution, batch normalisation if it has one (`norm`), and a ReLU."""
 
-    def add(self, name, n_in, n_out, kernel_size, batch_norm=False, **options):
-        """Add convolution `name`; `options` as for `nn.Conv2d`."""
-        self.add_module(name, nn.Conv2d(n_in, n_out, kernel_size, **options))
-        if batch_norm:
-            self.add_module(name.replace("conv", "bn"), nn.BatchNorm2d(n_out))
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        batch_norm: bool = False,
+    ):
+        super().__init__(n_in, n_out, kernel_size, stride, padding, dilation)
+        self.norm = nn.BatchNorm2d(n_out) if batch_norm else nn.Identity()
 
-    def relu(self, name, x):
-        """ReLU of convolution `name` of x, batch-normalised in between where it has one."""
-        x = self.get_submodule(name)(x)
-        norm = self._modules.get(name.replace("conv", "bn"))
-        return F.relu(x if norm is None else norm(x), inplace=True)
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, n_in, height, width) -> (N, n_out, height, width), smaller with a stride or without padding."""
+        return F.relu(self.norm(super().forward(x)), inplace=True)
+
+    def fold_norm(self) -> None:
+        """Make batch normalisation, with the statistics it has gathered, part of the weights. For evaluation mode."""
+        if not isinstance(self.norm, nn.Identity):
+            folded = fuse_conv_bn_eval(self, self.norm)
+            self.weight, self.bias, self.norm = folded.weight, folded.bias, nn.Identity()
 
 
-class VGGBase(NamedConvolutions):
-    """VGG16 through conv7: fc6 and fc7 are the atrous conv6 and the 1 x 1 conv7, pool5 keeps its map's size."""
+class VGGBase(nn.Module):
+    """VGG16 through conv7: fc6 and fc7 become the atrous conv6 and the 1 x 1 conv7, and pool5 keeps its map's size."""
 
-    def __init__(self, batch_norm=False):
+    def __init__(self, batch_norm: bool = False):
         super().__init__()
-        self.stages = []
-        n_in = 3
-        for stage, channels in enumerate(STAGES, start=1):
-            self.stages.append([f"conv{stage}_{k}" for k in range(1, len(channels) + 1)])
-            for name, n_out in zip(self.stages[-1], channels, strict=True):
-                self.add(name, n_in, n_out, 3, batch_norm, padding=1)
-                n_in = n_out
-        self.add("conv6", 512, 1024, 3, batch_norm, padding=6, dilation=6)
-        self.add("conv7", 1024, 1024, 1, batch_norm)
+        conv = partial(Convolution, batch_norm=batch_norm)
+        self.conv1_1 = conv(3, 64, 3, padding=1)
+        self.conv1_2 = conv(64, 64, 3, padding=1)
+        self.conv2_1 = conv(64, 128, 3, padding=1)
+        self.conv2_2 = conv(128, 128, 3, padding=1)
+        self.conv3_1 = conv(128, 256, 3, padding=1)
+        self.conv3_2 = conv(256, 256, 3, padding=1)
+        self.conv3_3 = conv(256, 256, 3, padding=1)
+        self.conv4_1 = conv(256, 512, 3, padding=1)
+        self.conv4_2 = conv(512, 512, 3, padding=1)
+        self.conv4_3 = conv(512, 512, 3, padding=1)
+        self.conv5_1 = conv(512, 512, 3, padding=1)
+        self.conv5_2 = conv(512, 512, 3, padding=1)
+        self.conv5_3 = conv(512, 512, 3, padding=1)
+        self.conv6 = conv(512, 1024, 3, padding=6, dilation=6)
+        self.conv7 = conv(1024, 1024, 1)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, 300, 300) -> the maps of conv4_3 (N, 512, 38, 38) and conv7 (N, 1024, 19, 19)."""
-        x = images
-        for stage, names in enumerate(self.stages, start=1):
-            for name in names:
-                x = self.relu(name, x)
-            if stage == 4:
-                conv4_3 = x
-            if stage < 5:
-                x = F.max_pool2d(x, 2, ceil_mode=stage == 3)  # 300, 150, 75, 38 and 19 cells a side
+        x = self.conv1_2(self.conv1_1(images))  # (N, 64, 300, 300)
+        x = F.max_pool2d(x, 2)
+        x = self.conv2_2(self.conv2_1(x))  # (N, 128, 150, 150)
+        x = F.max_pool2d(x, 2)
+        x = self.conv3_3(self.conv3_2(self.conv3_1(x)))  # (N, 256, 75, 75)
+        x = F.max_pool2d(x, 2, ceil_mode=True)
+        conv4_3 = self.conv4_3(self.conv4_2(self.conv4_1(x)))  # (N, 512, 38, 38)
+        x = F.max_pool2d(conv4_3, 2)
+        x = self.conv5_3(self.conv5_2(self.conv5_1(x)))  # (N, 512, 19, 19)
         x = F.max_pool2d(x, 3, stride=1, padding=1)
-        return conv4_3, self.relu("conv7", self.relu("conv6", x))
+        return conv4_3, self.conv7(self.conv6(x))
 
-    def load_pretrained(self, weights):
-        """Take over an ImageNet classifier's weights.
+    def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the weights of an ImageNet classifier.
 
-        weights: a state dict of `vgg16_reducedfc`, or of torchvision's `vgg16` (or `vgg16_bn`), of which `reduce_fc`
-        makes conv6 and conv7. The batch normalisation of those two, which the classifier lacks, keeps its initial
-        values. `pretrained_input` tells which normalisation of the input belongs to them.
-        Raises ValueError on a state dict of another network.
+        weights: a state dict of `vgg16_reducedfc`, or of torchvision's `vgg16` (or `vgg16_bn`), whose fully connected
+        layers `reduce_fc` turns into conv6 and conv7. The classifier has no batch normalisation for those two: theirs
+        keeps its initial values. `pretrained_input` returns the normalisation of the input that the weights expect.
+        Raises ValueError if they are the weights of another network, or not finite.
         """
-        own = _learnt(self.state_dict())
-        networks = "torchvision's vgg16_bn" if "bn1_1.weight" in own else "torchvision's vgg16 or of vgg16_reducedfc"
+        own = {name: tensor for name, tensor in self.state_dict().items() if not name.endswith(COUNTS)}
+        copied = [name for name in own if not name.startswith(("conv6.norm", "conv7.norm"))]
         try:
-            loaded = _reducedfc(own, weights) if is_reducedfc(weights) else _classifier(own, weights)
+            loaded = dict(zip(copied, _from_conv1_1_to_conv7(weights), strict=True))
             self.load_state_dict(own | loaded)
         except (AttributeError, KeyError, ValueError, RuntimeError):
+            plain = isinstance(self.conv1_1.norm, nn.Identity)
+            networks = "torchvision's vgg16 or of vgg16_reducedfc" if plain else "torchvision's vgg16_bn"
             raise ValueError(f"not the weights of {networks}") from None
         if bad := [name for name, tensor in loaded.items() if not tensor.isfinite().all()]:
-            raise ValueError(f"holds no numbers for {bad[0]} (torchvision's file of VGG16's features alone is such)")
+            raise ValueError(f"{bad[0]} is not finite, as in torchvision's file of VGG16's features alone")
 
 
-def is_reducedfc(weights):
-    """Whether a state dict has the names of `vgg16_reducedfc`: one `nn.Sequential`, fc6 and fc7 reduced already."""
-    return f"{SEQUENTIAL[-1]}.weight" in weights
+COUNTS = "num_batches_tracked"  # of batch normalisation: older files lack them
 
 
-def pretrained_input(weights):
-    """The `SSDConfig` fields mean and std, as a dict, of the pictures that a state dict of VGG16 was trained on.
+def pretrained_input(weights: object) -> dict[str, RGB]:
+    """The `SSDConfig` fields mean and std of the pictures that a VGG16 was trained on.
 
-    weights: as for `VGGBase.load_pretrained`. Raises ValueError on the names of another network.
+    weights: as for `VGGBase.load_pretrained`. Raises ValueError if they are the weights of another network.
     """
     names = weights if isinstance(weights, dict) else {}
-    if is_reducedfc(names):
-        return CAFFE_INPUT  # RGB of 0-255 less 123, 117, 104
+    if _is_reducedfc(names):
+        return CAFFE_INPUT
     if "features.0.weight" in names:
         return IMAGENET_INPUT
     raise ValueError("not the weights of torchvision's VGG16 or of vgg16_reducedfc")
 
 
-def _reducedfc(own, weights):
-    theirs = [f"{place}.{kind}" for place in SEQUENTIAL for kind in ("weight", "bias")]
-    if set(theirs) != set(weights):
-        raise ValueError("another network")
-    return dict(zip(own, (weights[name] for name in theirs), strict=True))
+def _is_reducedfc(weights: Mapping[str, Tensor]) -> bool:
+    """Whether weights have the names of `vgg16_reducedfc`: one `nn.Sequential`, in which conv7 is the layer 33."""
+    return "33.weight" in weights
 
 
-def _classifier(own, weights):
-    copied = [name for name in own if not name.startswith(("conv6", "conv7", "bn6", "bn7"))]
-    features = [tensor for name, tensor in _learnt(weights).items() if name.startswith("features.")]
-    return dict(zip(copied, features, strict=True)) | reduce_fc(weights)
+def _from_conv1_1_to_conv7(weights: Mapping[str, Tensor]) -> list[Tensor]:
+    if _is_reducedfc(weights):
+        return list(weights.values())
+    features = [tensor for name, tensor in weights.items() if name.startswith("features") and not name.endswith(COUNTS)]
+    return [*features, *reduce_fc(weights)]
 
 
-def reduce_fc(weights):
-    """conv6 and conv7 of torchvision's VGG16, by decimation (`decimate`).
+def reduce_fc(weights: Mapping[str, Tensor]) -> list[Tensor]:
+    """conv6's weight and bias, and conv7's, from the fully connected layers of torchvision's VGG16.
 
-    fc6 (4096, 512, 7, 7) becomes conv6 (1024, 512, 3, 3), fc7 (4096, 4096, 1, 1) becomes conv7 (1024, 1024, 1, 1).
+    fc6 (4096, 512 * 7 * 7) becomes conv6 (1024, 512, 3, 3), fc7 (4096, 4096) becomes conv7 (1024, 1024, 1, 1) by
+    subsampling (DeepLab's à trous): every fourth output, every third row and column, for conv7 every fourth input.
     """
-    return {
-        "conv6.weight": decimate(weights["classifier.0.weight"].view(4096, 512, 7, 7), (4, 1, 3, 3)),
-        "conv6.bias": decimate(weights["classifier.0.bias"], (4,)),
-        "conv7.weight": decimate(weights["classifier.3.weight"].view(4096, 4096, 1, 1), (4, 4, 1, 1)),
-        "conv7.bias": decimate(weights["classifier.3.bias"], (4,)),
-    }
-
-
-def _learnt(state):
-    """A state dict less the counts of batches, which files of weights from before they existed lack."""
-    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
-
-
-def decimate(tensor, steps):
-    """Keep every `steps[d]`-th value along each dimension d, from the first (DeepLab's à trous subsampling)."""
-    for dimension, step in enumerate(steps):
-        tensor = tensor.index_select(dimension, torch.arange(0, tensor.shape[dimension], step))
-    return tensor
+    fc6 = weights["classifier.0.weight"].view(4096, 512, 7, 7)
+    fc7 = weights["classifier.3.weight"].view(4096, 4096, 1, 1)
+    biases = weights["classifier.0.bias"], weights["classifier.3.bias"]
+    return [fc6[::4, :, ::3, ::3], biases[0][::4], fc7[::4, ::4], biases[1][::4]]

@@ -1,7 +1,8 @@
 """SGD as the paper's release sets it up."""
 
 import torch
-from torch import nn
+
+from ssd.model.network import SSD300
 
 BIAS_RATE = 2  # biases learn at twice the rate, and do not decay
 
@@ -51,14 +52,9 @@ def set_learning_rate(optimiser, rate):
         group["lr"] = rate * group["rate"]
 
 
-def train_mode(model, freeze=0):
-    """Put an `SSD300` into training mode, all but its first `freeze` convolutions with their batch normalisation: their
-    parameters do not learn, and their statistics of batches stay as they are."""
+def train_mode(model: SSD300, freeze: int = 0) -> None:
+    """Put a model into training mode, but keep its first `freeze` convolutions as they are: neither their parameters
+    nor the statistics of their batch normalisation change."""
     model.train()
-    if not freeze:
-        return
-    parts = dict(model.base.named_children())
-    names = [name for name, part in parts.items() if isinstance(part, nn.Conv2d)][:freeze]
-    for name, part in parts.items():
-        if name.replace("bn", "conv") in names:
-            part.eval().requires_grad_(False)
+    for convolution in list(model.base.children())[:freeze]:
+        convolution.eval().requires_grad_(False)

@@ -320,7 +320,7 @@ def test_torchvision_to_ours_and_back(theirs):
 
 def test_torchvision_order():
     order = (2, 1 / 3, 1, 1 / 2, "extra", 3)
-    sizes = prior_sizes((0.2,) * 2, (0.3,) * 2, order)[1]
+    sizes = prior_sizes((0.2,) * 6, (0.3,) * 6, order)[1]
     expected = [1, "extra", 2, 1 / 2, 3, 1 / 3]
     assert [order[k] for k in torchvision_order(sizes)] == expected
 

@@ -4,6 +4,7 @@ python -m tests.helpers.small_network ARGUMENTS OF train.py
 """
 
 import sys
+from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ import ssd.checkpoint
 import ssd.training.weights
 from ssd import SSD300, create_prior_boxes
 from ssd.commands import train
-from ssd.model.vgg import NamedConvolutions
+from ssd.model.vgg import Convolution
 
 
 class SmallSSD(SSD300):
@@ -22,16 +23,17 @@ class SmallSSD(SSD300):
         nn.Module.__init__(self)
         self.config = config
         batch_norm = config.backbone == "vgg16_bn"
-        self.base, self.aux_convs = NamedConvolutions(), NamedConvolutions()
-        self.base.add("conv1_1", 3, 4, 3, batch_norm, stride=25)
-        self.base.add("conv1_2", 4, 8, 3, batch_norm, stride=4)
+        conv1_1 = Convolution(3, 4, 3, stride=25, batch_norm=batch_norm)
+        conv1_2 = Convolution(4, 8, 3, stride=4, batch_norm=batch_norm)
+        self.base = nn.Sequential(OrderedDict(conv1_1=conv1_1, conv1_2=conv1_2))
+        self.aux_convs = nn.Sequential()
         self.pred_convs = nn.Linear(8, 4 + config.n_classes)
         self.rescale_factors = nn.Parameter(torch.ones(1, 8, 1, 1))
         self.register_buffer("priors_cxcy", create_prior_boxes(config), persistent=False)
         self.register_buffer("ballast", torch.zeros(2**20))  # so that a checkpoint takes a while to write
 
     def forward(self, images):
-        x = self.base.relu("conv1_2", self.base.relu("conv1_1", images)) * self.rescale_factors  # (N, 8, 3, 3)
+        x = self.base(images) * self.rescale_factors  # (N, 8, 3, 3)
         output = self.pred_convs(x.mean(dim=(2, 3)))  # (N, 4 + n_classes)
         return output[:, None].expand(-1, len(self.priors_cxcy), -1).split([4, self.config.n_classes], dim=2)
 

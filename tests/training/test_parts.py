@@ -118,7 +118,7 @@ def test_parameter_groups(backbone):
     for name, parameter in model.named_parameters():
         group = by_parameter[id(parameter)]
         assert group["lr"] == (0.2 if name.endswith("bias") else 0.1)
-        decays = not name.endswith("bias") and ".bn" not in name
+        decays = not name.endswith("bias") and ".norm." not in name
         assert group["weight_decay"] == (5e-4 if decays else 0)
         assert group["momentum"] == 0.9
 
