@@ -7,13 +7,13 @@ from ssd.data.synthetic import prepare_folder, summary, write_dataset
 
 
 @command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     options = parser("Draw a data set of shapes in the layout of Pascal VOC.")
     options.prog = "python -m ssd.data.synthetic"
-    options.add_argument("folder", metavar="DIR", help="where to write it: a new or empty folder")
-    options.add_argument("--images", type=number(int, 1), default=400, help="how many pictures")
+    options.add_argument("folder", metavar="DIR", help="a new or empty folder")
+    options.add_argument("--images", type=number(int, 1), default=400, help="number of pictures")
     options.add_argument("--test-fraction", type=number(float, 0, 1), default=0.2, help="the share of test pictures")
-    options.add_argument("--seed", type=number(int, 0), default=0, help="of the random choices")
+    options.add_argument("--seed", type=number(int, 0), default=0, help="of the random numbers")
     options.add_argument("--force", action="store_true", help="replace a data set drawn earlier")
     args = options.parse_args(argv)
     prepare_folder(args.folder, args.force)

@@ -1,4 +1,4 @@
-"""Fetches Pascal VOC 2007 and 2012: resumed where a transfer broke off, verified, and unpacked safely."""
+"""Downloads Pascal VOC 2007 and 2012: broken transfers are resumed, archives verified and unpacked safely."""
 
 import http.client
 import os
@@ -6,7 +6,9 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import closing
+from http.client import HTTPResponse
 from pathlib import Path
 
 from torchvision.datasets.utils import calculate_md5
@@ -16,19 +18,19 @@ from tqdm import tqdm
 from ssd.errors import InputError
 from ssd.files import write_text
 
-YEARS = ("2007", "2007-test", "2012")  # in torchvision's table of addresses and checksums
-TRIES = 5  # transfers from one address that stop halfway
-PAUSE = 2  # seconds before going on
+YEARS = ("2007", "2007-test", "2012")  # keys of torchvision's table of addresses and checksums
+TRIES = 5  # broken transfers from one address
+PAUSE = 2  # seconds before the next try
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 20  # bytes
 
 
-def download_voc(folder, mirrors=()):
-    """Fetch VOC2007 trainval and test and VOC2012 trainval into a folder, and unpack them into its VOCdevkit.
+def download_voc(folder: str | Path, mirrors: Sequence[str] = ()) -> tuple[Path, Path]:
+    """Download VOC2007 trainval and test and VOC2012 trainval into a folder, and unpack them into its VOCdevkit.
 
-    mirrors: addresses of folders that hold archives of the same names, tried in order before VOC's own. What is there
+    mirrors: addresses of folders with archives of the same names, tried in order before VOC's own. What is there
     already is not fetched again; an archive may be deleted once it is unpacked.
-    Returns the folders VOC2007 and VOC2012. Raises InputError where an archive cannot be had, or is damaged.
+    Returns the folders VOC2007 and VOC2012. Raises InputError where an archive cannot be fetched or is damaged.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,18 +46,17 @@ def download_voc(folder, mirrors=()):
     return folder / "VOCdevkit" / "VOC2007", folder / "VOCdevkit" / "VOC2012"
 
 
-def fetch(path, urls, md5):
-    """Fetch a file from the first of some addresses that has it, unless it is there already.
+def fetch(path: Path, urls: Sequence[str], md5: str) -> None:
+    """Download a file from the first address that has it, unless it is there already.
 
-    A broken transfer leaves PATH.part, from which the next goes on, at whichever address.
-    Raises InputError where no address gives the file with this checksum, and where the file is there with another.
+    A broken transfer leaves PATH.part, where the next one continues, from any address.
+    Raises InputError where no address has a file with this checksum, and where the file is there with another one.
     """
-    path = Path(path)
     part = path.with_name(f"{path.name}.part")
     if path.exists():
         if (found := calculate_md5(path)) != md5:
             raise InputError(
-                f"{path}: wrong checksum, MD5 is {found} instead of {md5}; delete it to fetch it anew, or rename it to "
+                f"{path}: wrong checksum, MD5 is {found} instead of {md5}; delete it to start again, or rename it to "
                 f"{part.name} if it is the beginning of the file"
             )
         return
@@ -69,20 +70,20 @@ def fetch(path, urls, md5):
         except InputError as error:
             reasons.append(str(error))
     raise InputError(
-        f"{path.name} cannot be fetched: {'; '.join(reasons)}. Run the same command again to go on, or name "
+        f"{path.name} cannot be fetched: {'; '.join(reasons)}. Run the same command again to continue, or name "
         "another source with --mirror"
     )
 
 
-def _verify_or_delete(part, md5):
+def _verify_or_delete(part: Path, md5: str) -> None:
     found = calculate_md5(part)
     if found != md5:
         part.unlink()
         raise InputError(f"{part}: wrong checksum, MD5 is {found} instead of {md5}; the file was deleted")
 
 
-def _transfer(url, part):
-    """Fetch what is missing of a file, in as many goes as it takes."""
+def _transfer(url: str, part: Path) -> None:
+    """Append to `part` what is missing of the file, in up to TRIES transfers."""
     for attempt in range(1, TRIES + 1):
         try:
             if _one_transfer(url, part):
@@ -99,14 +100,14 @@ def _transfer(url, part):
     raise InputError(f"{url}: {reason}, {TRIES} times")
 
 
-def _one_transfer(url, part):
-    """Append to `part` what is missing; whether that was all of it."""
+def _one_transfer(url: str, part: Path) -> bool:
+    """Append to `part` what is missing of the file. Returns whether it is complete."""
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # nothing lies beyond `start`: all is there, or more than all, as the checksum will tell
+        if error.code != 416:  # no bytes beyond `start`: the file is complete, or too long, which the checksum shows
             raise
         return True
     with closing(response):
@@ -118,16 +119,16 @@ def _one_transfer(url, part):
     return total is None or part.stat().st_size >= total
 
 
-def _continues(response, start):
-    """Whether an answer begins at byte `start`; a server without ranges sends the whole file."""
+def _continues(response: HTTPResponse, start: int) -> bool:
+    """Whether a response begins at byte `start`; a server without ranges sends the whole file."""
     return response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-")
 
 
-def _whole_number(text):
+def _whole_number(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def _write(response, part, start, total):
+def _write(response: HTTPResponse, part: Path, start: int, total: int | None) -> None:
     name = part.name.removesuffix(".part")
     with (
         open(part, "ab" if start else "wb") as file,
@@ -138,17 +139,17 @@ def _write(response, part, start, total):
             progress.update(len(block))
 
 
-def unpack(archive, folder):
+def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar file into a folder.
 
-    Raises InputError where the file is damaged, or a member would be written outside the folder, is a link that leads
-    there, or no file at all (Python's filter "data").
+    Raises InputError where the archive is damaged, or where a member would be written outside the folder, is a link
+    that leads out of it, or is not a file (Python's filter "data").
     """
     if not hasattr(tarfile, "data_filter"):
         raise InputError("this Python cannot unpack safely; update it to 3.10.12, 3.11.4, 3.12 or newer")
     try:
         with tarfile.open(archive) as tar:
-            for member in tqdm(tar.getmembers(), desc=f"unpacking {Path(archive).name}", unit="file"):
+            for member in tqdm(tar.getmembers(), desc=f"unpacking {archive.name}", unit="file"):
                 tar.extract(member, folder, filter="data")
     except tarfile.FilterError as error:
         raise InputError(f"{archive}: refused to unpack it ({error})") from None

@@ -1,8 +1,8 @@
-"""What detect.py writes: annotated copies under names of their own, and the detections in several formats.
+"""What `detect` writes: annotated copies, and the detections in several formats.
 
-A record says what was found in a picture or in a frame of a video: {"image": path, "annotated": name of the copy,
-"width", "height", "detections": [{"name", "score", "box": [x_min, y_min, x_max, y_max] in its pixels}, ...]}, and of a
-frame {"frame": its number from 0, "time": in seconds} too.
+A record holds the detections in a picture or in a frame of a video: {"image": path, "annotated": name of the copy,
+"width", "height", "detections": [{"name", "score", "box": [x_min, y_min, x_max, y_max] in its pixels}, ...]}. A frame
+also has "frame", its number from 0, and "time" in seconds.
 """
 
 import csv
@@ -10,35 +10,40 @@ import io
 import json
 import os
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+
+from PIL import Image
 
 from ssd.data.formats.coco import write_coco
 from ssd.data.formats.paths import annotation_names
-from ssd.data.formats.records import AnnotatedImage, AnnotatedObject
+from ssd.data.formats.records import AnnotatedImage, AnnotatedObject, Note
 from ssd.data.formats.voc import write_voc
 from ssd.data.formats.yolo import write_yolo
+from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.files import replacing
 
 LARGEST_JPEG = 65500  # pixels a side
-FORMATS = {  # of detections, and where in the output folder they are
+FORMATS = {  # of detections -> where they are in the output folder
     "json": "detections.json",
     "csv": "detections.csv",
     "voc": "voc",
     "coco": "coco.json",
     "yolo": "yolo",
 }
-ANNOTATION_FORMATS = {"voc", "coco", "yolo"}  # which readers of data sets read back; they know no frames of videos
+ANNOTATION_FORMATS = {"voc", "coco", "yolo"}  # a data set can be read from them; they have no frames of videos
 COLUMNS = ("image", "frame", "time", "width", "height", "name", "score", "x_min", "y_min", "x_max", "y_max")
 
 
 # Names
 
 
-def output_names(pictures, videos=()):
-    """A name for the annotated copy of each: its own as .jpg or .mp4, with a number where several have the same one
-    but for capitals."""
-    names, taken, repeats = {}, set(), Counter()
+def output_names(pictures: Sequence[Path], videos: Sequence[Path] = ()) -> dict[Path, str]:
+    """Path -> name of its annotated copy: the stem and .jpg or .mp4, with a number where names differ only in case."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    repeats: Counter[str] = Counter()
     for path, ending in [(path, ".jpg") for path in pictures] + [(path, ".mp4") for path in videos]:
         name, stem = f"{path.stem}{ending}", path.stem.casefold()
         while name.casefold() in taken:
@@ -49,21 +54,21 @@ def output_names(pictures, videos=()):
     return names
 
 
-def check_output(output, names):
-    """Raises InputError where an annotated copy would be written over a picture, or beside it. names: of the copies."""
+def check_output(output: Path, names: Mapping[Path, str]) -> None:
+    """Raises InputError where an annotated copy would replace an original or lie beside it. names: `output_names`."""
     originals = {_file_id(path) for original in names for path in _original_and_folders(original)}
     written = {_file_id(path) for path in (output, *(output / name for name in names.values()))}
     if originals & written - {None}:
         raise InputError(f"--output {output} is where the pictures are; annotated copies would replace them")
 
 
-def _original_and_folders(path):
+def _original_and_folders(path: Path) -> tuple[str | Path, Path, Path]:
     real = os.path.realpath(path) if os.path.lexists(path) else path
     return path, path.parent, Path(real).parent
 
 
-def _file_id(path):
-    """What a file or folder has alone, however it is linked to and spelt; None where there is none."""
+def _file_id(path: str | Path) -> tuple[int, int] | None:
+    """What identifies a file or folder through all links and spellings; None where there is none."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -71,16 +76,16 @@ def _file_id(path):
     return status.st_dev, status.st_ino
 
 
-def check_formats(formats, pictures, videos):
-    """Raises InputError where formats cannot hold what is to be found in these pictures and videos."""
+def check_formats(formats: Collection[str], pictures: Sequence[Path], videos: Sequence[Path]) -> None:
+    """Raises InputError where a format cannot hold the detections in these pictures and videos."""
     if videos and (wrong := sorted(ANNOTATION_FORMATS & set(formats))):
         raise InputError(f"--save {','.join(wrong)} is for pictures; json and csv hold the frames of {videos[0]} too")
-    if {"voc", "yolo"} & set(formats):  # a file for each picture
+    if {"voc", "yolo"} & set(formats):  # they have a file for each picture
         annotation_names(pictures, "")
 
 
-def fresh(path):
-    """The path, nothing there any more: a link would be followed to a file elsewhere."""
+def fresh(path: Path) -> Path:
+    """The path, after removing what is there: writing through a link would change a file elsewhere."""
     path.unlink(missing_ok=True)
     return path
 
@@ -88,16 +93,16 @@ def fresh(path):
 # Contents
 
 
-def save_picture(image, path):
-    """Write an annotated copy, as PNG where it is too long for a JPEG. Returns its name."""
+def save_picture(image: Image.Image, path: Path) -> str:
+    """Write an annotated copy, as a PNG where it is too large for a JPEG. Returns its name."""
     if max(image.size) > LARGEST_JPEG:
         path = path.with_suffix(".png")
     image.save(fresh(path), quality=95)
     return path.name
 
 
-def record(path, annotated, image, detections):
-    """The record of a picture. path: of it. annotated: name of the annotated copy. image: PIL. detections: in it."""
+def record(path: Path, annotated: str, image: Image.Image, detections: Detections) -> dict:
+    """The record of the picture at `path`. annotated: name of the annotated copy."""
     return {
         "image": str(path),
         "annotated": annotated,
@@ -107,30 +112,30 @@ def record(path, annotated, image, detections):
     }
 
 
-def save_records(folder, records, formats, class_names):
-    """Write records in some of FORMATS.
+def save_records(
+    folder: Path, records: Sequence[dict], formats: Collection[str], class_names: Sequence[str]
+) -> list[Note]:
+    """Write records in some of FORMATS. Returns notes on what a format cannot hold.
 
-    class_names: of the labels 1, 2, ...; empty for a label without a class, as COCO's ids have.
-    Returns notes on what a format cannot hold.
+    class_names: of the labels 1, 2, ...; empty for a label without a class, as there are between COCO's ids.
     """
-    notes = []
     if "json" in formats:
         _write(folder / FORMATS["json"], json.dumps(records, indent=1) + "\n")
     if "csv" in formats:
         _write(folder / FORMATS["csv"], _as_csv(records))
     images = [_as_annotated(entry) for entry in records]
-    for name, write in {"voc": write_voc, "coco": write_coco, "yolo": write_yolo}.items():
-        if name in formats:
-            notes += write(folder / FORMATS[name], images, class_names)
+    notes = write_voc(folder / FORMATS["voc"], images) if "voc" in formats else []
+    notes += write_coco(folder / FORMATS["coco"], images, class_names) if "coco" in formats else []
+    notes += write_yolo(folder / FORMATS["yolo"], images, class_names) if "yolo" in formats else []
     return notes
 
 
-def _write(path, text):
+def _write(path: Path, text: str) -> None:
     with replacing(path) as file:
-        file.write(text.encode("utf-8", "surrogateescape"))  # names of files may be no Unicode
+        file.write(text.encode("utf-8", "surrogateescape"))  # file names need not be Unicode
 
 
-def _as_csv(records):
+def _as_csv(records: Sequence[dict]) -> str:
     """A row for each detection; frame and time are empty for a picture."""
     text = io.StringIO(newline="")
     rows = csv.writer(text)
@@ -141,8 +146,8 @@ def _as_csv(records):
     return text.getvalue()
 
 
-def _as_annotated(entry):
-    """A record as the writers of annotations take it."""
+def _as_annotated(entry: dict) -> AnnotatedImage:
+    """A record in the form that the writers of annotations take."""
     objects = [
         AnnotatedObject(found["name"], tuple(found["box"]), score=found["score"]) for found in entry["detections"]
     ]

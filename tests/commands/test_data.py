@@ -81,7 +81,7 @@ def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
         ([], ["name a data set"]),
         (["--voc", pets, "--coco", pets], ["--voc and --coco do not go together"]),
         (["--voc", pets, "--voc12", pets], ["--voc and --voc12 do not go together"]),
-        (["--voc12", pets], ["--voc12 wants --voc07"]),
+        (["--voc12", pets], ["--voc12 needs --voc07"]),
         (["--voc07", pets, "--classes", "a"], ["VOC has its own"]),
         (["--voc07", pets, "--test-fraction", "0.5"], ["VOC has its own"]),
         (["--voc", pets, "--test", "test", "--test-fraction", "0.5"], ["--test and --test-fraction"]),

@@ -162,15 +162,9 @@ def _read_xml(path: Path) -> ElementTree.Element:
 # Writing
 
 
-def write_voc(
-    folder: str | Path,
-    images: Sequence[AnnotatedImage],
-    class_names: Sequence[str] | None = None,
-    split: str | None = None,
-) -> list[Note]:
+def write_voc(folder: str | Path, images: Sequence[AnnotatedImage], split: str | None = None) -> list[Note]:
     """Write Annotations/NAME.xml for each image and, with a split, the names in ImageSets/Main/`split`.txt.
 
-    class_names: accepted as by the other writers, but not needed.
     VOC counts pixels from 1 and includes the last, so it cannot hold a box that is no wider or higher than a pixel.
     Such boxes, and those that leave the picture, are dropped and noted. Coordinates have at most six decimals.
     A score becomes the object's element <score>, which is not VOC's; its readers skip it.
