@@ -12,7 +12,8 @@ from ssd import MultiBoxLoss
 from ssd.inference.device import choose_precision, prepare_for_training
 from ssd.model.loss import padded
 from ssd.training.batches import Batch
-from ssd.training.trainer import Recipe, Trainer
+from ssd.training.recipe import Recipe
+from ssd.training.step import TrainingStep
 
 RATE = 1e-6  # too small to change the speed by changing the numbers
 
@@ -44,12 +45,12 @@ def random_batch(n):
 
 
 def our_step(model, images, boxes, labels, device, precision):
-    """A function that makes one step with our trainer, as train.py does."""
+    """A function that takes one step as train.py does."""
     batch = Batch(images, padded(boxes), padded(labels), None, [], {})
     batch = batch.pin_memory() if device.type == "cuda" else batch  # as the loader gives it
     recipe = Recipe(iterations=1, batch_size=len(images), lr=RATE)
-    trainer = Trainer(model, [], recipe, device, choose_precision(precision, device))
-    return lambda: trainer.step([batch], RATE)
+    step = TrainingStep(model, recipe, device, choose_precision(precision, device))
+    return lambda: step([batch], RATE)
 
 
 def their_step(model, images, boxes, labels, device):

@@ -1,4 +1,4 @@
-"""`ssd300 curves`: draws the curves of a run anew."""
+"""`ssd300 curves`: draws the curves of a run again, even while it trains."""
 
 import sys
 from pathlib import Path
@@ -9,12 +9,13 @@ from ssd.training.run.results import RESULTS_NAME
 
 
 @command
-def main(argv=None):
-    p = parser("Draw the curves of a run anew, from its results.csv.")
-    p.add_argument("run", help="the run's folder; results.png is written there")
+def main(argv: list[str] | None = None) -> int:
+    p = parser("Draw the curves of a run again from its results.csv, even while it trains.")
+    p.add_argument("run", help="folder of the run; results.png is written there")
     folder = Path(p.parse_args(argv).run)
     plot_results(folder / RESULTS_NAME, folder / CURVES_NAME)
     print(folder / CURVES_NAME)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Which samples make up which batch: a function of the iteration, so that a run can go on from any."""
+"""Which samples make up which batch: a function of the iteration, so that a run can continue from any."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ssd.data import PascalVOCDataset
 from ssd.data.loading import collate, loader
 from ssd.errors import InputError
 from ssd.model.loss import padded
@@ -15,12 +17,21 @@ from ssd.model.loss import padded
 class TrainingBatches(Sampler):
     """Yields, for each iteration from `start` to `iterations`, the (epoch, index) pairs of its samples.
 
-    Every epoch is a shuffle of the data set, drawn from (seed, epoch); batches run on across its end, so all are full.
-    n_parts: of each batch, equal ones, each yielded by itself; `part_of_process` is (rank, number of processes): the
-    parts are shared out over the processes.
+    Each epoch shuffles the data set, seeded with (seed, epoch). Batches run on across its end, so all are full.
+    n_parts: equal parts of this process's share of a batch, yielded one by one.
+    part_of_process: (rank, number of processes), which decides the share.
     """
 
-    def __init__(self, n_images, batch_size, iterations, start=0, seed=0, n_parts=1, part_of_process=(0, 1)):
+    def __init__(
+        self,
+        n_images: int,
+        batch_size: int,
+        iterations: int,
+        start: int = 0,
+        seed: int = 0,
+        n_parts: int = 1,
+        part_of_process: tuple[int, int] = (0, 1),
+    ):
         self.n_images = n_images
         self.batch_size = batch_size
         self.iterations = iterations
@@ -29,10 +40,10 @@ class TrainingBatches(Sampler):
         self.n_parts = n_parts
         self.part_of_process = part_of_process
 
-    def __len__(self):
+    def __len__(self) -> int:
         return (self.iterations - self.start) * self.n_parts
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rank, n_processes = self.part_of_process
         size = self.batch_size // (self.n_parts * n_processes)
         own = range(rank * self.n_parts * size, (rank + 1) * self.n_parts * size, size)
@@ -49,38 +60,38 @@ class TrainingBatches(Sampler):
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch, or a part of one, with where it came from.
+    """A batch, or a part of one.
 
-    images: (N, 3, 300, 300). boxes, labels, difficulties: `padded`, as few tensors travel faster than many between
-    processes, and to a GPU. paths: of the N pictures.
-    faults: path -> sentence of the pictures that could not be read, for which others stand in.
+    images: (N, 3, 300, 300). boxes, labels, difficulties: `padded`, because a few tensors travel faster between
+    processes, and to a GPU, than many. paths: of the N pictures.
+    faults: path -> sentence, for each picture that could not be used and was replaced by another.
     """
 
     images: torch.Tensor
     boxes: torch.Tensor
     labels: torch.Tensor
     difficulties: torch.Tensor
-    paths: list
-    faults: dict
+    paths: list[str]
+    faults: dict[str, str]
 
-    def pin_memory(self):
-        """Called by the DataLoader, for faster copies to the GPU."""
+    def pin_memory(self) -> "Batch":
+        """The batch in pinned memory, for faster copies to a GPU. Called by the DataLoader."""
         images, boxes, labels = (tensor.pin_memory() for tensor in (self.images, self.boxes, self.labels))
         return replace(self, images=images, boxes=boxes, labels=labels)
 
-    def to(self, device):
+    def to(self, device: torch.device) -> "Batch":
         """The batch with its images, boxes and labels on a device."""
         images = self.images.to(device, memory_format=torch.channels_last, non_blocking=True)
         boxes, labels = (tensor.to(device, non_blocking=True) for tensor in (self.boxes, self.labels))
         return replace(self, images=images, boxes=boxes, labels=labels)
 
-    def record_stream(self, stream):
-        """Keep the memory of a batch on a GPU from reuse before what `stream` does now is done."""
+    def record_stream(self, stream: torch.cuda.Stream) -> None:
+        """Keep the batch's memory on a GPU from being reused before the present work of `stream` is done."""
         for tensor in (self.images, self.boxes, self.labels):
             tensor.record_stream(stream)
 
-    def samples(self):
-        """Each picture's image, boxes, labels and difficulties, without what they are padded with."""
+    def samples(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Each picture's image, boxes, labels and difficulties, without the padding."""
         for image, boxes, labels, difficulties in zip(
             self.images, self.boxes, self.labels, self.difficulties, strict=True
         ):
@@ -89,14 +100,15 @@ class Batch:
 
 
 class _Readable(Dataset):
-    """The samples of a data set by (epoch, index), with their paths; what cannot be read is replaced by the next."""
+    """The samples of a data set by (epoch, index), with their paths. The next one replaces one that cannot be read."""
 
     def __init__(self, dataset):
         self.dataset = dataset
 
     def __getitem__(self, key):
         epoch, index = key
-        n_images, faults = len(self.dataset), {}
+        n_images = len(self.dataset)
+        faults: dict[str, str] = {}
         for other in range(index, index + n_images):
             path = self.dataset.data.paths[other % n_images]
             try:
@@ -106,24 +118,25 @@ class _Readable(Dataset):
         raise InputError(f"no picture can be read; the first: {next(iter(faults.values()))}")
 
 
-def _create_batch(samples):
-    samples, paths, faults = zip(*samples, strict=True)
-    images, *targets = collate(samples)
-    return Batch(
-        images, *map(padded, targets), list(paths), {path: why for part in faults for path, why in part.items()}
-    )
+def _create_batch(entries):
+    samples, paths, faults = zip(*entries, strict=True)
+    images, boxes, labels, difficulties = collate(samples)
+    all_faults = {path: why for part in faults for path, why in part.items()}
+    return Batch(images, padded(boxes), padded(labels), padded(difficulties), list(paths), all_faults)
 
 
-def training_loader(dataset, batches, workers=0, pin_memory=False):
-    """A DataLoader that gives the `Batch` of each entry of `batches`, keys of a `PascalVOCDataset`."""
+def training_loader(
+    dataset: PascalVOCDataset, batches: TrainingBatches, workers: int = 0, pin_memory: bool = False
+) -> DataLoader[Batch]:
+    """A DataLoader of the given batches of a data set."""
     return loader(
         _Readable(dataset), workers, _create_batch, batch_sampler=batches, pin_memory=pin_memory,
         generator=torch.Generator(),
     )  # fmt: skip
 
 
-def on_device(batches, device):
-    """Batches, each a list of parts, on a device. To a GPU, the next one is copied while this one is worked on."""
+def on_device(batches: Iterable[list[Batch]], device: torch.device) -> Iterator[list[Batch]]:
+    """Batches, each a list of parts, on a device. While a GPU works on one, the next is copied to it."""
     if device.type != "cuda":
         yield from batches
         return

@@ -1,32 +1,37 @@
-"""One run on several processes, started by `torchrun`; without it every function does what one process needs."""
+"""One run on several processes, started by `torchrun`. Without it, every function does what one process needs."""
 
 import contextlib
 import os
 import warnings
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ssd.errors import InputError
 
+T = TypeVar("T")
 
-def n_processes():
-    """Of this run."""
+
+def n_processes() -> int:
+    """The number of processes of this run."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def rank():
-    """This process's number in the run. The first, 0, is the one that writes and speaks."""
+def rank() -> int:
+    """This process's number in the run. Only the first, 0, writes and prints."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 @contextmanager
-def process_group(device):
+def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that torchrun started, for the block. Yields the device of this process.
 
-    Raises InputError where another process has ended: that one says why, and a traceback here would bury it.
+    Raises InputError if another process has ended. That one says why, and a traceback here would bury its message.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield device
@@ -53,8 +58,8 @@ def _own_gpu():
 
 
 @contextmanager
-def first_process_first():
-    """Run the block in the first process before the others: one downloads, the others find the file."""
+def first_process_first() -> Iterator[None]:
+    """Run the block in the first process before the others, so that one downloads and the others find the file."""
     if rank() > 0:
         dist.barrier()
     yield
@@ -62,10 +67,10 @@ def first_process_first():
         dist.barrier()
 
 
-def parallel(model):
-    """The model whose gradients are averaged over the processes, batch normalisation over all of their images.
+def parallel(model: nn.Module) -> nn.Module:
+    """The model with gradients averaged over the processes, and batch normalisation over the images of all of them.
 
-    Raises InputError where PyTorch has no such batch normalisation: on the CPU.
+    Raises InputError on a CPU, where PyTorch has no such batch normalisation.
     """
     if n_processes() == 1:
         return model
@@ -74,30 +79,35 @@ def parallel(model):
         if device.type != "cuda":
             raise InputError(
                 "batch normalisation (vgg16_bn) over several processes works on CUDA only; "
-                "start one process, or take --backbone vgg16"
+                "start one process, or use --backbone vgg16"
             )
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    # Of rescale_factors, whose dimensions of length 1 have strides that mean nothing.
+    # For rescale_factors: the strides of its dimensions of length 1 mean nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
 
-def without_averaging(network):
-    """For all but the last backward pass of a step: gradients stay where they are for now."""
-    return network.no_sync() if n_processes() > 1 else contextlib.nullcontext()
+def without_averaging(network: nn.Module) -> AbstractContextManager:
+    """A context for all but the last backward pass of a step, in which gradients stay in their process."""
+    return network.no_sync() if isinstance(network, DistributedDataParallel) else contextlib.nullcontext()
 
 
-def total(tensor):
+def total(tensor: torch.Tensor) -> torch.Tensor:
     """The sum of a tensor over the processes."""
     if n_processes() > 1:
         dist.all_reduce(tensor)
     return tensor
 
 
-def gathered(value):
-    """The values of all processes, in their order, in each of them."""
+def in_any(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is set in any of the processes."""
+    return total(torch.tensor(float(flag), device=device)).item() > 0
+
+
+def gathered(value: T) -> list[T]:
+    """The values of all processes, in order of rank, in each of them."""
     if n_processes() == 1:
         return [value]
-    values = [None] * n_processes()
+    values = [value] * n_processes()
     dist.all_gather_object(values, value)
     return values

@@ -1,44 +1,46 @@
-"""Ending a run in good order when it is told to stop."""
+"""Stopping a run cleanly when a signal arrives."""
 
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+@dataclass
 class Stop:
-    """Whether the run has to stop. signal: the number of the one that told it to, 0 while there was none. error: a
-    sentence on what else makes it stop, None while there is nothing."""
+    """Whether the run must stop. signal: number of the one that arrived, or 0. error: a sentence on another reason."""
 
-    signal = 0
-    error = None
+    signal: int = 0
+    error: str | None = None
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.signal or self.error)
 
 
 @contextmanager
-def stop_signals():
-    """Yields a `Stop`, which the first Ctrl-C or SIGTERM sets; the second has its usual effect, at once."""
+def stop_signals() -> Iterator[Stop]:
+    """Yields a `Stop`, which the first Ctrl-C or SIGTERM sets. The second one has its usual effect, at once."""
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield stop
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def note(number, _):
         stop.signal = number
-        restore(before)
+        _restore(before)
 
     for number in SIGNALS:
         signal.signal(number, note)
     try:
         yield stop
     finally:
-        restore(before)
+        _restore(before)
 
 
-def restore(handlers):
+def _restore(handlers):
     for number, handler in handlers.items():
         signal.signal(number, handler)

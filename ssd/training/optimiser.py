@@ -1,18 +1,20 @@
-"""SGD as the paper's release sets it up."""
+"""SGD with the settings of the paper's release."""
+
+from typing import Any
 
 import torch
 
 from ssd.model.network import SSD300
 
-BIAS_RATE = 2  # biases learn at twice the rate, and do not decay
+BIAS_RATE = 2  # biases learn at twice the rate and do not decay
 
 
-def create_optimiser(model, momentum=0.9, weight_decay=5e-4):
-    """SGD over three groups of the parameters that learn: weights, biases, scales of batch normalisation.
+def create_optimiser(model: nn.Module, momentum: float = 0.9, weight_decay: float = 5e-4) -> torch.optim.SGD:
+    """SGD for three groups of trained parameters: weights, biases, and scales of batch normalisation.
 
-    Each group's "rate" is the factor on the learning rate, which `set_learning_rate` applies. Only weights decay.
+    Each group's "rate" is a factor on the learning rate, which `set_learning_rate` applies. Only weights decay.
     """
-    groups = {"weights": [], "biases": [], "scales": []}
+    groups: dict[str, list[nn.Parameter]] = {"weights": [], "biases": [], "scales": []}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -25,14 +27,14 @@ def create_optimiser(model, momentum=0.9, weight_decay=5e-4):
         {"params": groups["biases"], "rate": BIAS_RATE, "weight_decay": 0.0},
         {"params": groups["scales"], "rate": 1, "weight_decay": 0.0},
     ]
-    groups = [group for group in options if group["params"]]
-    optimiser = torch.optim.SGD(groups, lr=0.0, momentum=momentum, fused=True)
+    used = [group for group in options if group["params"]]
+    optimiser = torch.optim.SGD(used, lr=0.0, momentum=momentum, fused=True)
     _start_momentum(optimiser)
     return optimiser
 
 
-def restore_optimiser(optimiser, state):
-    """Load the state dict of an optimiser of `create_optimiser`, also of one that was not fused yet."""
+def restore_optimiser(optimiser: torch.optim.SGD, state: dict[str, Any]) -> None:
+    """Load the state dict of an optimiser from `create_optimiser`, including old ones that were not fused."""
     optimiser.load_state_dict(state)
     for group in optimiser.param_groups:
         group["fused"] = True
@@ -40,14 +42,14 @@ def restore_optimiser(optimiser, state):
 
 
 def _start_momentum(optimiser):
-    """At zero: fused SGD would take it as it comes from memory where float16 leaves out the first step."""
+    """Start it at zero: if float16 skips the first step, fused SGD would read memory that nobody has set."""
     for parameter in (p for group in optimiser.param_groups for p in group["params"]):
         if optimiser.state[parameter].get("momentum_buffer") is None:
             optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
-def set_learning_rate(optimiser, rate):
-    """Give each group its rate for the next step."""
+def set_learning_rate(optimiser: torch.optim.SGD, rate: float) -> None:
+    """Set each group's rate for the next step."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group["rate"]
 

@@ -1,33 +1,37 @@
 """The progress line of a training run."""
 
 import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from tqdm import tqdm
+
+T = TypeVar("T")
 
 REPORT_SECONDS = 2
 
 
 class Progress:
-    """Loss terms, rate, images per second and share of the time spent waiting for data, beside tqdm's bar and ETA."""
+    """tqdm's bar and ETA with the loss, the rate, images per second and the share of time spent waiting for data."""
 
-    def __init__(self, iterations, start, batch_size, quiet=False):
+    def __init__(self, iterations: int, start: int, batch_size: int, quiet: bool = False):
         self.batch_size = batch_size
-        self.bar = tqdm(
-            total=iterations, initial=start, desc="training", unit="it", dynamic_ncols=True, disable=quiet
-        )  # fmt: skip
+        bar = {"desc": "training", "unit": "it", "dynamic_ncols": True, "disable": quiet}
+        self.bar = tqdm(total=iterations, initial=start, **bar)
         self._reset()
 
-    def __enter__(self):
+    def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.bar.close()
 
     def _reset(self):
-        self.since, self.waited, self.rows = time.perf_counter(), 0.0, []
+        self._since, self._waited = time.perf_counter(), 0.0
+        self._rows: list[Mapping[str, float]] = []
 
-    def timed(self, loader):
-        """The loader's batches; the time it takes to give them counts as waiting."""
+    def timed(self, loader: Iterable[T]) -> Iterator[T]:
+        """The loader's batches. The time that each takes to arrive counts as waiting."""
         batches = iter(loader)
         while True:
             start = time.perf_counter()
@@ -35,19 +39,19 @@ class Progress:
                 batch = next(batches)
             except StopIteration:
                 return
-            self.waited += time.perf_counter() - start
+            self._waited += time.perf_counter() - start
             yield batch
 
-    def update(self, rows):
-        """Count iterations. rows: of results.csv, one for each."""
-        self.rows += rows
+    def update(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Count iterations, given by their rows of results.csv."""
+        self._rows += rows
         self.bar.update(len(rows))
-        elapsed = time.perf_counter() - self.since
+        elapsed = time.perf_counter() - self._since
         if elapsed > REPORT_SECONDS or self.bar.n == self.bar.total:
-            conf, loc = (sum(row[term] for row in self.rows) / len(self.rows) for term in ("train_conf", "train_loc"))
+            n = len(self._rows)
+            conf, loc = (sum(row[term] for row in self._rows) / n for term in ("train_conf", "train_loc"))
             self.bar.set_postfix_str(
-                f"loss {conf + loc:.2f} = conf {conf:.2f} + loc {loc:.2f}, lr {self.rows[-1]['lr']:.1e}, "
-                f"{len(self.rows) * self.batch_size / elapsed:.1f} images/s, "
-                f"{self.waited / elapsed:.0%} waiting for data"
+                f"loss {conf + loc:.2f} = conf {conf:.2f} + loc {loc:.2f}, lr {self._rows[-1]['lr']:.1e}, "
+                f"{n * self.batch_size / elapsed:.1f} images/s, {self._waited / elapsed:.0%} waiting for data"
             )
             self._reset()

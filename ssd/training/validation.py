@@ -1,50 +1,80 @@
 """What a run measures on the test list as it goes."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
 
 from ssd.data import PascalVOCDataset
 from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
 from ssd.evaluation.summary import format_summary, summarize
-from ssd.model.loss import Figures
+from ssd.model.loss import Figures, MultiBoxLoss
+from ssd.model.network import SSD300
 from ssd.training import distributed
-from ssd.training.run.panels import tracked_pictures
+from ssd.training.run.panels import TrackedPicture, tracked_pictures
 
 
 @dataclass(frozen=True)
 class Validated:
-    """figures: the val_... columns of results.csv. table: what eval.py prints. pictures: always the same few, as
-    (path, true boxes (n, 4) in pixels, true labels (n,), `Detections`)."""
+    """A validation's results. mAP: NaN if no object counts for it. figures: the val_... columns of results.csv, mAP
+    included. table: what eval.py prints. pictures: a few of the test list, the same ones each time."""
 
-    figures: dict
+    mAP: float
+    figures: dict[str, float]
     table: str
-    pictures: list
+    pictures: list[TrackedPicture]
+
+
+Validate = Callable[[SSD300, MultiBoxLoss], Validated]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best validation so far. table: what eval.py would print. waited: number of validations since."""
+
+    mAP: float = -math.inf
+    iteration: int = 0
+    table: str = ""
+    waited: int = 0
+
+    def beaten_by(self, validated: Validated) -> bool:
+        """Whether a validation is better. The first one always is, even if no object counts for mAP."""
+        return not self.iteration or validated.mAP > self.mAP
+
+    def after(self, validated: Validated, iteration: int) -> "Best":
+        """The best one once the validation at `iteration` is taken into account."""
+        if not self.beaten_by(validated):
+            return replace(self, waited=self.waited + 1)
+        return Best(-math.inf if math.isnan(validated.mAP) else validated.mAP, iteration, validated.table)
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Evaluates a model in float32, as eval.py does; over several processes, each takes a share of the images."""
+    """Evaluates a model in float32, as eval.py does. Each of several processes takes a share of the images."""
 
     dataset: PascalVOCDataset
     batch_size: int
     workers: int
-    device: object
+    device: torch.device
 
-    def __call__(self, model, criterion):
-        """`Validated`, the same in every process. criterion: the run's `MultiBoxLoss`."""
+    def __call__(self, model: SSD300, criterion: MultiBoxLoss) -> Validated:
+        """The results, the same in every process. criterion: the run's `MultiBoxLoss`.
+
+        Raises InputError, in every process, if one of them cannot read a picture.
+        """
         found = self._detect(model, criterion)
         summary = summarize(match_dataset(found, self.dataset.data), found.seconds)
-        figures = column_figures("val", dict(zip(Figures._fields, found.sums.tolist(), strict=True)), criterion.alpha)
         mAP = summary["map_voc07"]
-        figures["val_mAP"] = float("nan") if mAP is None else mAP
-        return Validated(
-            figures, format_summary(summary), [self._picture(found, k) for k in tracked_pictures(len(self.dataset))]
-        )
+        mAP = math.nan if mAP is None else mAP
+        figures = column_figures("val", Figures.unpack(found.sums), criterion.alpha) | {"val_mAP": mAP}
+        pictures = [self._picture(found, k) for k in tracked_pictures(len(self.dataset))]
+        return Validated(mAP, figures, format_summary(summary), pictures)
 
     def _detect(self, model, criterion):
-        """`DataSetDetections` of all images, each process having done every n-th. A picture that one of them cannot
-        read is an InputError in all."""
+        """`DataSetDetections` of all images, to which each of n processes has contributed every n-th."""
         rank, n_processes = distributed.rank(), distributed.n_processes()
         share = self.dataset.subset(range(rank, len(self.dataset), n_processes))
         try:
@@ -54,9 +84,9 @@ class Validation:
         except InputError as error:
             found = error
         shares = distributed.gathered(found)
-        for error in shares:
-            if isinstance(error, InputError):
-                raise error
+        for share in shares:
+            if isinstance(share, InputError):
+                raise share
         whole = DataSetDetections(sums=sum(share.sums for share in shares), seconds=found.seconds)
         for k in range(len(self.dataset)):
             share, place = shares[k % n_processes], k // n_processes
@@ -70,13 +100,13 @@ class Validation:
         detections = Detections(
             found.boxes[k], labels, found.scores[k], [names[label - 1] for label in labels.tolist()]
         )
-        return listed.path, listed.boxes, listed.labels, detections
+        return TrackedPicture(listed, detections)
 
 
-def column_figures(split, sums, alpha):
-    """The columns of results.csv for "train" or "val", from a dict of the sums of `MultiBoxLoss.measure`."""
-    n = sums["n_positives"]
-    loc, conf = (sums[key] / max(n, 1) for key in ("loc_sum", "conf_sum"))
-    accuracy, iou = (sums[key] / n if n else float("nan") for key in ("n_correct", "iou_sum"))
+def column_figures(split: str, figures: Figures, alpha: float) -> dict[str, float]:
+    """The columns of results.csv for "train" or "val", from figures on the CPU. alpha: of the loss."""
+    loc_sum, conf_sum, n, n_correct, iou_sum = (figure.item() for figure in figures)
+    loc, conf = loc_sum / max(n, 1), conf_sum / max(n, 1)
+    accuracy, iou = (n_correct / n, iou_sum / n) if n else (math.nan, math.nan)
     values = {"loss": conf + alpha * loc, "loc": loc, "conf": conf, "accuracy": accuracy, "iou": iou}
     return {f"{split}_{name}": value for name, value in values.items()}

@@ -1,6 +1,8 @@
 """Weights that training starts from."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torchvision.models import get_model_weights
@@ -12,24 +14,23 @@ from ssd.errors import InputError
 from ssd.model.network import SSD300
 from ssd.model.vgg import pretrained_input
 from ssd.pretrained import REDOWNLOAD, download, find_checkpoint
-from ssd.training.transfer import transfer
 
-ALTERNATIVES = (
-    "give a file of weights, of VGG16 or of an SSD300, with --weights FILE, or start without any with --weights none"
-)
+ALTERNATIVES = "give a file with weights of VGG16 or of an SSD300, --weights FILE, or start without, --weights none"
 
 
-def initial_model(class_names, weights, backbone=None, seed=0):
+def initial_model(
+    class_names: Sequence[str], weights: str, backbone: str | None = None, seed: int = 0
+) -> tuple[SSD300, str]:
     """The `SSD300` that a run starts from, and a few words on what it knows already.
 
     weights: "imagenet" (torchvision's VGG16, downloaded and cached), "none", "coco" (torchvision's SSD300), or a file
-    of VGG16's weights (`VGGBase.load_pretrained`) or of a detector's (`read_weights`). What the weights were trained
-    with comes along: the normalisation, and of a detector its whole config but for the class names.
-    backbone: "vgg16" (the default) or "vgg16_bn". seed: of what is initialised at random.
-    Raises InputError where the weights cannot be had or do not fit.
+    with the weights of a VGG16 (`VGGBase.load_pretrained`) or of a detector (`read_weights`). The weights bring the
+    settings that they were trained with: the normalisation, and a detector all of its config but the class names.
+    backbone: "vgg16" (the default) or "vgg16_bn". seed: of whatever is initialised at random.
+    Raises InputError if the weights cannot be had or do not fit.
     """
     torch.manual_seed(seed)
-    config = SSDConfig(class_names=class_names, backbone=backbone or "vgg16")
+    config = SSDConfig(class_names=tuple(class_names), backbone=backbone or "vgg16")
     if weights == "none":
         return SSD300(config), "random weights"
     if weights == "imagenet":
@@ -40,13 +41,36 @@ def initial_model(class_names, weights, backbone=None, seed=0):
     state = find_state(content)
     try:
         config = replace(config, **pretrained_input(state))
-    except ValueError:  # no VGG16
+    except ValueError:  # not a VGG16
         _, trained, state = interpret(content, path, remedy)
         return _from_detector(trained, state, path, class_names, backbone)
     return _from_vgg16(config, state, path), f"VGG16's weights {path}"
 
 
-def _from_vgg16(config, state, path):
+def transfer(
+    config: SSDConfig, state: dict[str, torch.Tensor], class_names: Sequence[str]
+) -> tuple[SSD300, list[str]]:  # fmt: skip
+    """A new model for `class_names` that keeps what a trained detector of other classes knows.
+
+    config, state: of the trained `SSD300`. The new model has its config (priors, normalisation, backbone) except for
+    the class names, and all its tensors except for class scores: those of the background and of classes with the same
+    name are kept, those of new classes stay at their initial values.
+    Returns the model and the names of the new classes.
+    """
+    old_names, new_names = ("background", *config.class_names), ("background", *class_names)
+    model = SSD300(replace(config, class_names=tuple(class_names)))
+    kept = [name for name in new_names if name in old_names]
+    old, new = (torch.tensor([names.index(name) for name in kept]) for names in (old_names, new_names))
+    for name, tensor in model.state_dict().items():
+        if name.startswith("pred_convs.cl_"):
+            by_class = tensor.unflatten(0, (-1, len(new_names)))  # (n_priors, n_classes, ...)
+            by_class[:, new] = state[name].unflatten(0, (-1, len(old_names)))[:, old]
+        else:
+            tensor.copy_(state[name])
+    return model, [name for name in class_names if name not in old_names]
+
+
+def _from_vgg16(config, state, path: str | Path):
     model = SSD300(config)
     try:
         model.base.load_pretrained(state)
@@ -59,5 +83,5 @@ def _from_detector(config, state, path, class_names, backbone):
     if backbone not in (None, config.backbone):
         raise InputError(f"{path}: its backbone is {config.backbone}; leave out --backbone {backbone}")
     model, new = transfer(config, state, class_names)
-    missing = f", but for the scores of {', '.join(new)}, which start at random" if new else ""
+    missing = f", except for the scores of {', '.join(new)}, which start at random" if new else ""
     return model, f"the detector {path}{missing}"

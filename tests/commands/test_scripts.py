@@ -17,7 +17,7 @@ from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
 from ssd.commands import data as create_data_lists
 from ssd.commands import detect, train
 from ssd.commands import eval as evaluation
-from ssd.training.trainer import Recipe
+from ssd.training.recipe import Recipe
 from tests.helpers.scripts import SHORT, refused
 from tests.helpers.voc_folders import make_voc, voc_object
 
@@ -116,7 +116,7 @@ def test_help(script):
         described = " ".join(shown.stdout.split())
         for text in (
             "of the whole run (default: 120000 of 32 images)",
-            "0: any (default: 0.0)",
+            "0: no limit (default: 0.0)",
             "random choices (default: 0)",
         ):
             assert text in described
@@ -132,7 +132,7 @@ def test_interrupted(data_folder, monkeypatch, tmp_path, capsys):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssd.training.trainer.Trainer.step", interrupt)
+    monkeypatch.setattr("ssd.training.step.TrainingStep.__call__", interrupt)
     assert train.main(["--data", str(data_folder), "--output", str(tmp_path / "run"), *SHORT]) == 130
     assert "Traceback" not in capsys.readouterr().err
 
@@ -259,7 +259,7 @@ def trainer_arguments(monkeypatch, *args):
     def trainer(*arguments):
         raise Reached(*arguments)
 
-    monkeypatch.setattr(train, "Trainer", trainer)
+    monkeypatch.setattr("ssd.training.session.Trainer", trainer)
     with pytest.raises(Reached) as reached:
         train.main([str(arg) for arg in args])
     return reached.value.args

@@ -16,7 +16,7 @@ from pathlib import Path
 from ssd.commands import data as create_data_lists
 from ssd.commands import train
 from ssd.commands.synthetic import main as draw_dataset
-from ssd.training.trainer import Trainer
+from ssd.training.step import TrainingStep
 from tests.helpers import small_network
 
 READ_AT = (100, 200, 500, 1000)
@@ -31,7 +31,7 @@ def resident():
 
 
 def main():
-    step, sizes = Trainer.step, {}
+    step, sizes = TrainingStep.__call__, {}
 
     def watched(self, *args):
         figures = step(self, *args)
@@ -39,7 +39,7 @@ def main():
             sizes[self.iteration] = resident()
         return figures
 
-    Trainer.step = watched
+    TrainingStep.__call__ = watched
     small_network.use()
     with tempfile.TemporaryDirectory() as folder:
         draw_dataset([f"{folder}/shapes", "--images", "8", "--test-fraction", "0.5"])

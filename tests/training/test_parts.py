@@ -12,8 +12,9 @@ from ssd.inference.device import choose_precision, prepare_for_training
 from ssd.model.loss import padded
 from ssd.training.batches import TrainingBatches, on_device, training_loader
 from ssd.training.optimiser import create_optimiser, restore_optimiser, set_learning_rate
+from ssd.training.recipe import Recipe
 from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup, learning_rate
-from ssd.training.trainer import FIGURES, Recipe, Trainer
+from ssd.training.step import TrainingStep
 from tests.helpers.networks import OneLayer
 
 # -- the learning rate
@@ -138,18 +139,18 @@ def test_an_optimiser_of_before_is_fused_when_it_is_restored():
 
 def test_fused_sgd_is_sgd(train_set):
     """Fused SGD reads memory as it lies: parameters, gradients and momentum must be laid out alike."""
-    trainer, rate = new_trainer(train_set, 2), 1e-3
-    model = copy.deepcopy(trainer.model)
+    step, rate = new_step(train_set), 1e-3
+    model = copy.deepcopy(step.model)
     plain = create_optimiser(model)
     for group in plain.param_groups:
         group["fused"], group["foreach"] = None, False
     for _ in range(2):
-        trainer.step([first_batch(train_set)], rate)
-        for parameter, other in zip(model.parameters(), trainer.model.parameters(), strict=True):
+        step([first_batch(train_set)], rate)
+        for parameter, other in zip(model.parameters(), step.model.parameters(), strict=True):
             parameter.grad = other.grad.clone()
         set_learning_rate(plain, rate)
         plain.step()
-    for (name, parameter), other in zip(model.named_parameters(), trainer.model.parameters(), strict=True):
+    for (name, parameter), other in zip(model.named_parameters(), step.model.parameters(), strict=True):
         torch.testing.assert_close(parameter, other, rtol=1e-5, atol=1e-7, msg=name)
 
 
@@ -170,7 +171,7 @@ def test_memory_is_kept_where_the_c_library_can(monkeypatch):
     prepare_for_training(torch.device("cpu"))
 
 
-# -- the loop
+# -- the step
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +179,10 @@ def train_set(data_folder):
     return PascalVOCDataset(data_folder, "train", augment=True)
 
 
-def new_trainer(train_set, iterations, clip_norm=10.0, **options):
+def new_step(train_set, clip_norm=10.0):
     torch.manual_seed(0)
-    model = SSD300(train_set.config)
-    recipe = Recipe(iterations, batch_size=2, lr=1e-3, warmup=1, clip_norm=clip_norm, **options)
-    return Trainer(model, train_set, recipe, "cpu", choose_precision("auto", "cpu"))
+    recipe = Recipe(1, batch_size=2, lr=1e-3, clip_norm=clip_norm)
+    return TrainingStep(SSD300(train_set.config), recipe, "cpu", choose_precision("auto", "cpu"))
 
 
 def first_batch(train_set, batch_size=2):
@@ -190,10 +190,9 @@ def first_batch(train_set, batch_size=2):
 
 
 def test_loss_falls_on_one_batch(train_set):
-    trainer = new_trainer(train_set, 5)
-    batch = first_batch(train_set)
-    steps = [trainer.step([batch], 2e-3).tolist() for _ in range(5)]
-    losses = [(loc_sum + conf_sum) / n_positives for loc_sum, conf_sum, n_positives, *_ in steps]
+    step, batch = new_step(train_set), first_batch(train_set)
+    figures = [step([batch], 2e-3).figures for _ in range(5)]
+    losses = [((f.loc_sum + f.conf_sum) / f.n_positives).item() for f in figures]
     assert losses[-1] < 0.9 * losses[0]
 
 
@@ -201,12 +200,13 @@ def test_loss_falls_on_one_batch(train_set):
 def test_mixed_precision(train_set, dtype):
     torch.manual_seed(0)
     batch = first_batch(train_set)
-    exact = Trainer(OneLayer(train_set.config), train_set, Recipe(1, batch_size=2, lr=1e-3, warmup=0))
-    mixed = Trainer(copy.deepcopy(exact.model), train_set, exact.recipe, dtype=dtype)
+    recipe = Recipe(1, batch_size=2, lr=1e-3)
+    exact = TrainingStep(OneLayer(train_set.config), recipe)
+    mixed = TrainingStep(copy.deepcopy(exact.model), recipe, dtype=dtype)
     before = exact.model.layer.weight.detach().clone()
-    exact.step([batch], 1e-3)
+    exact([batch], 1e-3)
     for _ in range(20):  # float16 may find first that the loss is scaled too high, and leave out the step
-        mixed.step([batch], 1e-3)
+        mixed([batch], 1e-3)
         if not torch.equal(mixed.model.layer.weight, before):
             break
     assert mixed.model.output.dtype == dtype
@@ -219,18 +219,18 @@ def test_mixed_precision(train_set, dtype):
 
 @pytest.mark.parametrize("clip_norm", [0.5, 0.0])
 def test_gradients_are_clipped(train_set, clip_norm):
-    trainer = new_trainer(train_set, 1, clip_norm=clip_norm)
-    trainer.step([first_batch(train_set)], 1e-3)
-    norm = torch.stack([p.grad.norm() for p in trainer.model.parameters()]).norm().item()
+    step = new_step(train_set, clip_norm)
+    step([first_batch(train_set)], 1e-3)
+    norm = torch.stack([p.grad.norm() for p in step.model.parameters()]).norm().item()
     assert norm == pytest.approx(0.5, rel=1e-3) if clip_norm else norm > 1
 
 
 def test_batch_without_objects_leaves_finite_weights(train_set):
-    trainer = new_trainer(train_set, 1)
+    step = new_step(train_set)
     empty = padded([torch.zeros(0, 4)] * 2), padded([torch.zeros(0, dtype=torch.int64)] * 2)
-    figures = trainer.step([replace(first_batch(train_set), boxes=empty[0], labels=empty[1])], 1e-3)
-    assert figures.tolist() == [0] * len(FIGURES)
-    assert all(p.isfinite().all() for p in trainer.model.parameters())
+    figures, norm = step([replace(first_batch(train_set), boxes=empty[0], labels=empty[1])], 1e-3)
+    assert norm == 0 and not figures.pack().any()
+    assert all(p.isfinite().all() for p in step.model.parameters())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -238,12 +238,12 @@ def test_batch_without_objects_leaves_finite_weights(train_set):
 def test_a_step_does_not_wait_for_the_gpu(train_set, precision):
     torch.manual_seed(0)
     recipe = Recipe(iterations=9, batch_size=2, lr=1e-3, clip_norm=10.0, ema=0.99)
-    trainer = Trainer(SSD300(train_set.config), train_set, recipe, "cuda", choose_precision(precision, "cuda"))
+    step = TrainingStep(SSD300(train_set.config), recipe, "cuda", choose_precision(precision, "cuda"))
     batch = first_batch(train_set).pin_memory()
-    trainer.step([batch], 1e-3)  # sets up what is set up once
+    step([batch], 1e-3)  # sets up what is set up once
     torch.cuda.set_sync_debug_mode("error")
     try:
-        figures = trainer.step([batch], 1e-3)
+        figures, norm = step([batch], 1e-3)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert figures.isfinite().all()
+    assert figures.pack().isfinite().all() and norm.isfinite()

@@ -1,4 +1,4 @@
-"""What a run does from its start to its end, with a network whose steps take milliseconds (tests/small_network.py)."""
+"""What a run does from its start to its end, with a network whose steps take milliseconds."""
 
 import copy
 import itertools
@@ -19,14 +19,18 @@ from ssd.checkpoint import load_training_state, read_file
 from ssd.commands import train
 from ssd.data import PascalVOCDataset, read_data_list
 from ssd.errors import InputError
+from ssd.model.loss import Figures
 from ssd.training import distributed
 from ssd.training.batches import TrainingBatches, training_loader
 from ssd.training.ema import Average
+from ssd.training.health import MOST_SKIPPED
 from ssd.training.optimiser import train_mode
-from ssd.training.run.results import read_arguments, read_results
-from ssd.training.trainer import FIGURES, MOST_SKIPPED, Best, Recipe, Trainer
-from ssd.training.transfer import transfer
-from ssd.training.validation import Validated, Validation
+from ssd.training.recipe import Recipe
+from ssd.training.run.results import read_results
+from ssd.training.session import create_data_sets
+from ssd.training.step import StepFigures, TrainingStep
+from ssd.training.trainer import Trainer
+from ssd.training.validation import Best, Validated, Validation
 from tests.helpers import small_network
 from tests.helpers.networks import OneLayer
 from tests.helpers.scripts import refused
@@ -69,14 +73,14 @@ def at_iteration(monkeypatch):
     """at_iteration(n, act): `act` is called in the course of iteration n (from 1), once, before its step."""
 
     def at_iteration(n, act):
-        step, acts = Trainer.step, [act]
+        step, acts = TrainingStep.__call__, [act]
 
         def acting(self, *args):
             if self.iteration + 1 == n and acts:
                 acts.pop()()
             return step(self, *args)
 
-        monkeypatch.setattr(Trainer, "step", acting)
+        monkeypatch.setattr(TrainingStep, "__call__", acting)
 
     return at_iteration
 
@@ -119,7 +123,7 @@ def test_arguments_of_a_run_that_goes_on(run, tmp_path, monkeypatch):
     run("runs/b", "--iterations 1")
     (first / "last.pth").touch()  # the newest
     assert train.main(["--resume", "--iterations", "3"]) == 0
-    told = read_arguments(first)
+    *_, told = (start["arguments"] for start in json.loads((first / "args.json").read_text())["starts"])
     assert (told["clip_norm"], told["drops"], told["seed"], told["lr"]) == (7, [1, 2], 5, 1e-3)  # as before
     assert told["iterations"] == 3  # as given anew
     assert Path(told["data"]).is_absolute()
@@ -163,7 +167,7 @@ def test_float16_from_a_run_without(data_folder):
     recipe = Recipe(1, batch_size=2, lr=1e-3)
     trainer = Trainer(SmallSSD(dataset.config), dataset, recipe, dtype=torch.float16)
     trainer.restore(Trainer(SmallSSD(dataset.config), dataset, recipe).state())
-    assert trainer.scaler.get_scale() == 256
+    assert trainer.step.scaler.get_scale() == 256
 
 
 def test_a_run_killed_before_its_first_row_is_no_run(run, tmp_path):
@@ -305,8 +309,12 @@ class NoFolder:
     save = save_best = show = keep_batch = ignore
 
 
+def validated(mAP):
+    return Validated(mAP, {"val_mAP": mAP}, "table", [])
+
+
 def validate_nothing(model, criterion):
-    return Validated({"val_mAP": 0.0}, "", [])
+    return validated(0.0)
 
 
 @pytest.fixture
@@ -314,36 +322,36 @@ def half_trainer(data_folder):
     """Trains in float16, with a loss scaled so high that gradients overflow a few times."""
     dataset = PascalVOCDataset(data_folder, "train")
     trainer = Trainer(OneLayer(dataset.config), dataset, Recipe(12, batch_size=2, lr=1e-3), dtype=torch.float16)
-    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**18)
+    trainer.step.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**18)
     return trainer
 
 
 def test_float16_leaves_out_steps_and_counts(half_trainer):
-    before = copy.deepcopy(half_trainer.model.state_dict())
-    half_trainer.step([half_trainer.whole_batch(0)], 1e-3)
-    assert same(before, half_trainer.model.state_dict())
-    assert half_trainer.scaler.get_scale() == 2.0**17
-    half_trainer.iteration = 0
+    step, health = half_trainer.step, half_trainer.health
+    before = copy.deepcopy(step.model.state_dict())
+    step([half_trainer.whole_batch(0)], 1e-3)
+    assert same(before, step.model.state_dict())
+    assert step.scaler.get_scale() == 2.0**17
+    step.iteration = 0
     assert half_trainer.run(NoFolder(), validate_nothing) == 0
-    assert 1 <= half_trainer.skipped < 12
-    assert half_trainer.scaler.get_scale() == 2.0 ** (17 - half_trainer.skipped)
-    assert not same(before, half_trainer.model.state_dict())
-    assert half_trainer.state()["skipped"] == [half_trainer.skipped, 0]
+    assert 1 <= health.skipped < 12
+    assert step.scaler.get_scale() == 2.0 ** (17 - health.skipped)
+    assert not same(before, step.model.state_dict())
+    assert half_trainer.state()["skipped"] == [health.skipped, 0]
 
 
 def test_float16_that_never_recovers(half_trainer, monkeypatch):
     norms = itertools.chain([math.inf] * 3, [1.0], itertools.repeat(math.inf))
 
-    def step(self, parts, rate, stop):
+    def step(self, parts, rate):
         self.iteration += 1
-        return torch.tensor([1.0] * 5 + [0.0, next(norms)])
+        return StepFigures(Figures.unpack(torch.ones(5)), torch.tensor(next(norms)))
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(TrainingStep, "__call__", step)
     half_trainer.recipe = replace(half_trainer.recipe, iterations=1000, eval_every=0)
     with pytest.raises(InputError, match=f"iteration {4 + MOST_SKIPPED + 1}: .*gradient"):
         half_trainer.run(NoFolder(), validate_nothing)
-    assert half_trainer.skipped == 3 + MOST_SKIPPED + 1
-    assert FIGURES[-1] == "norm"
+    assert half_trainer.health.skipped == 3 + MOST_SKIPPED + 1
 
 
 # -- validation, best model, patience
@@ -364,9 +372,9 @@ def scores(monkeypatch):
 
         def __call__(self, model, criterion):
             scores.states = [*scores.states, copy.deepcopy(model.state_dict())]
-            return Validated({"val_mAP": scores[len(scores.states) - 1]}, "table", [])
+            return validated(scores[len(scores.states) - 1])
 
-    monkeypatch.setattr(train, "Validation", Scripted)
+    monkeypatch.setattr("ssd.training.session.Validation", Scripted)
     return scores
 
 
@@ -397,13 +405,14 @@ def test_patience(run, scores, capsys):
 
 
 def test_best_without_objects_to_find():
-    best = Best()
-    nothing = Validated({"val_mAP": math.nan}, "table", [])
-    assert best.beaten_by(nothing, 1)
-    assert not best.beaten_by(nothing, 2)
-    assert best.waited == 1
-    assert best.beaten_by(Validated({"val_mAP": 0.0}, "table", []), 3)
-    assert best.waited == 0
+    nothing, found = validated(math.nan), validated(0.0)
+    assert Best().beaten_by(nothing)
+    best = Best().after(nothing, 1)
+    assert not best.beaten_by(nothing)
+    best = best.after(nothing, 2)
+    assert best == Best(iteration=1, table="table", waited=1)
+    assert best.beaten_by(found)
+    assert best.after(found, 3) == Best(0.0, 3, "table")
 
 
 def test_validation_changes_nothing(run):
@@ -421,7 +430,7 @@ def test_validation_of_nothing(data_folder):
     dataset = PascalVOCDataset(data_folder, "test").subset([])
     model = SmallSSD(dataset.config)
     trainer = Trainer(model, PascalVOCDataset(data_folder, "train"), Recipe(1, batch_size=2, lr=1e-3))
-    found = Validation(dataset, 2, 0, torch.device("cpu"))(model, trainer.criterion)
+    found = Validation(dataset, 2, 0, torch.device("cpu"))(model, trainer.step.criterion)
     assert math.isnan(found.figures["val_mAP"])
     assert found.pictures == []
 
@@ -456,18 +465,18 @@ def test_gradients_are_those_of_the_loss(data_folder, n_parts):
     dataset = PascalVOCDataset(data_folder, "train")
     trainer = Trainer(SmallSSD(dataset.config), dataset, Recipe(1, batch_size=4, lr=1e-3, accumulate=n_parts))
     batch = trainer.whole_batch(0)
-    locs, scores = trainer.model(batch.images)
-    parameters = list(trainer.model.parameters())
-    loss = trainer.criterion(locs, scores, batch.boxes, batch.labels)
+    step = trainer.step
+    parameters = list(step.model.parameters())
+    loss = step.criterion(*step.model(batch.images), batch.boxes, batch.labels)
     expected = torch.autograd.grad(loss, parameters)
-    parts = next(trainer._batches())
+    parts = next(trainer.batches())
     assert len(parts) == n_parts
-    figures = dict(zip(FIGURES, trainer.step(parts, 1e-3).tolist(), strict=True))
+    figures, found_norm = step(parts, 1e-3)
     for parameter, gradient in zip(parameters, expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
     norm = torch.cat([gradient.flatten() for gradient in expected]).norm().item()
-    assert figures["norm"] == pytest.approx(norm, rel=1e-4)
-    assert (figures["loc_sum"] + figures["conf_sum"]) / figures["n_positives"] == pytest.approx(loss.item(), rel=1e-5)
+    assert found_norm.item() == pytest.approx(norm, rel=1e-4)
+    torch.testing.assert_close((figures.loc_sum + figures.conf_sum) / figures.n_positives, loss)
 
 
 def test_parts_of_a_batch_make_no_difference(run):
@@ -514,13 +523,11 @@ def test_overfit(data_folder, tmp_path):
     objects[0] |= {"boxes": [], "labels": [], "difficulties": []}
     objects[1]["difficulties"] = [1] * len(objects[1]["labels"])
     (lists / "TRAIN_objects.json").write_text(json.dumps(objects))
-    args = train.arguments().parse_args(["--data", str(lists), "--overfit", "1"])
     config = PascalVOCDataset(lists, "train").config
-    train_set, test_set = train.create_data_sets(args, config)
+    train_set, test_set = create_data_sets(lists, config, overfit=1)
     assert train_set.data.paths == test_set.data.paths == read_data_list(lists, "train").paths[2:3]
     assert not train_set.augment
-    args.overfit = 99
-    assert len(train.create_data_sets(args, config)[0]) == 2
+    assert len(create_data_sets(lists, config, overfit=99)[0]) == 2
 
 
 def edit_objects(lists, split, edit):
@@ -552,31 +559,6 @@ def test_data_sets_of_extremes(run, data_folder, tmp_path, kind):
     assert all(tensor.isfinite().all() for tensor in weights_of(folder, "best.pth").values())
 
 
-# -- starting from another detector
-
-
-def test_transfer():
-    torch.manual_seed(0)
-    old = SSD300(SSDConfig.caffe(class_names=("boat", "cat", "dog")))
-    torch.manual_seed(1)
-    new, names = transfer(old.config, old.state_dict(), ("dog", "bird", "cat"))
-    assert names == ["bird"]
-    assert new.config == SSDConfig.caffe(class_names=("dog", "bird", "cat"))
-    assert torch.equal(new.priors_cxcy, old.priors_cxcy)
-    torch.manual_seed(1)
-    fresh = SSD300(new.config).state_dict()
-    expected_rows = {0: 0, 1: 3, 3: 2}  # new label -> old label; 2 is the bird
-    for name, tensor in new.state_dict().items():
-        before = old.state_dict()[name]
-        if not name.startswith("pred_convs.cl_"):
-            assert torch.equal(tensor, before), name
-            continue
-        for channel in range(len(tensor)):
-            prior, label = divmod(channel, 4)
-            row = expected_rows.get(label)
-            assert torch.equal(tensor[channel], fresh[name][channel] if row is None else before[4 * prior + row])
-
-
 # -- pictures that cannot be read, memory
 
 
@@ -592,10 +574,12 @@ def damaged(data_folder, tmp_path):
 
 
 def test_another_picture_stands_in(run, damaged, monkeypatch, capsys):
-    monkeypatch.setattr("ssd.training.trainer.MOST_UNREADABLE", 0.5)
+    monkeypatch.setattr("ssd.training.health.MOST_UNREADABLE", 0.5)
     folders = [run(f"{w}", f"--iterations 6 --eval-every 0 --workers {w}", data=damaged) for w in (0, 1)]
     assert same(*map(weights_of, folders))
-    told = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "stands in" in line]
+    told = [
+        line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "another picture replaces" in line
+    ]
     assert len(told) == 2  # once in each run
     assert all("bad.jpg" in line for line in told)
     dataset = PascalVOCDataset(damaged, "train")
@@ -635,7 +619,7 @@ def test_a_worker_that_dies(arguments, monkeypatch, capsys):
         return load(self, key)
 
     monkeypatch.setattr(PascalVOCDataset, "__getitem__", load_or_die)
-    words = "loads pictures died", "--resume with a smaller --workers than 1"
+    words = "loads pictures died", "--resume with fewer --workers than 1"
     refused(capsys, train, arguments("run", "--workers", 1), *words)
 
 

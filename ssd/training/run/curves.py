@@ -1,9 +1,6 @@
-"""results.png: the curves of a run, drawn from its results.csv (extra `plots`).
+"""results.png: the curves of a run, drawn from its results.csv (extra `plots`)."""
 
-`python -m ssd.training.run.curves RUN_FOLDER` draws them anew, also while the run goes on.
-"""
-
-import runpy
+from pathlib import Path
 
 import numpy as np
 
@@ -22,24 +19,24 @@ PANELS = {
 }
 SMOOTHED_OVER = 1 / 50  # of the rows
 MOST_MARKERS = 60  # points up to which each is marked
-MOST_POINTS = 2000  # of a curve as it is drawn
-ROOM = 1.08  # above the highest point of a panel
-UNSETTLED = 1 / 20  # of a run, at its beginning, whose losses may lie above a panel's top
+MOST_POINTS = 2000  # that a curve is drawn with
+ROOM = 1.08  # height of a panel relative to its highest point
+UNSETTLED = 1 / 20  # share of the run, at its beginning, whose losses may lie above the panel
 
 
-def plot_results(csv_path, png_path):
+def plot_results(csv_path: str | Path, png_path: str | Path) -> None:
     """Draw the curves of a results.csv into a PNG file.
 
-    Losses, accuracy and IoU in training (smoothed; the figures themselves faint) and in validation, mAP, the rate.
-    Raises InputError where the CSV is none (see `read_results`) or matplotlib is missing.
+    They are losses, accuracy and IoU in training (smoothed, with the figures themselves faint) and in validation, mAP,
+    and the learning rate. Raises InputError if the CSV is invalid (see `read_results`) or matplotlib is missing.
     """
     figure = results_figure(read_results(csv_path))
     with replacing(png_path) as file:
         figure.savefig(file, format="png", dpi=120)
 
 
-def results_figure(results):
-    """The matplotlib figure of `plot_results`. results: of `read_results`."""
+def results_figure(results: dict[str, np.ndarray]):
+    """The matplotlib figure of `plot_results`. results: from `read_results`."""
     figure = figure_class()(figsize=(16, 7), layout="constrained")
     panels = figure.subplots(2, 4).flatten()
     iterations = results["iteration"]
@@ -56,8 +53,8 @@ def results_figure(results):
     return figure
 
 
-def smooth(values, window):
-    """The mean of the `window` (an odd number) values around each, fewer at the ends. NaN counts as missing."""
+def smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """The moving mean of `window` values (an odd number), fewer at the ends. NaN counts as missing."""
     known = np.isfinite(values)
     sums = np.append(0, np.cumsum(np.where(known, values, 0)))
     counts = np.append(0, np.cumsum(known))
@@ -67,8 +64,8 @@ def smooth(values, window):
     return np.where(known, means, np.nan)
 
 
-def thin_out(x, y, most=MOST_POINTS):
-    """At most about `most` points of a curve, among them the lowest and the highest of each stretch."""
+def thin_out(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """About `most` points of a curve, or fewer: the lowest and the highest of each stretch."""
     if len(x) <= most:
         return x, y
     stretches = np.array_split(np.arange(len(x)), most // 2)
@@ -131,7 +128,7 @@ def _finish(panel, iterations):
 
 
 def _limit(panel, *curves, is_share=False):
-    """From 0 to a little above the curves; a loss that was large at the very beginning only does not count."""
+    """Set the range from 0 to a little above the curves. Losses at the very beginning may lie outside."""
     settled = [curve[int(UNSETTLED * len(curve)) :] for curve in curves]
     values = np.concatenate([curve[np.isfinite(curve)] for curve in settled])
     if is_share:
@@ -142,7 +139,3 @@ def _limit(panel, *curves, is_share=False):
 
 def _marker(values):
     return "o-" if len(values) <= MOST_MARKERS else "-"
-
-
-if __name__ == "__main__":
-    runpy.run_module("ssd.commands.curves", run_name="__main__")

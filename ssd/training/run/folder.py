@@ -1,118 +1,145 @@
 """The folder of a run: checkpoints, results, pictures."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ssd.checkpoint import save_checkpoint
+from ssd.config import SSDConfig
 from ssd.errors import InputError
 from ssd.files import naming, replacing
+from ssd.model.network import SSD300
+from ssd.training.batches import Batch
 from ssd.training.run.curves import CURVES_NAME, plot_results
 from ssd.training.run.logs import is_logged, loggers
-from ssd.training.run.panels import BATCH_NAME, VALIDATION_NAME, draw_batch, draw_validation, save_picture
-from ssd.training.run.results import RESULTS_NAME, Results, read_results, write_arguments
+from ssd.training.run.panels import (
+    BATCH_NAME,
+    VALIDATION_NAME,
+    TrackedPicture,
+    draw_batch,
+    draw_validation,
+    write_jpeg,
+)
+from ssd.training.run.provenance import write_arguments
+from ssd.training.run.results import RESULTS_NAME, Results, read_results
 
 LAST, BEST, NOT_FINITE = "last.pth", "best.pth", "nonfinite_batch.pth"
 
 
-def create_run(output=None):
-    """The folder of a new run, `output` or the next free runs/N. Raises InputError where one holds a run already.
+def create_run(output: str | Path | None = None) -> Path:
+    """Create the folder of a new run, `output` or the next free runs/N. Raises InputError if it holds a run already.
 
-    A results.csv without rows is no run yet: this one was killed before its first checkpoint.
+    A results.csv without rows is not a run yet: its run was killed before the first checkpoint.
     """
     taken = [int(path.name) for path in Path("runs").glob("*") if path.name.isdecimal()]
     folder = Path("runs") / str(max(taken, default=0) + 1) if output is None else Path(output)
     results = folder / RESULTS_NAME
     if any((folder / name).exists() for name in (LAST, BEST)) or results.exists() and read_results(results)["lr"].size:
-        raise InputError(f"{folder} holds a run already; --resume goes on with it, another --output starts a new one")
+        raise InputError(
+            f"{folder} holds a run already; --resume continues it, another --output starts a new one"
+        )  # fmt: skip
     with naming(folder):
         folder.mkdir(parents=True, exist_ok=output is not None)
     return folder
 
 
-def resumed_checkpoint(file, output=None):
-    """The checkpoint to go on from: `file`, or without one the last of `output`, or of the newest of runs/.
+def resumed_checkpoint(file: str | Path | None, output: str | Path | None = None) -> Path:
+    """The checkpoint to continue from: `file`, or else the last one in `output`, or else in the newest of runs/.
 
-    Raises InputError where runs/ has none.
+    Raises InputError if runs/ has none.
     """
     if file or output:
-        return Path(file or Path(output) / LAST)
+        return Path(file or Path(output or "") / LAST)
     found = sorted(Path("runs").glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise InputError("--resume: no run in runs/ has a last.pth; name a checkpoint, or the run's folder as --output")
     return found[-1]
 
 
-def run_folder(checkpoint, output):
-    """The folder that a run goes on in: its checkpoint's, unless another is given, which must not hold a run and gets a
-    copy of its results and its best model."""
-    own = checkpoint.parent if checkpoint else None
-    if own and (output is None or Path(output).resolve() == own.resolve()):
+def run_folder(checkpoint: Path | None, output: str | Path | None) -> Path:
+    """The folder to write to: that of the checkpoint to continue from, if any, unless `output` names another.
+
+    That one must not hold a run. It gets a copy of the results and the best model so far.
+    """
+    if checkpoint is None:
+        return create_run(output)
+    own = checkpoint.parent
+    if output is None or Path(output).resolve() == own.resolve():
         return own
     folder = create_run(output)
     for name in (RESULTS_NAME, BEST):
-        if own and (own / name).exists():
+        if (own / name).exists():
             with replacing(folder / name) as file:
                 file.write((own / name).read_bytes())
     return folder
 
 
 class RunFolder:
-    """What the first process of a run writes; a context manager, which closes the logs.
+    """What the first process of a run writes. A context manager, which closes the logs.
 
-    path: the folder, which exists. config: the model's. arguments: of the run, plain data; checkpoints keep them.
-    iteration: the number of those done. device: what the run computes on. log: see `loggers`.
+    path: an existing folder. config: the model's. arguments: the run's, plain data, which checkpoints keep.
+    iteration: number of those done. device: what the run computes on. log: see `loggers`.
     """
 
-    def __init__(self, path, config, arguments, iteration=0, device="cpu", log="auto"):
+    def __init__(
+        self,
+        path: str | Path,
+        config: SSDConfig,
+        arguments: dict[str, Any],
+        iteration: int = 0,
+        device: torch.device | str = "cpu",
+        log: str = "auto",
+    ):
         self.path = Path(path)
         self.config = config
         self.arguments = arguments
-        for leftover in self.path.glob("*.tmp"):  # of a run that was killed while it wrote
+        for leftover in self.path.glob("*.tmp"):  # from a run that was killed while writing
             leftover.unlink()
         write_arguments(self.path, arguments, device, iteration)
         self.results = Results(self.path / RESULTS_NAME, iteration)
         self.loggers = loggers(self.path, log, iteration, arguments, config.class_names)
 
-    def __enter__(self):
+    def __enter__(self) -> "RunFolder":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         for logger in self.loggers:
             logger.close()
 
-    def append(self, rows):
+    def append(self, rows: Sequence[dict[str, float]]) -> None:
         """Write rows of results.csv."""
         self.results.append(rows)
         for row in filter(is_logged, rows):
             for logger in self.loggers:
-                logger.scalars(row["iteration"], row)
+                logger.scalars(int(row["iteration"]), row)
 
-    def save(self, trainer):
-        """Write last.pth, from which the run goes on. trainer: a `Trainer`."""
-        save_checkpoint(self.path / LAST, trainer.model, trainer.state() | {"arguments": self.arguments})
+    def save(self, model: SSD300, state: dict[str, Any]) -> None:
+        """Write last.pth, from which the run can continue. state: of the `Trainer`."""
+        save_checkpoint(self.path / LAST, model, state | {"arguments": self.arguments})
 
-    def save_best(self, model):
+    def save_best(self, model: SSD300) -> None:
         """Write best.pth."""
         save_checkpoint(self.path / BEST, model)
 
-    def show_batch(self, batch):
-        """Draw the samples of a `Batch`."""
-        save_picture(self.path / BATCH_NAME, draw_batch(batch.samples(), self.config))
+    def show_batch(self, batch: Batch) -> None:
+        """Draw the samples of a batch."""
+        write_jpeg(draw_batch(batch.samples(), self.config), self.path / BATCH_NAME)
 
-    def show(self, iteration, pictures):
-        """Draw what was found in pictures of a validation (see `Validated`), and the curves so far."""
+    def show(self, iteration: int, pictures: Sequence[TrackedPicture]) -> None:
+        """Draw the pictures of a validation, and the curves so far."""
         if pictures:
             sheet = draw_validation(pictures, self.config.class_names, iteration)
-            save_picture(self.path / VALIDATION_NAME, sheet)
+            write_jpeg(sheet, self.path / VALIDATION_NAME)
         for logger in self.loggers:
             logger.panels(iteration, pictures)
-        with contextlib.suppress(InputError):  # matplotlib is optional; results.csv has it all
+        with contextlib.suppress(InputError):  # matplotlib is optional; results.csv holds all the figures
             plot_results(self.path / RESULTS_NAME, self.path / CURVES_NAME)
 
-    def keep_batch(self, batch, iteration):
-        """Save a `Batch` that the run stopped at, to be looked into; `torch.load` reads it. Returns the file."""
+    def keep_batch(self, batch: Batch, iteration: int) -> Path:
+        """Save a batch that ended the run, for inspection with `torch.load`. Returns the file."""
         path = self.path / NOT_FINITE
         with replacing(path) as file:
             torch.save(vars(batch) | {"iteration": iteration}, file)

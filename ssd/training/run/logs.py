@@ -1,33 +1,51 @@
-"""The figures and pictures of a run, told to TensorBoard or to Weights & Biases (extra `log`)."""
+"""The figures and pictures of a run in TensorBoard or Weights & Biases (extra `log`)."""
 
 import io
 import os
 import secrets
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from tqdm import tqdm
 
+from ssd.data.images import load_image
 from ssd.errors import InputError
+from ssd.evaluation.report.gallery import SIDE
 from ssd.files import replacing
-from ssd.training.run.panels import confident, draw_panel, fitted_picture
+from ssd.training.run.panels import TrackedPicture, confident, draw_panel
 from ssd.training.run.results import COLUMNS, RESULTS_NAME, read_results
+from ssd.visualize import fit_to_side
 
 LOGS = ("auto", "tensorboard", "wandb", "none")
 PROJECT = "ssd300"  # of Weights & Biases, unless WANDB_PROJECT names another
 ID_NAME = "wandb_id.txt"
-LOGGED_EVERY = 10  # iterations between the figures that are worth telling; results.csv has every iteration
-OFFLINE = ("offline", "dryrun", "disabled")  # of WANDB_MODE
+LOGGED_EVERY = 10  # iterations between logged figures; results.csv has every iteration
+OFFLINE = ("offline", "dryrun", "disabled")  # values of WANDB_MODE
 
 
-def loggers(folder, choice, iteration, arguments, class_names):
-    """The loggers of a run that goes on from `iteration`, 0 for a new one: a list, empty where none is wanted.
+class Logger(Protocol):
+    """Where the figures and pictures of a run can be watched."""
 
-    choice: one of LOGS; "auto" is TensorBoard where it is installed. arguments: dict, shown beside the figures.
-    Each has `scalars(iteration, row)`, row being one of results.csv (see `ssd.training.run.results`);
-    `panels(iteration, items)`, see `ssd.training.run.panels.draw_panel`; and `close()`.
-    Raises InputError where what is wanted is not installed or does not start.
+    def scalars(self, iteration: int, row: Mapping[str, float]) -> None:
+        """Log the figures of a row of results.csv."""
+
+    def panels(self, iteration: int, pictures: Sequence[TrackedPicture]) -> None:
+        """Log the pictures of a validation."""
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+
+
+def loggers(
+    folder: Path, choice: str, iteration: int, arguments: Mapping[str, Any], class_names: Sequence[str]
+) -> list[Logger]:
+    """The loggers of a run that continues from `iteration`, 0 for a new one.
+
+    choice: one of LOGS; "auto" is TensorBoard if it is installed. arguments: shown beside the figures.
+    Raises InputError if the chosen logger is not installed or does not start.
     """
     if choice == "none":
         return []
@@ -43,16 +61,16 @@ def loggers(folder, choice, iteration, arguments, class_names):
     raise ValueError(f"choice is {choice!r}, must be one of {', '.join(LOGS)}")
 
 
-def is_logged(row):
-    """Whether a row of results.csv is one to tell: every tenth, and those of a validation."""
+def is_logged(row: Mapping[str, float]) -> bool:
+    """Whether a row of results.csv is logged: every tenth one is, and those of a validation."""
     validated = any(isfinite(value) for column, value in row.items() if column.startswith("val_"))
     return validated or row["iteration"] % LOGGED_EVERY == 0
 
 
 class TensorBoard:
-    """Event files in the run's folder. What the run wrote after `iteration` before disappears from view."""
+    """Event files in the run's folder. What an earlier session wrote after `iteration` disappears from view."""
 
-    def __init__(self, folder, iteration, arguments, class_names):
+    def __init__(self, folder: Path, iteration: int, arguments: Mapping[str, Any], class_names: Sequence[str]):
         try:
             from tensorboard.compat.proto.summary_pb2 import Summary
             from torch.utils.tensorboard import SummaryWriter
@@ -63,18 +81,19 @@ class TensorBoard:
         self._class_names = class_names
         self._writer.add_text("arguments", _table(arguments), iteration)
 
-    def scalars(self, iteration, row):
+    def scalars(self, iteration: int, row: Mapping[str, float]) -> None:
         for tag, value in _tagged(row).items():
             self._writer.add_scalar(tag, value, iteration)
-        self._writer.flush()  # what comes before a checkpoint must not be lost after it
+        self._writer.flush()  # a checkpoint must not know more than the log
 
-    def panels(self, iteration, items):
-        values = [self._picture(tag, draw_panel(item, self._class_names)) for tag, item in _named(items)]
-        self._writer.file_writer.add_summary(self._summary(value=values), iteration)
+    def panels(self, iteration: int, pictures: Sequence[TrackedPicture]) -> None:
+        values = [self._picture(tag, draw_panel(p, self._class_names)) for tag, p in _named(pictures)]
+        writer = self._writer.file_writer
+        writer.add_summary(self._summary(value=values), iteration)  # type: ignore[attr-defined]  # declared as None
         self._writer.flush()
 
     def _picture(self, tag, picture):
-        """JPEG, where the writer's own `add_image` makes PNG, of several times the size."""
+        """A JPEG. The writer's own `add_image` makes a PNG several times that size."""
         file = io.BytesIO()
         picture.save(file, "jpeg", quality=85)
         image = self._summary.Image(
@@ -82,52 +101,50 @@ class TensorBoard:
         )
         return self._summary.Value(tag=tag, image=image)
 
-    def close(self):
+    def close(self) -> None:
         self._writer.close()
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases, kept in the run's folder and known by the id that is saved there.
+    """A run of Weights & Biases, kept in the run's folder and identified by the id that is saved there.
 
-    It is WANDB_MODE that decides whether it goes online. Where it does, a run that goes on is told only what the
-    server does not know. Offline, one cannot continue another: each begins with the figures of results.csv, so
-    that the newest is complete, and takes the place of the others when it is synchronised.
+    WANDB_MODE decides whether it goes online. Online, only what the server does not know yet is logged. Offline, one
+    session cannot continue another: each begins with the figures of results.csv, so the newest is complete and takes
+    the place of the others when it is synchronised.
     """
 
-    def __init__(self, folder, iteration, arguments, class_names):
-        folder = Path(folder)
+    def __init__(self, folder: Path, iteration: int, arguments: Mapping[str, Any], class_names: Sequence[str]):
         self._run, self._image = _start_run(folder, arguments)
         self._class_names = class_names
-        self._known = self._run.step  # the server has the iterations below
+        self._known = self._run.step  # the server has the iterations before this one
         missing = [row for row in _rows_until(folder / RESULTS_NAME, iteration) if is_logged(row)]
         missing = [row for row in missing if row["iteration"] >= self._known]
         for row in tqdm(missing, desc="earlier figures", unit="it", dynamic_ncols=True, disable=not missing):
             self.scalars(int(row["iteration"]), row)
 
-    def scalars(self, iteration, row):
+    def scalars(self, iteration: int, row: Mapping[str, float]) -> None:
         self._log(iteration, _tagged(row))
 
-    def panels(self, iteration, items):
-        self._log(iteration, {tag: self._picture(item) for tag, item in _named(items)})
+    def panels(self, iteration: int, pictures: Sequence[TrackedPicture]) -> None:
+        self._log(iteration, {tag: self._picture(picture) for tag, picture in _named(pictures)})
 
-    def close(self):
+    def close(self) -> None:
         self._run.finish()
 
     def _log(self, iteration, values):
         if iteration >= self._known and values:
             self._run.log(values, step=iteration)
 
-    def _picture(self, item):
-        """The picture with its boxes apart, which the page shows and hides by class and score."""
-        path, true_boxes, true_labels, found = item
-        picture, scale = fitted_picture(path)
-        found = confident(found)
-        truth = _boxes(true_boxes, true_labels, scale, self._class_names)
+    def _picture(self, picture):
+        """The picture, and its boxes apart from it: the page shows and hides them by class and score."""
+        listed, found = picture.listed, confident(picture.found)
+        image, scale = fit_to_side(load_image(listed.path), SIDE)
+        truth = _boxes(listed.boxes, listed.labels, scale, self._class_names)
         predictions = _boxes(found.boxes, found.labels, scale, self._class_names, found.scores)
         names = dict(enumerate(self._class_names, start=1))
         return self._image(
-            picture,
-            caption=Path(path).name,
+            image,
+            caption=Path(listed.path).name,
             file_type="jpg",
             boxes={
                 "ground_truth": {"box_data": truth, "class_labels": names},
@@ -137,9 +154,9 @@ class WeightsAndBiases:
 
 
 def _start_run(folder, arguments):
-    """A run of Weights & Biases, and its class of pictures."""
+    """A run of Weights & Biases, and its class for pictures."""
     try:
-        from wandb import Error, Image, init, setup  # by name: any folder called wandb can be imported
+        from wandb import Error, Image, init, setup  # by name, as any folder called wandb can be imported
     except ImportError:
         raise InputError('--log wandb needs wandb: pip install -e ".[log]"') from None
     try:
@@ -155,13 +172,13 @@ def _start_run(folder, arguments):
     except Error as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(
-            f"Weights & Biases does not start ({reason}); wandb login and a network mend it, or WANDB_MODE=offline"
+            f"Weights & Biases does not start ({reason}); wandb login and a network fix it, or WANDB_MODE=offline"
         ) from None
     return run, Image
 
 
 def _boxes(boxes, labels, scale, class_names, scores=None):
-    """Boxes (n, 4) in pixels, labels (n,) and perhaps scores (n,) as Weights & Biases has them."""
+    """Boxes (n, 4) in pixels, labels (n,) and optional scores (n,) in the form that Weights & Biases expects."""
     data = []
     for k, (box, label) in enumerate(zip((torch.as_tensor(boxes).view(-1, 4) * scale).tolist(), labels, strict=True)):
         position = dict(zip(("minX", "minY", "maxX", "maxY"), box, strict=True))
@@ -174,7 +191,7 @@ def _boxes(boxes, labels, scale, class_names, scores=None):
 
 
 def _tagged(row):
-    """The figures of a row that there are, by names that pages group: train_loss is train/loss."""
+    """The figures that a row has, under names that pages group by: train_loss becomes train/loss."""
     return {
         column.replace("_", "/", 1): float(row[column])
         for column in COLUMNS[1:]
@@ -182,18 +199,18 @@ def _tagged(row):
     }
 
 
-def _named(items):
-    """(tag, item) pairs; the number keeps pictures of the same name apart."""
-    return [(f"validation/{k} {Path(item[0]).stem}", item) for k, item in enumerate(items)]
+def _named(pictures):
+    """(tag, picture) pairs. The number keeps pictures of the same name apart."""
+    return [(f"validation/{k} {Path(picture.listed.path).stem}", picture) for k, picture in enumerate(pictures)]
 
 
 def _table(arguments):
-    """Markdown."""
+    """The arguments as a table in Markdown."""
     return "\n".join(["| argument | value |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in arguments.items())])
 
 
 def _rows_until(path, iteration):
-    """The rows of a results.csv up to an iteration, none for a new run."""
+    """The rows of a results.csv up to an iteration; none for a new run."""
     if iteration == 0 or not path.exists():
         return []
     columns = read_results(path)
@@ -202,7 +219,7 @@ def _rows_until(path, iteration):
 
 
 def _saved_id(path):
-    """The id that Weights & Biases knows the run of this folder by, chosen when it is first asked for."""
+    """The id of this folder's run at Weights & Biases, chosen when it is first needed."""
     if not path.exists():
         with replacing(path) as file:
             file.write(secrets.token_hex(4).encode())

@@ -23,18 +23,14 @@ from ssd import SSDConfig
 from ssd.commands.curves import main as draw_curves
 from ssd.data import PascalVOCDataset, collate
 from ssd.data.images import denormalise, normalise
+from ssd.data.lists import listed_image
 from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.files import replacing
 from ssd.training.run import curves, logs, panels
-from ssd.training.run.results import (
-    COLUMNS,
-    Results,
-    git_commit,
-    read_arguments,
-    read_results,
-    write_arguments,
-)
+from ssd.training.run.panels import TrackedPicture
+from ssd.training.run.provenance import git_commit, write_arguments
+from ssd.training.run.results import COLUMNS, Results, read_results
 from ssd.visualize import class_colour
 
 HEADER = ",".join(COLUMNS) + "\n"
@@ -195,7 +191,7 @@ def test_arguments_of_every_session_are_kept(tmp_path):
     write_arguments(tmp_path, {"lr": 1e-4, "resume": "é"}, iteration=70)
     first, second = json.loads((tmp_path / "args.json").read_text())["starts"]
     assert first["arguments"] == {"lr": 1e-3, "output": str(tmp_path), "resume": None}
-    assert second["arguments"] == read_arguments(tmp_path) == {"lr": 1e-4, "resume": "é"}
+    assert second["arguments"] == {"lr": 1e-4, "resume": "é"}
     assert (first["iteration"], second["iteration"]) == (0, 70)
     assert first["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert {"ssd300", "torch", "torchvision", "numpy", "pillow"} < set(first["versions"])
@@ -206,14 +202,14 @@ def test_arguments_of_every_session_are_kept(tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"starts": []}', '{"starts": [1]}', '{"starts": "ab"}'])
 def test_damaged_arguments_are_refused_and_left(tmp_path, content):
     (tmp_path / "args.json").write_text(content)
-    for use in (read_arguments, lambda folder: write_arguments(folder, {})):
-        with pytest.raises(InputError, match="args.json: does not hold the arguments of a run"):
-            use(tmp_path)
+    with pytest.raises(InputError, match="args.json: does not hold the arguments of a run"):
+        write_arguments(tmp_path, {})
     assert (tmp_path / "args.json").read_text() == content
 
 
 def test_arguments_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch):
     write_arguments(tmp_path, {"lr": 1e-3})
+    before = (tmp_path / "args.json").read_text()
 
     def full(*args):
         raise OSError("No space left on device")
@@ -221,12 +217,7 @@ def test_arguments_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypat
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space"):
         write_arguments(tmp_path, {"lr": 1e-4})
-    assert read_arguments(tmp_path) == {"lr": 1e-3}
-
-
-def test_missing_arguments_are_named(tmp_path):
-    with pytest.raises(InputError, match="args.json: no such file"):
-        read_arguments(tmp_path)
+    assert (tmp_path / "args.json").read_text() == before
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -270,6 +261,10 @@ def detections(*rows):
     return Detections(torch.tensor(boxes).view(-1, 4), torch.tensor(labels).long(), torch.tensor(scores), names)
 
 
+def tracked(path, found, boxes=(), labels=()):
+    return TrackedPicture(listed_image(str(path), (1, 1), boxes, labels, [False] * len(labels)), found)
+
+
 @pytest.fixture
 def items(tmp_path):
     """Two tracked pictures: one with an object and two detections, one of which is not confident; one with nothing."""
@@ -277,8 +272,8 @@ def items(tmp_path):
     Image.new("RGB", (30, 60), "gray").save(tmp_path / "empty.png")
     found = detections(([200.0, 40, 300, 120], 2, 0.75), ([0.0, 0, 30, 150], 1, 0.1))
     return [
-        (str(tmp_path / "a b.png"), torch.tensor([[20.0, 30, 120, 130]]), torch.tensor([1]), found),
-        (str(tmp_path / "empty.png"), torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), detections()),
+        tracked(tmp_path / "a b.png", found, [[20.0, 30, 120, 130]], [1]),
+        tracked(tmp_path / "empty.png", detections()),
     ]
 
 
@@ -304,17 +299,15 @@ def test_tracked_pictures_by_hand():
 
 
 def test_a_panel_by_hand(items):
-    path, boxes, _, found = items[0]
     drawn = panels.draw_panel(items[0], NAMES)
-    assert drawn == panels.panel(path, boxes, ["cat"], found)
     assert drawn.size == (640, 320)  # twice the picture
-    x_min, _, x_max, y_max = pixels_of(drawn, panels.FOUND)
+    x_min, _, x_max, y_max = pixels_of(drawn, panels.HIT)
     assert (x_min, x_max, y_max) == (400, 599, 239)  # the other is not confident
     x_min, _, x_max, y_max = pixels_of(drawn, panels.TRUTH)
     assert (x_min, x_max, y_max) == (40, 239, 259)
     lower_edge = np.asarray(drawn)[259, 40:240]
     assert 0.3 < (lower_edge == panels.TRUTH).all(axis=-1).mean() < 0.9  # dashed
-    assert (np.asarray(drawn)[239, 400:600] == panels.FOUND).all()  # solid
+    assert (np.asarray(drawn)[239, 400:600] == panels.HIT).all()  # solid
 
 
 def test_a_panel_without_anything_is_the_picture(items):
@@ -325,26 +318,27 @@ def test_a_panel_without_anything_is_the_picture(items):
 def test_the_tags_of_object_and_detection_do_not_hide_each_other(tmp_path):
     Image.new("RGB", (640, 480), "gray").save(tmp_path / "0.png")
     box = [100.0, 100, 300, 300]
-    drawn = panels.panel(tmp_path / "0.png", torch.tensor([box]), ["dog"], detections((box, 2, 0.9)))
-    alone = panels.panel(tmp_path / "0.png", torch.zeros(0, 4), [], detections((box, 2, 0.9)))
+    found = detections((box, 2, 0.9))
+    drawn = panels.draw_panel(tracked(tmp_path / "0.png", found, [box], [2]), NAMES)
+    alone = panels.draw_panel(tracked(tmp_path / "0.png", found), NAMES)
     inside_tag = [np.asarray(picture)[:96] for picture in (drawn, alone)]  # above the box there are tags only
-    areas = [(part == panels.FOUND).all(axis=-1).sum() for part in inside_tag]
+    areas = [(part == panels.HIT).all(axis=-1).sum() for part in inside_tag]
     assert areas[0] == areas[1] > 300
     assert (inside_tag[0] == panels.TRUTH).all(axis=-1).sum() > 200
 
 
 def test_a_missing_picture_is_named(items):
     with pytest.raises(InputError, match="gone.png"):
-        panels.panel("gone.png", torch.zeros(0, 4), [], detections())
+        panels.draw_panel(tracked("gone.png", detections()), NAMES)
 
 
 def test_the_validation_sheet_has_every_panel(items):
     sheet = panels.draw_validation(items, NAMES, 1200)
     assert sheet.size == (2 * panels.VALIDATION_TILE, panels.HEADER + panels.VALIDATION_TILE)
     header, tiles = sheet.crop((0, 0, sheet.width, panels.HEADER)), sheet.crop((0, panels.HEADER, *sheet.size))
-    for colour in (panels.TRUTH, panels.FOUND):  # the legend
+    for colour in (panels.TRUTH, panels.HIT):  # the legend
         assert pixels_of(header, colour)
-    assert pixels_of(tiles, panels.FOUND)[2] < panels.VALIDATION_TILE  # the first picture has boxes, not the second
+    assert pixels_of(tiles, panels.HIT)[2] < panels.VALIDATION_TILE  # the first picture has boxes, not the second
     assert pixels_of(tiles.crop((panels.VALIDATION_TILE, 0, *tiles.size)), (128, 128, 128))
     assert panels.draw_validation([], NAMES, 0).size == (panels.VALIDATION_TILE, panels.HEADER + panels.VALIDATION_TILE)
 
@@ -376,7 +370,7 @@ def test_a_batch_shows_the_first_sixteen(data_folder, tmp_path):
     dataset = PascalVOCDataset(data_folder, "train", augment=True)
     sheet = panels.draw_batch((dataset[0, k % len(dataset)] for k in range(20)), dataset.config)
     assert sheet.size == (4 * 302, 4 * 302)
-    panels.save_picture(tmp_path / "train_batch.jpg", sheet)
+    panels.write_jpeg(sheet, tmp_path / "train_batch.jpg")
     with Image.open(tmp_path / "train_batch.jpg") as saved:
         assert saved.format == "JPEG" and saved.size == sheet.size
 
@@ -659,5 +653,5 @@ def test_curves_without_matplotlib(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     write(tmp_path / "results.csv", [row(1)])
     assert draw_curves([str(tmp_path)]) == 2
-    assert capsys.readouterr().err == 'error: Diagrams need matplotlib: pip install -e ".[plots]"\n'
+    assert capsys.readouterr().err == 'error: diagrams need matplotlib: pip install -e ".[plots]"\n'
     assert not (tmp_path / "results.png").exists()

@@ -1,0 +1,145 @@
+"""One session of a run: from where it starts, or is resumed, to where it ends or is stopped."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssd.checkpoint import load_checkpoint, load_training_state
+from ssd.config import SSDConfig
+from ssd.data import PascalVOCDataset, read_data_list
+from ssd.errors import InputError
+from ssd.inference.device import choose_precision
+from ssd.model.network import SSD300
+from ssd.training import distributed
+from ssd.training.recipe import Recipe, paper_recipe
+from ssd.training.run.folder import BEST, LAST, RunFolder, run_folder
+from ssd.training.trainer import Trainer
+from ssd.training.validation import Best, Validation
+from ssd.training.weights import initial_model
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is ready to go. origin: what it starts from, in words. folder: where the first process writes; None in
+    the others."""
+
+    trainer: Trainer
+    validation: Validation
+    origin: str
+    folder: RunFolder | None
+
+    def carry_out(self) -> int:
+        """Train. Returns 0, or the number of the signal that stopped the run."""
+        if self.folder:
+            self._show_start(self.folder)
+        return self.trainer.run(self.folder, self.validation)
+
+    def _show_start(self, folder):
+        if not self.trainer.iteration:
+            folder.show_batch(self.trainer.whole_batch(0))
+        if not (folder.path / LAST).exists():  # the run can then be resumed whenever it is killed
+            folder.save(self.trainer.step.model, self.trainer.state())
+
+
+@contextmanager
+def open_session(args: Namespace, checkpoint: Path | None, device: torch.device) -> Iterator[Session]:
+    """Set up a `Session` from the arguments of train.py. Closes its folder at the end of the block.
+
+    checkpoint: to resume from, None for a new run. Raises InputError if the arguments do not fit.
+    """
+    model, origin = _starting_model(args, checkpoint)
+    train_set, test_set = create_data_sets(args.data, model.config, args.augmentation, args.seed, args.overfit)
+    trainer = Trainer(model, train_set, create_recipe(args), device, choose_precision(args.precision, device))
+    if checkpoint:
+        _restore(trainer, checkpoint)
+    validation = Validation(test_set, min(args.batch_size, 32), args.workers, device)
+    if distributed.rank() > 0:
+        yield Session(trainer, validation, origin, None)
+        return
+    path, saved = run_folder(checkpoint, args.output), _saved_arguments(args, model.config)
+    with RunFolder(path, model.config, saved, trainer.iteration, device, args.log) as folder:
+        yield Session(trainer, validation, origin, folder)
+
+
+def _starting_model(args, checkpoint) -> tuple[SSD300, str]:
+    """A model, and what it is in words."""
+    if checkpoint:
+        return load_checkpoint(checkpoint), str(checkpoint)
+    with distributed.first_process_first():
+        class_names = read_data_list(args.data, "train").class_names
+        return initial_model(class_names, args.weights, args.backbone, args.seed)
+
+
+def create_data_sets(
+    folder: str | Path, config: SSDConfig, augmentation: str = "paper", seed: int = 0, overfit: int | None = None
+) -> tuple[PascalVOCDataset, PascalVOCDataset]:
+    """What to train on and what to evaluate on.
+
+    overfit: both are this many training images with objects, without augmentation; None for the usual two.
+    """
+    train_set = PascalVOCDataset(folder, "train", config, overfit is None, augmentation, seed)
+    if overfit is None:
+        test_set = PascalVOCDataset(folder, "test", config)
+    else:
+        with_objects = [k for k, image in enumerate(train_set.data) if not image.difficulties.all()]
+        train_set = test_set = train_set.subset(with_objects[:overfit])
+    if not len(train_set):
+        raise InputError(f"{folder}: no image to train on")
+    return train_set, test_set
+
+
+def create_recipe(args: Namespace) -> Recipe:
+    """The recipe in the arguments of train.py, completed with the paper's numbers."""
+    return paper_recipe(**{number.name: getattr(args, number.name) for number in fields(Recipe)})
+
+
+def _restore(trainer, checkpoint):
+    trainer.restore(load_training_state(checkpoint))
+    if trainer.iteration > trainer.recipe.iterations:
+        raise InputError(
+            f"{checkpoint}: the run has done {trainer.iteration} iterations, more than --iterations "
+            f"{trainer.recipe.iterations}"
+        )
+    if not (checkpoint.parent / BEST).exists():  # the next validation makes it
+        trainer.best = Best()
+
+
+def _saved_arguments(args, config) -> dict[str, Any]:
+    """What a run keeps of its arguments."""
+    saved = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
+    saved["data"] = str(Path(args.data).absolute())  # so that the run can be resumed from any folder
+    saved["backbone"] = config.backbone  # by default that of the weights
+    return saved
+
+
+def describe_start(session: Session, path: Path) -> str:
+    """What the run in the folder `path` is, in lines of text, with the numbers that were not given."""
+    trainer, recipe, processes = session.trainer, session.trainer.recipe, distributed.n_processes()
+    device, precision = trainer.step.device, str(trainer.step.dtype).removeprefix("torch.")
+    where = f"{processes} processes, the first on {device}" if processes > 1 else str(device)
+    iteration = f", iteration {trainer.iteration}" if trainer.iteration else ""
+    drops = " and ".join(map(str, recipe.drops)) or "none"
+    return (
+        f"{path}: {len(trainer.dataset)} images, {trainer.step.model.config.backbone} on {where} in {precision}\n"
+        f"starts from {session.origin}{iteration}\n"
+        f"{recipe.iterations} iterations of {recipe.batch_size} images, rate {recipe.lr:g}, "
+        f"drops at {drops}, warm-up {recipe.warmup}"
+    )
+
+
+def describe_end(trainer: Trainer, path: Path) -> str:
+    """What came of a run that has ended, in lines of text."""
+    best = trainer.best
+    if not best.iteration:
+        return f"{path}: the run was complete already, and its {BEST} is gone"
+    early = (
+        f"no better mAP since iteration {best.iteration}: ended early, at iteration {trainer.iteration}\n"
+        if trainer.iteration < trainer.recipe.iterations
+        else ""
+    )
+    return f"{early}best of the run, at iteration {best.iteration}:\n{best.table}\ntrained model: {path / BEST}"
