@@ -215,7 +215,10 @@ def test_no_network_for_weights(data_folder, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no pickle"])
 def test_damaged_download(data_folder, tmp_path, capsys, monkeypatch, content):
-    monkeypatch.setattr("torch.hub.download_url_to_file", lambda url, path, hash_prefix: path.write_bytes(content))
+    def damaged(url, path, hash_prefix):
+        Path(path).write_bytes(content)
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", damaged)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--weights", "imagenet"]
     refused(capsys, train, args, "hub/checkpoints/vgg16-397923af.pth: damaged", "delete it")
