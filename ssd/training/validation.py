@@ -73,34 +73,33 @@ class Validation:
         pictures = [self._picture(found, k) for k in tracked_pictures(len(self.dataset))]
         return Validated(mAP, figures, format_summary(summary), pictures)
 
-    def _detect(self, model, criterion):
-        """`DataSetDetections` of all images, to which each of n processes has contributed every n-th."""
+    def _detect(self, model, criterion) -> DataSetDetections:
+        """Detections in all images, to which each of n processes has contributed every n-th."""
         rank, n_processes = distributed.rank(), distributed.n_processes()
-        share = self.dataset.subset(range(rank, len(self.dataset), n_processes))
+        dataset = self.dataset.subset(range(rank, len(self.dataset), n_processes))
         try:
-            found = detect_dataset(
-                model, share, self.batch_size, self.workers, self.device, criterion=criterion, quiet=rank > 0
+            own: DataSetDetections | InputError = detect_dataset(
+                model, dataset, self.batch_size, self.workers, self.device, criterion=criterion, quiet=rank > 0
             )
         except InputError as error:
-            found = error
-        shares = distributed.gathered(found)
-        for share in shares:
+            own = error
+        shares = []
+        for share in distributed.gathered(own):
             if isinstance(share, InputError):
                 raise share
-        whole = DataSetDetections(sums=sum(share.sums for share in shares), seconds=found.seconds)
+            shares.append(share)
+        whole = DataSetDetections(seconds=shares[rank].seconds)
+        for share in shares:
+            whole.sums += share.sums
         for k in range(len(self.dataset)):
             share, place = shares[k % n_processes], k // n_processes
-            for name in ("boxes", "labels", "scores"):
-                getattr(whole, name).append(getattr(share, name)[place])
+            whole.add(share.boxes[place], share.labels[place], share.scores[place])
         return whole
 
     def _picture(self, found, k):
-        names, listed = self.dataset.config.class_names, self.dataset.data[k]
         labels = found.labels[k]
-        detections = Detections(
-            found.boxes[k], labels, found.scores[k], [names[label - 1] for label in labels.tolist()]
-        )
-        return TrackedPicture(listed, detections)
+        names = [self.dataset.config.class_names[label - 1] for label in labels.tolist()]
+        return TrackedPicture(self.dataset.data[k], Detections(found.boxes[k], labels, found.scores[k], names))
 
 
 def column_figures(split: str, figures: Figures, alpha: float) -> dict[str, float]:
