@@ -6,6 +6,7 @@ arrays, without a Python loop over detections, images or classes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -80,37 +81,19 @@ def match_detections(
     if not 0 < iou_threshold <= 1:
         raise InputError(f"the IoU threshold is {iou_threshold}; give a number above 0 and at most 1")
     names, n_images = class_names(label_map), len(true_boxes)
-    det_images = _image_of_each_row(n_images, det_boxes=det_boxes, det_labels=det_labels, det_scores=det_scores)
-    true_images = _image_of_each_row(
-        n_images, true_boxes=true_boxes, true_labels=true_labels, true_difficulties=true_difficulties
-    )
-    boxes, objects = _joined(det_boxes, torch.float64, -1, 4), _joined(true_boxes, torch.float64, -1, 4)
-    det_classes = _class_indices(_joined(det_labels, torch.int64), det_images, label_map, "a detection")
-    true_classes = _class_indices(_joined(true_labels, torch.int64), true_images, label_map, "an object")
-    scores, difficult = _joined(det_scores, torch.float64), _joined(true_difficulties, torch.bool)
-    _check_scores(scores, det_images)
+    det = _flat(n_images, label_map, torch.float64, det_boxes=det_boxes, det_labels=det_labels, det_scores=det_scores)
+    true = _flat(
+        n_images, label_map, torch.bool,
+        true_boxes=true_boxes, true_labels=true_labels, true_difficulties=true_difficulties,
+    )  # fmt: skip
+    if np.isnan(det.values).any():
+        image = det.images[np.isnan(det.values)][0]
+        raise InputError(f"a detection of image {image} has the score NaN; scores must be numbers")
 
-    det_groups, true_groups = det_images * len(names) + det_classes, true_images * len(names) + true_classes
-    ious, best = best_overlaps(boxes, det_groups, objects, true_groups)
-    correct, ignored, found = judge(scores, ious, best, difficult, iou_threshold)
-    return Matches(
-        names=names,
-        n_images=n_images,
-        iou_threshold=iou_threshold,
-        det_images=det_images,
-        det_boxes=boxes,
-        det_classes=det_classes,
-        det_scores=scores,
-        det_ious=ious,
-        det_objects=best,
-        correct=correct,
-        ignored=ignored,
-        true_images=true_images,
-        true_boxes=objects,
-        true_classes=true_classes,
-        true_difficult=difficult,
-        true_found=found,
-    )
+    det_groups, true_groups = (rows.images * len(names) + rows.classes for rows in (det, true))
+    ious, objects = best_overlaps(det.boxes, det_groups, true.boxes, true_groups)
+    correct, ignored, found = judge(det.values, ious, objects, true.values, iou_threshold)
+    return Matches(names, n_images, iou_threshold, *det, ious, objects, correct, ignored, *true, found)
 
 
 def judge(
@@ -138,8 +121,33 @@ def class_names(label_map: Mapping[str, int]) -> list[str]:
     return sorted((name for name in label_map if name != "background"), key=label_map.__getitem__)
 
 
+class _Rows(NamedTuple):
+    """The rows of all images, in the order of the fields of `Matches`."""
+
+    images: np.ndarray  # (n,) index of the image
+    boxes: np.ndarray  # (n, 4) float64
+    classes: np.ndarray  # (n,)
+    values: np.ndarray  # (n,) scores or difficulties
+
+
+def _flat(n_images: int, label_map: Mapping[str, int], dtype: torch.dtype, **lists: Sequence[Tensor]) -> _Rows:
+    """Join three lists: boxes, labels, and values, which become `dtype`. Their names are for the messages."""
+    images = _image_of_each_row(n_images, **lists)
+    boxes, labels, values = (torch.cat(list(tensors)) if n_images else torch.zeros(0) for tensors in lists.values())
+    return _Rows(
+        images,
+        _array(boxes, torch.float64).reshape(-1, 4),
+        _class_indices(_array(labels, torch.int64), images, label_map, list(lists)[1]),
+        _array(values, dtype),
+    )
+
+
+def _array(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
+    return tensor.detach().cpu().to(dtype).numpy()
+
+
 def _image_of_each_row(n_images: int, **lists: Sequence[Tensor]) -> np.ndarray:
-    """(n,) index of the image that each row of the joined lists comes from. The names are for the messages."""
+    """(n,) index of the image that each row of the joined lists comes from."""
     lengths = {}
     for name, tensors in lists.items():
         if len(tensors) != n_images:
@@ -155,25 +163,14 @@ def _image_of_each_row(n_images: int, **lists: Sequence[Tensor]) -> np.ndarray:
     return np.repeat(np.arange(n_images), first)
 
 
-def _joined(tensors: Sequence[Tensor], dtype: torch.dtype, *shape: int) -> np.ndarray:
-    joined = torch.cat(list(tensors)) if len(tensors) else torch.zeros(0)
-    return joined.detach().cpu().to(dtype).numpy().reshape(shape or -1)
-
-
-def _check_scores(scores: np.ndarray, images: np.ndarray) -> None:
-    missing = np.isnan(scores)
-    if missing.any():
-        raise InputError(f"a detection of image {images[missing][0]} has the score NaN; scores must be numbers")
-
-
-def _class_indices(labels: np.ndarray, images: np.ndarray, label_map: Mapping[str, int], what: str) -> np.ndarray:
-    """The place of each label among the sorted labels. `what` the labels belong to is for the message."""
+def _class_indices(labels: np.ndarray, images: np.ndarray, label_map: Mapping[str, int], list_name: str) -> np.ndarray:
+    """The place of each label among the sorted labels of the classes."""
     known = np.array([label_map[name] for name in class_names(label_map)], dtype=np.int64)
     unknown = ~np.isin(labels, known)
     if unknown.any():
         i = unknown.argmax()
         raise InputError(
-            f"image {images[i]} has {what} of label {labels[i]}, which the label map of {len(known)} classes does "
-            "not have; use the label map of the data set"
+            f"image {images[i]} has the label {labels[i]} in {list_name}, which the label map of {len(known)} classes "
+            "does not have; use the label map of the data set"
         )
     return np.searchsorted(known, labels)
