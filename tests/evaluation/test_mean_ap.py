@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from ssd.errors import InputError
 from ssd.evaluation import average_precisions, best_f1, calculate_mAP, curves, match_detections
-from ssd.evaluation.overlaps import best_overlaps, paired_iou
 from tests.helpers.detection_cases import (
     EIGHT_DETECTIONS,
     FIVE_CATS,
@@ -49,32 +48,6 @@ def test_voc07_compares_recall_in_float64_with_the_thresholds_of_arange():
     boxes = [[20.0 * i, 0, 20 * i + 10, 10] for i in range(10)]
     det = lists((boxes[:3], [1] * 3, [0.9, 0.8, 0.7]))
     assert calculate_mAP(*det, *lists((boxes, [1] * 10, [0] * 10)), ONE_CLASS)[1] == pytest.approx(3 / 11, abs=1e-15)
-
-
-def test_iou_needs_float64():
-    """An IoU of 0.5 less one part in 2 ** 26 would be 0.5 in float32."""
-    true, det = np.array([[0.0, 0, 1, 1]]), np.array([[0.0, 0, 1, 0.5 - 2**-27]])
-    assert paired_iou(det, true)[0] < 0.5 <= np.float32(paired_iou(det, true)[0])
-    score, label, easy = [torch.tensor([0.5])], [torch.tensor([1])], [torch.tensor([0])]
-    true = [torch.from_numpy(true)]
-    assert calculate_mAP([torch.from_numpy(det)], label, score, true, label, easy, ONE_CLASS)[1] == 0
-    half = [torch.tensor([[0.0, 0, 1, 0.5]])]
-    assert calculate_mAP(half, label, score, true, label, easy, ONE_CLASS)[1] == 1
-
-
-def test_a_detection_meets_only_the_object_it_overlaps_best():
-    """COCO would give the second detection the second object; the devkit calls it a duplicate."""
-    true = lists(([[0, 0, 10, 10], [0, 4, 10, 14]], [1, 1], [0, 0]))
-    det = lists(([[0, 0, 10, 10], [0, 1, 10, 11]], [1, 1], [0.9, 0.8]))
-    matches = match_detections(*det, *true, ONE_CLASS, iou_threshold=0.5)
-    assert matches.correct.tolist() == [True, False]
-    assert matches.det_objects.tolist() == [0, 0]
-
-
-def test_of_equal_overlaps_the_first_object():
-    true = lists(([[0, 0, 10, 10], [0, 0, 10, 10]], [1, 1], [1, 0]))
-    det = lists(([[0, 0, 10, 10]], [1], [0.9]))
-    assert match_detections(*det, *true, ONE_CLASS).ignored.tolist() == [True]
 
 
 def test_equal_scores_keep_their_order():
@@ -290,13 +263,6 @@ def test_label_map_in_any_order_and_with_gaps():
     label_map = {name: label * 10 for name, label in reversed(case[-1].items())}
     aps, _ = calculate_mAP(case[0], spread[0], case[2], case[3], spread[1], case[5], label_map)
     assert aps == pytest.approx(calculate_mAP(*case)[0], nan_ok=True) and list(aps) == list(LABEL_MAP)[1:]
-
-
-def test_best_overlaps_by_hand():
-    dets = np.array([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10]])
-    objects = np.array([[0.0, 0, 10, 5], [0, 0, 10, 8], [90, 0, 99, 9], [0, 0, 10, 10]])
-    ious, best = best_overlaps(dets, np.array([7, 3, 5, 9]), objects, np.array([7, 7, 5, 9]))
-    assert ious.tolist() == [0.8, 0, 0, 1] and best.tolist() == [1, -1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,11 @@
 import json
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from ssd.evaluation import average_precisions, format_summary, match_detections, summarize
-from ssd.evaluation.coco_metrics import coco_figures
-from ssd.evaluation.localisation import top1_localisation
 from ssd.evaluation.summary import summary_lines
 from tests.helpers.detection_cases import EIGHT_DETECTIONS, FIVE_CATS, random_case
 
@@ -89,93 +86,3 @@ def test_without_the_coco_library(monkeypatch):
     summary = summarize(match_detections(*random_case(0)))
     assert summary["coco"] is None
     assert 'COCO AP             n/a (pip install -e ".[eval]")' in format_summary(summary)
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("n_classes, n_detections", [(4, 30), (4, 150), (1, 150)])  # the 100 best of a class count
-def test_coco_figures_equal_pycocotools(seed, n_classes, n_detections):
-    pytest.importorskip("hotcoco")
-    pytest.importorskip("pycocotools")
-    case = random_case(seed, n_images=20, n_classes=n_classes, n_detections=n_detections)
-    matches = match_detections(*case)
-    precision = _pycocotools_precision(matches)
-    expected = [precision, precision[0], precision[5]]
-    assert list(coco_figures(matches).values()) == pytest.approx([p[p > -1].mean() for p in expected], abs=1e-12)
-
-
-def _pycocotools_precision(matches):
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    truth, found = COCO(), COCO()
-    images = [{"id": k + 1} for k in range(matches.n_images)]
-    categories = [{"id": k + 1} for k in range(len(matches.names))]
-    rows = zip(matches.true_images, matches.true_classes, matches.true_boxes, matches.true_difficult, strict=True)
-    truth.dataset = {
-        "images": images,
-        "categories": categories,
-        "annotations": [_annotation(k, *row[:3]) | {"iscrowd": int(row[3])} for k, row in enumerate(rows, start=1)],
-    }
-    rows = zip(matches.det_images, matches.det_classes, matches.det_boxes, matches.det_scores, strict=True)
-    found.dataset = {
-        "images": images,
-        "categories": categories,
-        "annotations": [_annotation(k, *row[:3]) | {"score": row[3]} for k, row in enumerate(rows, start=1)],
-    }
-    truth.createIndex()
-    found.createIndex()
-    evaluation = COCOeval(truth, found, "bbox")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    return evaluation.eval["precision"][:, :, :, 0, -1]
-
-
-def _annotation(number, image, category, box):
-    x1, y1, x2, y2 = box.tolist()
-    return {
-        "id": number,
-        "image_id": int(image) + 1,
-        "category_id": int(category) + 1,
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": (x2 - x1) * (y2 - y1),
-    }
-
-
-def test_coco_figures_without_detections_and_without_objects():
-    pytest.importorskip("hotcoco")
-    case = random_case(0)
-    none = [[values[:0] for values in case[k]] for k in range(6)]
-    assert coco_figures(match_detections(*none[:3], *case[3:])) == {"ap": 0, "ap50": 0, "ap75": 0}
-    nothing = {"ap": None, "ap50": None, "ap75": None}
-    assert coco_figures(match_detections(*case[:3], *none[3:], case[6])) == nothing
-    assert coco_figures(match_detections(*[[]] * 6, case[6])) == nothing
-
-
-def one_object_each(boxes, labels, scores):
-    """Four pictures with one cat each at (0, 0, 10, 10)."""
-    true = [torch.tensor([[0.0, 0, 10, 10]])] * 4, [torch.tensor([1])] * 4, [torch.tensor([0])] * 4
-    return match_detections(boxes, labels, scores, *true, {"cat": 1, "dog": 2})
-
-
-def test_top1_localisation_by_hand():
-    boxes = [
-        torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5]]),  # the better score is the worse box: IoU 0.5
-        torch.tensor([[0.0, 0, 10, 10]]),  # right box, wrong class
-        torch.tensor([[0.0, 0, 10, 4], [0, 0, 10, 10]]),  # equal scores: the cat's, IoU 0.4
-        torch.zeros(0, 4),
-    ]
-    labels = [torch.tensor([1, 1]), torch.tensor([2]), torch.tensor([1, 2]), torch.zeros(0, dtype=torch.int64)]
-    scores = [torch.tensor([0.5, 0.9]), torch.tensor([0.9]), torch.tensor([0.7, 0.7]), torch.zeros(0)]
-    matches = one_object_each(boxes, labels, scores)
-    assert top1_localisation(matches) == pytest.approx({"accuracy": 0.5, "mean_iou": 1.9 / 4, "both": 0.25})
-    assert top1_localisation(replace(matches, iou_threshold=0.6))["both"] == 0
-    assert "top-1 mean IoU      0.4750" in format_summary(summarize(matches))
-
-
-def test_top1_localisation_only_for_one_object_a_picture():
-    case = random_case(0)
-    assert top1_localisation(match_detections(*case)) is None
-    cat = [torch.tensor([[0.0, 0, 10, 10]])], [torch.tensor([1])]
-    for difficult, expected in ((0, {"accuracy": 1, "mean_iou": 1, "both": 1}), (1, None)):
-        matches = match_detections(*cat, [torch.tensor([0.5])], *cat, [torch.tensor([difficult])], {"cat": 1})
-        assert top1_localisation(matches) == expected

@@ -1,10 +1,14 @@
 """Random detections and objects for the tests of the evaluation, with all that can go wrong in them."""
 
 import numpy as np
+import pytest
 import torch
+
+from ssd.evaluation import match_detections
 
 LABEL_MAP = {"background": 0, "bird": 1, "cat": 2, "dog": 3, "sofa": 4}
 ONE_CLASS = {"background": 0, "cat": 1}
+CATS_AND_DOGS = {"background": 0, "cat": 1, "dog": 2}
 
 
 def lists(*images):
@@ -86,3 +90,67 @@ def _boxes(rng, n):
 def _boxes_apart(rng, n):
     corner = 100 * np.stack([np.arange(n), np.zeros(n, dtype=int)], axis=1)
     return np.hstack([corner, corner + rng.integers(15, 60, (n, 2))])
+
+
+def one_image(detections, objects):
+    """The matches of [(box, label, score), ...] with [(box, label, difficult), ...]."""
+    found, true = (lists(tuple(zip(*rows, strict=True)) or ([], [], [])) for rows in (detections, objects))
+    return match_detections(*found, *true, CATS_AND_DOGS)
+
+
+# Detections and objects of one image, for `one_image`, with an error of every kind.
+BY_HAND = (
+    [
+        ([0, 0, 10, 10], 1, 0.9),  # right
+        ([0, 0, 10, 9], 1, 0.8),  # duplicate
+        ([20, 0, 30, 4], 1, 0.7),  # localisation of the second cat: IoU 0.4
+        ([40, 0, 50, 10], 1, 0.6),  # classification of the dog
+        ([40, 0, 50, 3], 1, 0.5),  # both: IoU 0.3 with the dog
+        ([90, 0, 99, 9], 1, 0.4),  # background
+        ([60, 0, 70, 10], 1, 0.3),  # the difficult cat: no error
+        ([60, 0, 70, 10], 2, 0.2),  # on the difficult cat, which is as if it were not there: background
+        ([20, 0, 30, 3], 1, 0.1),  # localisation of the second cat again
+    ],
+    [
+        ([0, 0, 10, 10], 1, 0),
+        ([20, 0, 30, 10], 1, 0),
+        ([40, 0, 50, 10], 2, 0),
+        ([60, 0, 70, 10], 1, 1),
+        ([80, 80, 90, 90], 2, 0),  # missed
+    ],
+)
+
+
+def agreeable_case(seed, difficult=False):
+    """A case where the rules of tidecv and hotcoco are ours: objects stand apart, scores differ, no class is empty."""
+    case = list(random_case(seed, n_images=40, n_classes=3, apart=True))
+    rng = np.random.default_rng(seed)
+    case[5] = [torch.from_numpy(rng.random(len(values)) < 0.3 * difficult) for values in case[5]]
+    # No IoU is exactly 0.1 or 0.5.
+    case[0] = [boxes.double() + torch.from_numpy(rng.uniform(0, 0.01, boxes.shape)) for boxes in case[0]]
+    scores = torch.from_numpy(rng.permutation(sum(map(len, case[2]))) + 1)
+    case[2] = list((scores / (len(scores) + 1)).split([len(values) for values in case[2]]))
+    case[1] = [labels.clamp(max=2) for labels in case[1]]
+    case[4] = [labels.clamp(max=2) for labels in case[4]]
+    return *case[:6], CATS_AND_DOGS
+
+
+def xywh(boxes):
+    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+
+
+def hotcoco_evaluation(matches):
+    """hotcoco's evaluation of the detections and objects of some matches; skips the test without hotcoco."""
+    hotcoco = pytest.importorskip("hotcoco")
+    truth = hotcoco.COCO.from_arrays(
+        [{"id": k} for k in range(matches.n_images)],
+        [{"id": k, "name": name} for k, name in enumerate(matches.names)],
+        matches.true_images,
+        matches.true_classes,
+        xywh(matches.true_boxes),
+        iscrowd=matches.true_difficult,
+    )
+    columns = (matches.det_images, xywh(matches.det_boxes), matches.det_scores, matches.det_classes)
+    evaluation = hotcoco.COCOeval(truth, truth.load_res(np.column_stack(columns)), "bbox")
+    evaluation.evaluate()
+    return evaluation

@@ -5,42 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssd.evaluation import curves, match_detections
-from ssd.evaluation.report.confusion import confusion_matrix
 from ssd.evaluation.report.mistakes import KINDS, classify_errors, error_breakdown, without_errors
-from tests.helpers.detection_cases import random_case
-
-CATS_AND_DOGS = {"background": 0, "cat": 1, "dog": 2}
-
-
-def one_image(detections, objects):
-    """detections: [(box, label, score), ...], objects: [(box, label, difficult), ...]"""
-
-    def lists(rows):
-        boxes, labels, values = zip(*rows, strict=True) if rows else ([], [], [])
-        return [torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)], [torch.tensor(labels)], [torch.tensor(values)]
-
-    return match_detections(*lists(detections), *lists(objects), CATS_AND_DOGS)
-
-
-BY_HAND = (
-    [
-        ([0, 0, 10, 10], 1, 0.9),  # right
-        ([0, 0, 10, 9], 1, 0.8),  # duplicate
-        ([20, 0, 30, 4], 1, 0.7),  # localisation of the second cat: IoU 0.4
-        ([40, 0, 50, 10], 1, 0.6),  # classification of the dog
-        ([40, 0, 50, 3], 1, 0.5),  # both: IoU 0.3 with the dog
-        ([90, 0, 99, 9], 1, 0.4),  # background
-        ([60, 0, 70, 10], 1, 0.3),  # the difficult cat: no error
-        ([60, 0, 70, 10], 2, 0.2),  # on the difficult cat, which is as if it were not there: background
-        ([20, 0, 30, 3], 1, 0.1),  # localisation of the second cat again
-    ],
-    [
-        ([0, 0, 10, 10], 1, 0),
-        ([20, 0, 30, 10], 1, 0),
-        ([40, 0, 50, 10], 2, 0),
-        ([60, 0, 70, 10], 1, 1),
-        ([80, 80, 90, 90], 2, 0),  # missed
-    ],
+from tests.helpers.detection_cases import (
+    BY_HAND,
+    CATS_AND_DOGS,
+    agreeable_case,
+    hotcoco_evaluation,
+    one_image,
+    random_case,
+    xywh,
 )
 
 
@@ -126,22 +99,6 @@ def test_every_false_positive_has_a_kind_and_fixing_never_costs(seed):
         assert values["ap_lost"] >= -1e-12 or np.isnan(values["ap_lost"])
 
 
-# tidecv and hotcoco, where their rules are ours: objects stand apart, scores differ, every class has objects.
-
-
-def agreeable_case(seed, difficult=False):
-    case = list(random_case(seed, n_images=40, n_classes=3, apart=True))
-    rng = np.random.default_rng(seed)
-    case[5] = [torch.from_numpy(rng.random(len(values)) < 0.3 * difficult) for values in case[5]]
-    # No IoU is exactly 0.1 or 0.5.
-    case[0] = [boxes.double() + torch.from_numpy(rng.uniform(0, 0.01, boxes.shape)) for boxes in case[0]]
-    scores = torch.from_numpy(rng.permutation(sum(map(len, case[2]))) + 1)
-    case[2] = list((scores / (len(scores) + 1)).split([len(values) for values in case[2]]))
-    case[1] = [labels.clamp(max=2) for labels in case[1]]
-    case[4] = [labels.clamp(max=2) for labels in case[4]]
-    return *case[:6], CATS_AND_DOGS
-
-
 def mean_ap_at(matches, recalls):
     """mAP as the mean precision at these recalls, as tidecv and hotcoco take it at 101 of them."""
     aps = []
@@ -154,10 +111,6 @@ def mean_ap_at(matches, recalls):
 def losses(matches, recalls):
     errors, base = classify_errors(matches), mean_ap_at(matches, recalls)
     return {kind: mean_ap_at(without_errors(matches, errors, kind), recalls) - base for kind in KINDS}
-
-
-def xywh(boxes):
-    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
 
 
 SHORT_NAMES = dict(zip(KINDS, ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss"), strict=True))
@@ -186,22 +139,6 @@ def test_breakdown_equals_tidecv(seed):
     assert min(counts.values()) > 0 and 100 * mean_ap_at(matches, np.arange(101) / 100) == pytest.approx(run.ap)
 
 
-def hotcoco_evaluation(matches):
-    hotcoco = pytest.importorskip("hotcoco")
-    truth = hotcoco.COCO.from_arrays(
-        [{"id": k} for k in range(matches.n_images)],
-        [{"id": k, "name": name} for k, name in enumerate(matches.names)],
-        matches.true_images,
-        matches.true_classes,
-        xywh(matches.true_boxes),
-        iscrowd=matches.true_difficult,
-    )
-    columns = (matches.det_images, xywh(matches.det_boxes), matches.det_scores, matches.det_classes)
-    evaluation = hotcoco.COCOeval(truth, truth.load_res(np.column_stack(columns)), "bbox")
-    evaluation.evaluate()
-    return evaluation
-
-
 @pytest.mark.parametrize("difficult", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_breakdown_equals_hotcoco(seed, difficult):
@@ -219,62 +156,3 @@ def test_breakdown_equals_hotcoco(seed, difficult):
     assert found == expected["counts"]
     lost = {SHORT_NAMES[kind]: value for kind, value in losses(matches, np.linspace(0, 1, 101)).items()}
     assert lost == pytest.approx({kind: expected["delta_ap"][kind] for kind in lost}, abs=1e-9)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_confusion_matrix_equals_hotcoco(seed):
-    matches = match_detections(*agreeable_case(seed))
-    expected = hotcoco_evaluation(matches).confusion_matrix(min_score=0.3)["matrix"]
-    assert confusion_matrix(matches, min_score=0.3).tolist() == expected.tolist()
-    assert np.diag(expected)[:2].min() > 0
-
-
-def test_confusion_matrix_by_hand():
-    matches = one_image(*BY_HAND)
-    # At 0.25 the cat of 0.1 and the dog of 0.2 are not shown, and the cat of 0.3 lies on the difficult cat.
-    assert confusion_matrix(matches, min_score=0.25).tolist() == [
-        [1, 0, 1],  # cats: one found, one missed
-        [1, 0, 1],  # dogs: one called a cat, one missed
-        [4, 0, 0],  # cats where there is none: a duplicate, two of IoU below 0.5, one on the background
-    ]
-    assert confusion_matrix(matches, min_score=1).tolist() == [[0, 0, 2], [0, 0, 2], [0, 0, 0]]
-
-
-def naive_confusion(case, min_score, threshold):
-    n = len(case[6])
-    matrix = np.zeros((n, n), dtype=int)
-    for boxes, labels, scores, objects, classes, hard in zip(*case[:6], strict=True):
-        taken = set()
-        rows = [k for k in range(len(scores)) if scores[k] > min_score]
-        for k in sorted(rows, key=lambda k: (-float(scores[k]), int(labels[k]), k)):
-            ious = [naive_iou(boxes[k].tolist(), box.tolist()) for box in objects]
-            best = int(np.argmax(ious)) if ious else -1
-            if best < 0 or ious[best] < threshold or (best in taken and not hard[best]):
-                matrix[n - 1, int(labels[k]) - 1] += 1
-            elif not hard[best]:
-                taken.add(best)
-                matrix[int(classes[best]) - 1, int(labels[k]) - 1] += 1
-        for k in range(len(classes)):
-            if not hard[k] and k not in taken:
-                matrix[int(classes[k]) - 1, n - 1] += 1
-    return matrix
-
-
-def naive_iou(a, b):
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    overlap = max(width, 0) * max(height, 0)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap
-    return overlap / union
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    min_score=st.sampled_from([0, 0.25, 0.6]),
-    threshold=st.sampled_from([0.3, 0.5, 0.8]),
-)
-def test_confusion_matrix_detection_by_detection(seed, min_score, threshold):
-    case = random_case(seed)
-    expected = naive_confusion(case, min_score, threshold)
-    matches = match_detections(*case, iou_threshold=threshold)
-    assert confusion_matrix(matches, min_score).tolist() == expected.tolist()

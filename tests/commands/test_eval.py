@@ -1,0 +1,89 @@
+"""`eval.py`: its outputs, and what it refuses."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from ssd.commands import eval as evaluation
+from ssd.data import read_data_list
+from tests.helpers.scripts import refused
+from tests.helpers.voc_folders import entries
+
+CLASSES = ["circle", "square", "star", "triangle"]
+
+
+def evaluate(*args):
+    return evaluation.main([str(arg) for arg in args])
+
+
+def test_every_output_and_the_files_scored_again(data_folder, checkpoint, tmp_path, capsys):
+    figures, again, saved, report = (tmp_path / "new" / name for name in ("a.json", "b.json", "saved", "report"))
+    pytest.importorskip("matplotlib")
+    outputs = ["--json", figures, "--save-results", saved, "--report", report]
+    assert evaluate("--data", data_folder, "--checkpoint", checkpoint, "--device", "cpu", "--workers", 0, *outputs) == 0
+    printed = capsys.readouterr().out
+    speed = [line for line in printed.splitlines() if line.startswith("images per second ")]
+    assert len(speed) == 1 and all(part in speed[0] for part in ("data", "network", "post-processing"))
+    page = (report / "report.html").read_text(encoding="utf-8")
+    assert "images per second" in page and str(checkpoint) in page and str(data_folder) in page
+    names = [f"comp4_det_test_{name}.txt" for name in CLASSES]
+    assert sorted(path.name for path in saved.iterdir()) == ["coco_results.json", "coco_truth.json", *names]
+
+    expected = json.loads(figures.read_text())
+    assert set(expected.pop("images_per_second")) == {"all", "data", "network", "post-processing"}
+    assert expected.pop("detections_of") == str(checkpoint)
+    assert expected["test_list"] == str(data_folder)
+    for results in (saved, saved / "coco_results.json"):
+        assert evaluate("--data", data_folder, "--results", results, "--json", again) == 0
+        assert "images per second" not in capsys.readouterr().out
+        assert json.loads(again.read_text()) == expected | {"detections_of": str(results), "images_per_second": {}}
+
+
+@pytest.fixture
+def perfect(data_folder, tmp_path):
+    """COCO results of every object, as another detector might write them."""
+    rows = [
+        {"image_id": image, "category_id": label, "bbox": [x_min, y_min, x_max - x_min, y_max - y_min], "score": 0.5}
+        for image, entry in enumerate(entries(read_data_list(data_folder, "test")))
+        for label, (x_min, y_min, x_max, y_max) in zip(entry["labels"], entry["boxes"], strict=True)
+    ]
+    (tmp_path / "perfect.json").write_text(json.dumps(rows))
+    return tmp_path / "perfect.json"
+
+
+def test_results_of_another_detector(data_folder, perfect, tmp_path, capsys):
+    assert evaluate("--data", data_folder, "--results", perfect, "--json", tmp_path / "figures.json") == 0
+    assert "mAP voc07           1.0000" in capsys.readouterr().out
+    assert json.loads((tmp_path / "figures.json").read_text())["map_voc10"] == 1
+
+
+def test_bad_results_are_named_by_file_and_row(data_folder, perfect, tmp_path, capsys):
+    perfect.write_text(json.dumps([*json.loads(perfect.read_text())[:1], {"image_id": 0}]))
+    refused(capsys, evaluation, ["--data", data_folder, "--results", perfect], "perfect.json, detection 2: needs")
+    (tmp_path / "comp4_det_test_star.txt").write_text("000000 0.5 nan 1 2 2\n")
+    refused(capsys, evaluation, ["--data", data_folder, "--results", tmp_path], "comp4_det_test_star.txt, line 1: ")
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--save-results"])
+def test_options_that_results_exclude(data_folder, perfect, tmp_path, capsys, option):
+    assert evaluate("--data", data_folder, "--results", perfect, option, tmp_path / "x") == 2
+    assert option in capsys.readouterr().err and not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "option, message",
+    [("--report", 'pip install -e ".[plots]"'), ("--save-results", "have the same image id"), ("--json", "taken")],
+)
+def test_what_cannot_be_written_is_told_before_the_evaluation(
+    data_folder, tmp_path, capsys, monkeypatch, option, message
+):
+    monkeypatch.setattr(evaluation, "run_model", lambda *args: pytest.fail("the evaluation has begun"))
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    shutil.copytree(data_folder, tmp_path / "lists")
+    images = json.loads((data_folder / "TEST_images.json").read_text())
+    (tmp_path / "lists/TEST_images.json").write_text(json.dumps([images[0], *images[:-1]]))  # one of them twice
+    (tmp_path / "taken").touch()  # where a folder has to be
+    args = ["--data", tmp_path / "lists", "--checkpoint", "best.pth", option, tmp_path / "taken/output"]
+    refused(capsys, evaluation, args, message)
