@@ -1,10 +1,11 @@
 import pickle
+import re
 
 import pytest
 import torch
 
 from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
-from ssd.checkpoint import load_training_state
+from ssd.checkpoint import load_training_state, write_checkpoint
 from ssd.errors import InputError
 
 CONFIG = SSDConfig.caffe(class_names=("cat", "dog"), backbone="vgg16_bn")
@@ -25,6 +26,19 @@ def test_round_trip(model, tmp_path):
         assert torch.equal(loaded.state_dict()[name], tensor), name
     assert torch.equal(loaded.priors_cxcy, model.priors_cxcy)
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]  # no temporary file is left
+
+
+def test_names_of_before(model, tmp_path):
+    """Batch normalisation stood beside its convolution: base.bn1_1.weight, now base.conv1_1.norm.weight."""
+    state = model.state_dict()
+    old = {re.sub(r"conv(\w+)\.norm", r"bn\1", name): tensor for name, tensor in state.items()}
+    assert {"base.bn1_1.running_var", "base.bn7.weight", "aux_convs.bn10_2.bias"} <= old.keys()
+    write_checkpoint(tmp_path / "old.pth", CONFIG, old, {"iteration": 1, "average": old})
+    loaded = load_checkpoint(tmp_path / "old.pth").state_dict()
+    average = load_training_state(tmp_path / "old.pth")["average"]
+    for name, tensor in state.items():
+        assert torch.equal(loaded[name], tensor), name
+        assert torch.equal(average[name], tensor), name
 
 
 def test_training_state(model, tmp_path):

@@ -1,7 +1,6 @@
-"""Box coding: pure functions on tensors whose last dimension holds a box.
+"""Two forms of boxes, and the offsets between boxes and priors: pure functions on tensors (..., 4).
 
 xy: (x_min, y_min, x_max, y_max). cxcy: (centre x, centre y, width, height). Both in fractions of the image.
-IoU of all pairs is `torchvision.ops.box_iou`.
 """
 
 import torch
@@ -10,25 +9,25 @@ from torch import Tensor
 from ssd.config import VARIANCES
 
 
-def xy_to_cxcy(xy):
+def xy_to_cxcy(xy: Tensor) -> Tensor:
     """Corner boxes (..., 4) -> centre-size boxes (..., 4)."""
     low, high = xy[..., :2], xy[..., 2:]
     return torch.cat([(low + high) / 2, high - low], dim=-1)
 
 
-def cxcy_to_xy(cxcy):
+def cxcy_to_xy(cxcy: Tensor) -> Tensor:
     """Centre-size boxes (..., 4) -> corner boxes (..., 4)."""
     centre, half = cxcy[..., :2], cxcy[..., 2:] / 2
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
-def encode(xy, priors_cxcy, variances=VARIANCES):
-    """Offsets that move each prior onto its box (paper, equation 2, divided by the release's variances).
+def encode(xy: Tensor, priors_cxcy: Tensor, variances: tuple[float, float] = VARIANCES) -> Tensor:
+    """Offsets that move each prior onto its box (paper, equation 2), divided by the variances of the authors' release.
 
         g_c = (c - c_prior) / (size_prior * variances[0])
         g_s = log(size / size_prior) / variances[1]
 
-    xy: (..., 4) corner boxes with positive sizes. priors_cxcy: (..., 4), broadcast against them.
+    xy: (..., 4) corner boxes with positive sizes. priors_cxcy: (..., 4), which broadcast against them.
     Returns (..., 4). The inverse is `decode`.
     """
     box = xy_to_cxcy(xy)
@@ -37,8 +36,8 @@ def encode(xy, priors_cxcy, variances=VARIANCES):
     return torch.cat([centre, size], dim=-1)
 
 
-def decode(offsets, priors_cxcy, variances=VARIANCES):
-    """Corner boxes (..., 4) that offsets (..., 4) make of the priors (..., 4). The inverse of `encode`."""
+def decode(offsets: Tensor, priors_cxcy: Tensor, variances: tuple[float, float] = VARIANCES) -> Tensor:
+    """Corner boxes (..., 4): the priors (..., 4), moved by their offsets (..., 4). The inverse of `encode`."""
     centre = priors_cxcy[..., :2] + offsets[..., :2] * variances[0] * priors_cxcy[..., 2:]
     size = priors_cxcy[..., 2:] * (offsets[..., 2:] * variances[1]).exp()
     return cxcy_to_xy(torch.cat([centre, size], dim=-1))

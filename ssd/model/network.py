@@ -72,6 +72,8 @@ class SSD300(nn.Module):
     elsewhere.
     """
 
+    priors_cxcy: Tensor
+
     def __init__(self, config: SSDConfig | None = None):
         super().__init__()
         self.config = config = config or SSDConfig()
@@ -80,7 +82,6 @@ class SSD300(nn.Module):
         self.aux_convs = AuxiliaryConvolutions(batch_norm)
         self.pred_convs = PredictionConvolutions(config.n_classes, config.priors_per_cell)
         self.rescale_factors = nn.Parameter(torch.full((1, 512, 1, 1), 20.0))
-        self.priors_cxcy: Tensor
         self.register_buffer("priors_cxcy", create_prior_boxes(config), persistent=False)  # made from the saved config
         self._initialise()
 
