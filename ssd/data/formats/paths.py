@@ -12,6 +12,8 @@ from ssd.data.images import picture_endings
 from ssd.errors import InputError
 from ssd.files import find_files
 
+Pairs = list[tuple[Path, Path]]  # (annotation, picture)
+
 
 class PictureFinder:
     """The pictures in a folder and below it, for annotations that give only a part of their path."""
@@ -25,7 +27,7 @@ class PictureFinder:
 
     def pair(
         self, annotations: Sequence[Path], names: Callable[[Path], Iterable[str]], all_annotated: bool
-    ) -> tuple[list[tuple[Path, Path]], list[Note]]:
+    ) -> tuple[Pairs, list[Note]]:
         """(annotation, picture) pairs, and a note for each annotation or picture without a partner.
 
         names: annotation file -> names that its picture's file may have; their endings do not matter. Of several

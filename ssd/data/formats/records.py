@@ -19,7 +19,7 @@ from ssd.errors import InputError
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in continuous pixels of the upright picture
 Size = tuple[int, int]  # (width, height) in pixels
 
-DECIMALS = 6  # of a pixel: more than the error of arithmetic with fractions of a picture's side
+DECIMALS = 6  # of a pixel; arithmetic with fractions of a picture's side errs less
 CLIPPED_SILENTLY = 0.5  # pixels beyond the border, as files round their numbers
 
 

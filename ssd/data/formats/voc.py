@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ssd.data.formats.paths import PictureFinder, annotation_names, inside, relative_names
+from ssd.data.formats.paths import Pairs, PictureFinder, annotation_names, inside, relative_names
 from ssd.data.formats.records import (
+    DECIMALS,
     AnnotatedImage,
     AnnotatedObject,
+    Box,
     Note,
     RawObject,
     Size,
@@ -23,8 +25,6 @@ from ssd.files import find_files, read_bytes, read_text, write_text
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # characters that XML cannot hold in any form
-
-Pairs = list[tuple[Path, Path]]  # (annotation, picture)
 
 
 # Reading
@@ -215,14 +215,14 @@ def _add_object(root: ElementTree.Element, each: AnnotatedObject) -> None:
         _add(element, score=each.score)
 
 
-def _fits(box, size):
-    low, high = [round(value, 6) for value in box[:2]], [round(value, 6) for value in box[2:]]
+def _fits(box: Box, size: Size) -> bool:
+    low, high = [round(value, DECIMALS) for value in box[:2]], [round(value, DECIMALS) for value in box[2:]]
     return all(a >= 0 and a + 1 < b <= side for a, b, side in zip(low, high, size, strict=True))
 
 
 def _decimal(value: float) -> str:
-    """A number without an exponent and with at most six decimals; none for a whole number."""
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+    """A number without an exponent and with at most `DECIMALS` decimals; none for a whole number."""
+    return f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 def _add(parent: ElementTree.Element, tag: str | None = None, **texts: object) -> ElementTree.Element:

@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
-from ssd.data.formats.paths import PictureFinder, annotation_names, inside
+from ssd.data.formats.paths import Pairs, PictureFinder, annotation_names, inside
 from ssd.data.formats.records import (
     AnnotatedImage,
     AnnotatedObject,
@@ -27,8 +27,6 @@ from ssd.files import find_files, read_text, write_text
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")  # of labelImg, CVAT and Roboflow, without data.yaml
 SPLITS = ("train", "val", "test")  # keys of data.yaml
 LARGEST_YAML = 1_000_000  # characters; PyYAML takes a second for each hundred thousand
-
-Pairs = list[tuple[Path, Path]]  # (label file, picture)
 
 
 # Reading
