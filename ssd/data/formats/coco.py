@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import nan
 from pathlib import Path
@@ -12,7 +12,17 @@ from reprlib import repr as short
 from typing import Any
 
 from ssd.data.formats.paths import inside, relative_names
-from ssd.data.formats.records import AnnotatedImage, Box, Note, RawObject, Size, as_number, as_size, read_images
+from ssd.data.formats.records import (
+    AnnotatedImage,
+    Box,
+    Note,
+    RawObject,
+    ReadObjects,
+    Size,
+    as_number,
+    as_size,
+    read_images,
+)
 from ssd.errors import InputError
 from ssd.files import find_files, read_json, write_text
 
@@ -38,14 +48,23 @@ def read_coco(
     content = read_json(path, dict, missing="no such file of annotations")
     records, annotations, categories = (_list(content, key, path) for key in ("images", "annotations", "categories"))
     names = {_key(category, "id"): _name(category) for category in categories}
-    by_image, notes = defaultdict(list), []
+    by_image = defaultdict(list)
     for record in annotations:
         by_image[_key(record, "image_id")].append(_raw_object(record, names))
-    images_folder = Path(images_folder or _images_folder(path, records))
-    items, seen = [], set()
+    items, notes = _items(path, records, by_image, Path(images_folder or _images_folder(path, records)))
+    ids = {_key(record, "id") for record in records}
+    astray = [each for key, found in by_image.items() if key not in ids for each in found]
+    notes += [Note(str(path), f"{each.wording} is on no image of the file", "dropped") for each in astray]
+    return read_images(items, path.stem, notes)
+
+
+def _items(
+    path: Path, records: list[Record], by_image: Mapping[str, list[RawObject]], images_folder: Path
+) -> tuple[list[tuple[str, Path, ReadObjects]], list[Note]]:
+    """What `read_images` takes, and a note for each image whose file name or id cannot be used."""
+    items, notes, seen = [], [], set()
     for record in records:
         key = _key(record, "id")
-        found = by_image.pop(key, [])
         try:
             image = inside(images_folder, record.get("file_name"))
             if key in seen:
@@ -54,10 +73,8 @@ def read_coco(
             notes.append(Note(str(path), f"image {short(record.get('id'))}: {error}", "left out"))
             continue
         seen.add(key)
-        items.append((f"{path}: {record['file_name']}", image, partial(_content, found, record)))
-    astray = [each for rest in by_image.values() for each in rest]
-    notes += [Note(str(path), f"{each.wording} is on no image of the file", "dropped") for each in astray]
-    return read_images(items, path.stem, notes)
+        items.append((f"{path}: {record['file_name']}", image, partial(_content, by_image.get(key, []), record)))
+    return items, notes
 
 
 def _content(found: list[RawObject], record: Record, size: Size) -> tuple[list[RawObject], Size | None]:
