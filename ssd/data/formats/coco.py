@@ -62,7 +62,9 @@ def _items(
     path: Path, records: list[Record], by_image: Mapping[str, list[RawObject]], images_folder: Path
 ) -> tuple[list[tuple[str, Path, ReadObjects]], list[Note]]:
     """What `read_images` takes, and a note for each image whose file name or id cannot be used."""
-    items, notes, seen = [], [], set()
+    items: list[tuple[str, Path, ReadObjects]] = []
+    notes: list[Note] = []
+    seen: set[str] = set()
     for record in records:
         key = _key(record, "id")
         try:
