@@ -1,8 +1,13 @@
 """Pictures to detections, the network alone, and post-processing alone, against torchvision's SSD300."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.ssd import SSD
 from torchvision.transforms.functional import to_tensor
 
 from benchmarks.models import (
@@ -15,21 +20,21 @@ from benchmarks.models import (
     random_scenes,
     with_bias,
 )
-from benchmarks.timing import Measured, agree
-from ssd import Detector, detect_objects
+from benchmarks.timing import Measured, Timer, agree
+from ssd import SSD300, Detector, detect_objects
 from ssd.inference.predictor import NetworkPredictor
 
 CANDIDATES, MANY_CANDIDATES = 100, 6000  # of a picture
 
 
-def end_to_end(timer, batch=8, precision="auto"):
+def end_to_end(timer: Timer, batch: int = 8, precision: str = "auto") -> Measured:
     """Pictures in memory (640 x 480, uint8) to detections in their pixels."""
     device = timer.device
     ours, theirs = create_pair()
     images, _ = random_scenes(batch)
     expect_candidates(ours, theirs, inputs(images, ours.config), CANDIDATES)
     check_network(ours, theirs, images, device, precision)
-    detector, theirs = Detector(ours, device, precision), theirs.to(device)
+    detector, theirs = Detector(ours, str(device), precision), theirs.to(device)
     arrays = [np.array(image) for image in images]  # writable, or to_tensor warns
 
     @torch.inference_mode()
@@ -38,20 +43,20 @@ def end_to_end(timer, batch=8, precision="auto"):
         return [{name: tensor.cpu() for name, tensor in image.items()} for image in found]
 
     def run_ours():
-        return detector(arrays, **SETTINGS)
+        return detector(arrays, *SETTINGS)
 
     seconds = timer.measure({"ours": run_ours, "torchvision ssd300_vgg16": run_theirs})
     return Measured(f"picture to detections, batch {batch}, ours {precision}", seconds, batch)
 
 
-def network(timer, batch=8, precision="auto"):
+def network(timer: Timer, batch: int = 8, precision: str = "auto") -> Measured:
     """Normalised images to raw predictions."""
     device = timer.device
     ours, theirs = create_pair()
     images, _ = random_scenes(batch)
     check_network(ours, theirs, images, device, precision)
     x = inputs(images, ours.config).to(device)
-    predictor, theirs = Detector(ours, device, precision).predictor, theirs.to(device)
+    predictor, theirs = Detector(ours, str(device), precision).predictor, theirs.to(device)
 
     @torch.inference_mode()
     def run_theirs():
@@ -61,21 +66,24 @@ def network(timer, batch=8, precision="auto"):
     return Measured(f"network, batch {batch}, ours {precision}", seconds, batch)
 
 
-def check_network(ours, theirs, images, device, precision):
-    """Raises RuntimeError where the two do not predict the same for the first picture.
+def check_network(
+    ours: SSD300, theirs: SSD, images: Sequence[Image.Image], device: torch.device, precision: str
+) -> None:
+    """Raise RuntimeError if the two predict different things for the first picture.
 
-    In float32 on the CPU the difference is rounding; the numbers that are timed are within what their type allows.
+    In float32 on the CPU they may differ by rounding alone, in what is timed by as much as its type allows.
     """
     x = inputs(images[:1], ours.config)
     with torch.inference_mode():
         head = theirs.head(list(theirs.backbone(x).values()))
     expected = head["bbox_regression"], head["cls_logits"]
-    for predictor, tolerance in ((NetworkPredictor(ours), 1e-3), (Detector(ours, device, precision).predictor, 0.05)):
+    timed = Detector(ours, str(device), precision).predictor
+    for predictor, tolerance in ((NetworkPredictor(ours), 1e-3), (timed, 0.05)):
         for found, true in zip(predictor(x), expected, strict=True):
             agree("network", found.float().cpu(), true, tolerance)
 
 
-def postprocessing(timer, batch=8):
+def postprocessing(timer: Timer, batch: int = 8) -> Measured:
     """Raw predictions to detections at evaluation settings, about 6,000 candidates a picture."""
     device = timer.device
     ours, theirs = create_pair()
@@ -90,7 +98,7 @@ def postprocessing(timer, batch=8):
 
     @torch.inference_mode()
     def run_ours():
-        return detect_objects(locs, scores, priors, **SETTINGS)
+        return detect_objects(locs, scores, priors, *SETTINGS)
 
     @torch.inference_mode()
     def run_theirs():
@@ -102,16 +110,15 @@ def postprocessing(timer, batch=8):
     return Measured(f"post-processing, {n:.0f} candidates a picture, batch {batch}", seconds, batch)
 
 
-def check_detections(ours, theirs, side):
-    """Raises RuntimeError where the two find different things.
+def check_detections(ours: tuple[list[Tensor], ...], theirs: list[dict[str, Tensor]], side: int) -> None:
+    """Raise RuntimeError if the two find different things.
 
     They round differently, so one pair in a hundred thousand may overlap just more or just less than the limit.
     """
     for boxes, labels, scores, image in zip(*ours, theirs, strict=True):
         own = torch.cat([boxes * side, labels[:, None], 100 * scores[:, None]], dim=1)  # (n, 6)
         other = torch.cat([image["boxes"], image["labels"][:, None], 100 * image["scores"][:, None]], dim=1)
-        missing = (
-            (torch.cdist(other, own, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1) > 0.1).float().mean()
-        )
+        distances = torch.cdist(other, own, compute_mode="donot_use_mm_for_euclid_dist")
+        missing = (distances.amin(dim=1) > 0.1).float().mean()
         if len(own) != len(other) or missing > 0.02:
             raise RuntimeError(f"post-processing: {missing:.0%} of torchvision's detections are not among ours")

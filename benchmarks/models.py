@@ -1,27 +1,32 @@
-"""Two SSD300s that hold the same weights, ours and torchvision's, and the pictures that they are given."""
+"""Two SSD300s with the same weights, ours and torchvision's, and pictures for them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 from torchvision.models.detection import ssd300_vgg16
+from torchvision.models.detection.ssd import SSD
 
 from ssd import SSD300, SSDConfig
 from ssd.convert import to_torchvision
 from ssd.data import preprocess
 from ssd.data.scenes import draw_scene
+from ssd.evaluation.evaluate import MAX_OVERLAP, MIN_SCORE, TOP_K
 
 SIZE = (640, 480)
-# torchvision's defaults, which are those of the paper's evaluation
-SETTINGS = {"min_score": 0.01, "max_overlap": 0.45, "top_k": 200}
+SETTINGS = (MIN_SCORE, MAX_OVERLAP, TOP_K)  # the paper's, and torchvision's defaults
 
 
-def random_scenes(n):
-    """n drawn pictures (PIL RGB, 640 x 480) with boxes, an array (n_objects, 4) of pixels for each."""
+def random_scenes(n: int) -> tuple[list[Image.Image], list[np.ndarray]]:
+    """n drawn RGB pictures, 640 x 480, and for each its boxes: (n_objects, 4) pixels."""
     scenes = [draw_scene(np.random.default_rng(k), SIZE) for k in range(n)]
     boxes = [np.array([item.box for item in objects], dtype=float).reshape(-1, 4) for _, objects in scenes]
     return [image for image, _ in scenes], boxes
 
 
-def create_pair(seed=0):
+def create_pair(seed: int = 0) -> tuple[SSD300, SSD]:
     """Both models, float32 on the CPU, with VOC's 20 classes, torchvision's priors and random weights."""
     torch.manual_seed(seed)
     ours = SSD300(SSDConfig.torchvision()).eval()
@@ -32,23 +37,23 @@ def create_pair(seed=0):
     return ours, theirs
 
 
-def _load(theirs, ours):
+def _load(theirs: SSD, ours: SSD300) -> None:
     theirs.load_state_dict(to_torchvision(ours.config, ours.state_dict()))
 
 
-def expect_candidates(ours, theirs, images, n):
-    """Give both models a bias of the background with which about n scores of a picture pass the threshold."""
+def expect_candidates(ours: SSD300, theirs: SSD, images: Tensor, n: int) -> None:
+    """Change the background's bias in both models so that about n scores of a picture pass the threshold."""
     with torch.inference_mode():
         bias = background_bias(ours(images)[1], n)
     with torch.no_grad():
-        for name, module in ours.pred_convs.named_children():
-            if name.startswith("cl_"):
-                module.bias.view(-1, ours.config.n_classes)[:, 0] += bias
+        for name, tensor in ours.pred_convs.named_parameters():
+            if name.startswith("cl_") and name.endswith("bias"):
+                tensor.view(-1, ours.config.n_classes)[:, 0] += bias
     _load(theirs, ours)
 
 
-def background_bias(scores, n):
-    """What to add to the background's logits so that about n scores of a picture (N, n_priors, n_classes) pass."""
+def background_bias(scores: Tensor, n: int) -> float:
+    """What to add to the background's logits (N, n_priors, n_classes) so that about n scores of a picture pass."""
     low, high = -50.0, 50.0
     while high - low > 1e-3:
         bias = (low + high) / 2
@@ -57,17 +62,17 @@ def background_bias(scores, n):
     return high
 
 
-def with_bias(scores, bias):
+def with_bias(scores: Tensor, bias: float) -> Tensor:
     """A copy of the logits with the background's raised."""
     background = torch.nn.functional.one_hot(torch.tensor(0), scores.shape[2]).to(scores)
     return scores + bias * background
 
 
-def count_candidates(scores):
+def count_candidates(scores: Tensor) -> float:
     """Mean number of scores of a picture that pass the threshold."""
-    return (scores.softmax(dim=2)[..., 1:] > SETTINGS["min_score"]).sum().item() / len(scores)
+    return (scores.softmax(dim=2)[..., 1:] > MIN_SCORE).sum().item() / len(scores)
 
 
-def inputs(images, config):
-    """The network's input (N, 3, 300, 300) for PIL images."""
+def inputs(images: Sequence[Image.Image], config: SSDConfig) -> Tensor:
+    """The network's input (N, 3, 300, 300) for pictures."""
     return torch.stack([preprocess(image, config) for image in images])
