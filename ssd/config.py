@@ -24,7 +24,7 @@ CLIPS = ("all", "size", "none")
 # The published prior tables differ in their scales and in the order of the priors in a cell, which is the order of the
 # prediction channels. A ratio is width / height; "extra" is the larger square.
 SCALES = (0.1, 0.2, 0.375, 0.55, 0.725, 0.9)
-LAST_EXTRA = 1.0
+LAST_EXTRA = 1.0  # the whole image
 ORDER: Order = (1, "extra", 2, 3, 1 / 2, 1 / 3)
 TUTORIAL_ORDER: Order = (*ORDER[:-1], 0.333)  # the default but for the last ratio, which was rounded
 CAFFE_PIXELS = (30, 60, 111, 162, 213, 264, 315)

@@ -64,38 +64,39 @@ def select_detections(
     unused: Sequence[int] = (),
 ) -> Detected:
     """The second half of `detect_objects`, from what `decode_predictions` returns."""
-    images = [
-        _select_from_image(*image, min_score, max_overlap, top_k, max_per_class, unused)
-        for image in zip(boxes, probabilities.float(), strict=True)
-    ]
-    found_boxes, labels, scores = ([image[k] for image in images] for k in range(3))
-    return found_boxes, labels, scores
+    images = []
+    for own_boxes, own_probabilities in zip(boxes, probabilities.float(), strict=True):
+        labels, priors, scores = _candidates(own_probabilities, min_score, unused)
+        found = _suppress(own_boxes[priors], labels, scores, max_overlap, top_k, max_per_class)
+        images.append((own_boxes[priors[found]], labels[found], scores[found]))
+    found_boxes, found_labels, found_scores = ([image[k] for image in images] for k in range(3))
+    return found_boxes, found_labels, found_scores
 
 
-def _select_from_image(
-    boxes: Tensor,
-    probabilities: Tensor,
-    min_score: float,
-    max_overlap: float,
-    top_k: int,
-    max_per_class: int,
-    unused: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The detections of one image. boxes: (n_priors, 4). probabilities: (n_priors, n_classes)."""
+def _candidates(probabilities: Tensor, min_score: float, unused: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels, priors and scores, each (n,), of what passes in one image. probabilities: (n_priors, n_classes)."""
     passing = (probabilities > min_score).T.contiguous()  # (n_classes, n_priors)
     passing[[0, *unused]] = False
     labels, priors = passing.nonzero(as_tuple=True)  # by label, then by prior: the order of equal scores
-    scores = probabilities[priors, labels]
-    # Only a better candidate suppresses another, so the best few of thousands mostly yield all that are asked for.
+    return labels, priors, probabilities[priors, labels]
+
+
+def _suppress(
+    boxes: Tensor, labels: Tensor, scores: Tensor, max_overlap: float, top_k: int, max_per_class: int
+) -> Tensor:
+    """Indices of those of an image's candidates that become its detections, best first.
+
+    What becomes of a candidate depends on better ones alone. So the best few are tried first, and mostly they yield
+    `top_k` detections already.
+    """
     n_tried = max(2 * top_k, 1)
     while True:
         best = _best(scores, n_tried)
         best = best[_count_before(labels[best]) < max_per_class]
-        # In float64: `batched_nms` moves the classes apart, which would round the IoUs of float32 boxes.
-        kept = batched_nms(boxes[priors[best]].double(), scores[best].double(), labels[best], max_overlap)
+        # In float64, because `batched_nms` moves the classes apart, which would round the IoUs of float32 boxes.
+        kept = batched_nms(boxes[best].double(), scores[best].double(), labels[best], max_overlap)
         if len(kept) >= top_k or n_tried >= len(scores):
-            found = best[kept.sort().values[:top_k]]
-            return boxes[priors[found]], labels[found], scores[found]
+            return best[kept.sort().values[:top_k]]
         n_tried *= 4
 
 

@@ -9,6 +9,8 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from ssd.config import CAFFE_INPUT, IMAGENET_INPUT, RGB
 
+COUNTS = "num_batches_tracked"  # a buffer of batch normalisation that older files lack
+
 
 class Convolution(nn.Conv2d):
     """A convolution, batch normalisation if it has one (`norm`), and a ReLU."""
@@ -92,9 +94,6 @@ class VGGBase(nn.Module):
             raise ValueError(f"not the weights of {networks}") from None
         if bad := [name for name, tensor in loaded.items() if not tensor.isfinite().all()]:
             raise ValueError(f"{bad[0]} is not finite, as in torchvision's file of VGG16's features alone")
-
-
-COUNTS = "num_batches_tracked"  # of batch normalisation: older files lack them
 
 
 def pretrained_input(weights: object) -> dict[str, RGB]:
