@@ -7,7 +7,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> SSD
     return model.to(device).eval()
 
 
-def holds_checkpoint(content: Any, path: Path | str) -> bool:
+def holds_checkpoint(content: object, path: Path | str) -> TypeGuard[dict[str, Any]]:
     """Whether the content of the file at `path` is a checkpoint of this project.
 
     Raises InputError if it is one of a version that this program cannot read.

@@ -11,6 +11,7 @@ from torch import Tensor
 from ssd.config import SSDConfig
 from ssd.model.network import SSD300
 from ssd.model.postprocess import detect_objects
+from ssd.model.vgg import Convolution
 
 Lists = tuple[list[Tensor], list[Tensor], list[Tensor]]  # boxes, labels, scores; a tensor an image
 
@@ -88,8 +89,9 @@ def for_inference(model: SSD300, device: torch.device | str, dtype: torch.dtype)
     tensors in channels_last order, in which convolutions are fastest.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    for convolution in (*model.base.children(), *model.aux_convs.children()):
-        convolution.fold_norm()
+    for part in model.modules():
+        if isinstance(part, Convolution):
+            part.fold_norm()
     return model.to(device, dtype).to(memory_format=torch.channels_last)
 
 
