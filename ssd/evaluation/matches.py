@@ -152,7 +152,7 @@ def _image_of_each_row(n_images: int, **lists: Sequence[Tensor]) -> np.ndarray:
     for name, tensors in lists.items():
         if len(tensors) != n_images:
             raise InputError(f"{name} has {len(tensors)} images and true_boxes {n_images}; they must be the same")
-        lengths[name] = np.array([len(tensor) for tensor in tensors], dtype=np.int64)
+        lengths[name] = np.array([tensor.shape[0] for tensor in tensors], dtype=np.int64)
     (first_name, first), *others = lengths.items()
     for name, length in others:
         if (first != length).any():
