@@ -16,8 +16,7 @@ from torch import Tensor
 from ssd.config import SSDConfig
 from ssd.errors import InputError, first_line
 from ssd.inference.device import choose_device
-from ssd.inference.predictor import Lists
-from ssd.model.postprocess import select_detections
+from ssd.model.postprocess import Detected, select_detections
 
 FORMAT, VERSION = "ssd300 export", 1
 FACTS = "ssd300.json"  # the extra file of a .pt2 file with the description; in an .onnx file each fact is a property
@@ -60,7 +59,7 @@ class OnnxModel:
 
     def detect_objects(
         self, boxes: Tensor, probabilities: Tensor, min_score: float, max_overlap: float, top_k: int
-    ) -> Lists:
+    ) -> Detected:
         """What `SSD300.detect_objects` returns, from predictions that are decoded already."""
         return select_detections(boxes, probabilities, min_score, max_overlap, top_k, unused=self.config.unused_labels)
 

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from ssd.config import SSDConfig
 from ssd.model.network import SSD300
-from ssd.model.postprocess import detect_objects
+from ssd.model.postprocess import Detected, detect_objects
 from ssd.model.vgg import Convolution
-
-Lists = tuple[list[Tensor], list[Tensor], list[Tensor]]  # boxes, labels, scores; a tensor an image
 
 
 class Predictor(Protocol):
@@ -28,7 +26,9 @@ class Predictor(Protocol):
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Two tensors of raw predictions for normalised images (N, 3, 300, 300) of any device and type."""
 
-    def detect_objects(self, first: Tensor, second: Tensor, min_score: float, max_overlap: float, top_k: int) -> Lists:
+    def detect_objects(
+        self, first: Tensor, second: Tensor, min_score: float, max_overlap: float, top_k: int
+    ) -> Detected:
         """What `SSD300.detect_objects` returns, for the two tensors of a call."""
 
 
@@ -50,10 +50,13 @@ class NetworkPredictor:
         locs, scores = zip(*map(self.model, images.split(images_at_once())), strict=True)
         return torch.cat(locs), torch.cat(scores)
 
-    def detect_objects(self, locs: Tensor, scores: Tensor, min_score: float, max_overlap: float, top_k: int) -> Lists:
+    def detect_objects(
+        self, locs: Tensor, scores: Tensor, min_score: float, max_overlap: float, top_k: int
+    ) -> Detected:
         """What `SSD300.detect_objects` returns."""
-        options = {"variances": self.config.variances, "unused": self.config.unused_labels}
-        return detect_objects(locs, scores, self.model.priors_cxcy, min_score, max_overlap, top_k, **options)
+        variances, unused = self.config.variances, self.config.unused_labels
+        thresholds = min_score, max_overlap, top_k
+        return detect_objects(locs, scores, self.model.priors_cxcy, *thresholds, variances=variances, unused=unused)
 
 
 def as_predictor(
@@ -103,7 +106,7 @@ def detections(
     min_score: float,
     max_overlap: float,
     top_k: int,
-) -> Lists:
+) -> Detected:
     """Detections in the pixels of the pictures, from what the predictor returned for them.
 
     sizes: N pairs (width, height). Returns three lists with a CPU tensor an image, best first: boxes (n, 4) float32
