@@ -85,27 +85,27 @@ class Unpickler(pickle._Unpickler):
             return Inert(f"{module}.{name}")
         raise Refused(f"{module}.{name}"[:120])
 
-    def get_extension(self, code):  # for the instructions EXT1 to EXT4, whose cache would bypass find_class
+    def get_extension(self, code: int) -> None:  # for EXT1 to EXT4, whose cache would bypass find_class
         raise Refused(f"extension {code}")
 
     def _instantiate(self, klass, args):  # for the instructions INST and OBJ
         self.append(_call(klass, args))
 
-    def load_reduce(self):
+    def load_reduce(self) -> None:
         args, function = self.stack.pop(), self.stack.pop()
         self.append(_call(function, args))
 
-    def load_newobj_ex(self):
+    def load_newobj_ex(self) -> None:
         self.stack.pop()  # keyword arguments
         self.load_reduce()
 
-    def load_build(self):
+    def load_build(self) -> None:
         """Keep the state of an inert object; that of tensors and containers (hooks, versions) is not needed."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Inert) and isinstance(state, dict):
             target.state = state
 
-    def load_binpersid(self):
+    def load_binpersid(self) -> None:
         """Push a storage, read by torch.load, or the class of a network, which files before PyTorch 1.6 mark as well.
 
         For a class torch.load would compare its source with the one in the file, and could write a patch.

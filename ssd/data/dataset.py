@@ -59,7 +59,7 @@ class PascalVOCDataset(Dataset):
         part.data = self.data.subset(indices)
         return part
 
-    def __setstate__(self, state: dict):
+    def __setstate__(self, state: dict) -> None:
         """Unpickle in a worker process. Where it was started afresh (spawned), Pillow has its own limit of pixels."""
         self.__dict__.update(state)
         Image.MAX_IMAGE_PIXELS = self.pillow_limit

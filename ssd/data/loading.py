@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -18,7 +19,7 @@ def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, Targets, Targets, 
     return torch.stack(images), list(boxes), list(labels), list(difficulties)
 
 
-def loader(dataset: Dataset, workers: int = 0, collate_fn: Callable = collate, **options) -> DataLoader:
+def loader(dataset: Dataset, workers: int = 0, collate_fn: Callable = collate, **options: Any) -> DataLoader:
     """A DataLoader whose worker processes leave signals to the main process. options: as for `DataLoader`."""
     return DataLoader(
         dataset, num_workers=workers, collate_fn=collate_fn, worker_init_fn=leave_signals_to_parent, **options

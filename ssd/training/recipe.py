@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup, learning_rate
 
@@ -45,7 +46,7 @@ def paper_recipe(
     drops: Sequence[int] | None = None,
     warmup: int | None = None,
     eval_every: int | None = None,
-    **others,
+    **others: Any,
 ) -> Recipe:
     """A `Recipe` in which the paper's numbers, scaled to the batch size, stand in for what is None."""
     iterations = default_iterations(batch_size) if iterations is None else iterations

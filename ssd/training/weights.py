@@ -40,10 +40,11 @@ def initial_model(
     content = read_file(path, remedy, load_without_running)
     state = find_state(content)
     try:
-        config = replace(config, **pretrained_input(state))
+        trained_on = pretrained_input(state)
     except ValueError:  # not a VGG16
         _, trained, state = interpret(content, path, remedy)
         return _from_detector(trained, state, path, class_names, backbone)
+    config = replace(config, mean=trained_on["mean"], std=trained_on["std"])
     return _from_vgg16(config, state, path), f"VGG16's weights {path}"
 
 

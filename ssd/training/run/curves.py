@@ -1,12 +1,16 @@
 """results.png: the curves of a run, drawn from its results.csv (extra `plots`)."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssd.evaluation.report.plots import QUIET, RIGHT, WRONG, figure_class
 from ssd.files import replacing
 from ssd.training.run.results import read_results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CURVES_NAME = "results.png"
 TRAIN, VALIDATION = RIGHT, WRONG
@@ -35,7 +39,7 @@ def plot_results(csv_path: str | Path, png_path: str | Path) -> None:
         figure.savefig(file, format="png", dpi=120)
 
 
-def results_figure(results: dict[str, np.ndarray]):
+def results_figure(results: dict[str, np.ndarray]) -> "Figure":
     """The matplotlib figure of `plot_results`. results: from `read_results`."""
     figure = figure_class()(figsize=(16, 7), layout="constrained")
     panels = figure.subplots(2, 4).flatten()
