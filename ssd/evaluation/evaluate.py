@@ -39,7 +39,7 @@ class DataSetDetections:
 
     def add(self, boxes: Tensor, labels: Tensor, scores: Tensor) -> None:
         """Add the detections of the next image: boxes (n, 4), labels (n,) and scores (n,)."""
-        order = np.lexsort((labels, -scores))
+        order = np.lexsort((labels.numpy(), -scores.numpy()))
         self.boxes.append(boxes[order])
         self.labels.append(labels[order])
         self.scores.append(scores[order])

@@ -17,7 +17,7 @@ def best_overlaps(
     """For each detection, the IoU (D,) with the object of its group that it overlaps best, and the object's index (D,).
 
     Of equal overlaps the first object; 0 and -1 for a detection whose group has no object.
-    Boxes are (D, 4) and (T, 4) float64. Groups are (D,) and (T,) integers from 0; a table has a place for each.
+    Boxes are (D, 4) and (T, 4) float64. Groups are (D,) and (T,) integers from 0; memory grows with the largest.
     """
     dets, objects = pair_by_group(det_groups, true_groups)
     return best_of_pairs(dets, objects, paired_iou(det_boxes[dets], true_boxes[objects]), len(det_boxes))
