@@ -1,11 +1,11 @@
-"""Finding and reading files."""
+"""Finding, reading and writing files."""
 
 import os
 
 import pytest
 
 from ssd.errors import InputError
-from ssd.files import find_files, read_json
+from ssd.files import find_files, read_json, replacing
 
 
 def test_hidden_files_are_not_found(tmp_path):
@@ -39,3 +39,17 @@ def test_folders_that_loop_are_entered_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "stat", counted)
     assert find_files(tmp_path, {".jpg"}) == [tmp_path / "c.jpg"]
+
+
+def test_a_file_is_replaced_or_stays(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(InputError, match=r"cannot be written \(disk full\)"), replacing(path) as file:
+        file.write(b"new, as far as it ")
+        raise OSError("disk full")
+    assert path.read_bytes() == b"old"
+    with replacing(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]

@@ -22,9 +22,8 @@ class Average:
     def update(self, model: SSD300, iteration: int) -> None:
         """Follow the model after an iteration, counted from 0."""
         decay = min(self.decay, (1 + iteration) / (10 + iteration))
-        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
-        own, new = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
-        torch._foreach_lerp_(own, new, 1 - decay)
-        for counter, value in pairs:
-            if not counter.is_floating_point():
-                counter.copy_(value)
+        for own, new in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
+            if own.is_floating_point():
+                own.lerp_(new, 1 - decay)
+            else:  # the counters of batch normalisation
+                own.copy_(new)

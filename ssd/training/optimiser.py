@@ -1,7 +1,5 @@
 """SGD with the settings of the paper's release."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -28,25 +26,7 @@ def create_optimiser(model: nn.Module, momentum: float = 0.9, weight_decay: floa
         {"params": groups["biases"], "rate": BIAS_RATE, "weight_decay": 0.0},
         {"params": groups["scales"], "rate": 1, "weight_decay": 0.0},
     ]
-    used = [group for group in options if group["params"]]
-    optimiser = torch.optim.SGD(used, lr=0.0, momentum=momentum, fused=True)
-    _start_momentum(optimiser)
-    return optimiser
-
-
-def restore_optimiser(optimiser: torch.optim.SGD, state: dict[str, Any]) -> None:
-    """Load the state dict of an optimiser from `create_optimiser`, including old ones that were not fused."""
-    optimiser.load_state_dict(state)
-    for group in optimiser.param_groups:
-        group["fused"] = True
-    _start_momentum(optimiser)
-
-
-def _start_momentum(optimiser):
-    """Start it at zero: if float16 skips the first step, fused SGD would read memory that nobody has set."""
-    for parameter in (p for group in optimiser.param_groups for p in group["params"]):
-        if optimiser.state[parameter].get("momentum_buffer") is None:
-            optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return torch.optim.SGD([group for group in options if group["params"]], lr=0.0, momentum=momentum)
 
 
 def set_learning_rate(optimiser: torch.optim.SGD, rate: float) -> None:

@@ -1,10 +1,17 @@
-"""The numbers of a training run."""
+"""The numbers of a training run, the learning rate among them.
 
+The defaults are the paper's, for batches of 32 images. Other batch sizes scale them by the linear rule (Goyal et al.,
+2017): the rate grows with the batch and the number of iterations shrinks, so that the same number of images is seen.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ssd.training.schedule import default_drops, default_iterations, default_rate, default_warmup, learning_rate
+PAPER_BATCH_SIZE, PAPER_RATE, PAPER_ITERATIONS = 32, 1e-3, 120_000
+DROP_FACTOR = 0.1
+LONGEST_WARMUP = 1000
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,9 @@ class Recipe:
     patience: int = 0
 
     def rate(self, iteration: int) -> float:
-        """The learning rate of an iteration, counted from 0."""
-        return learning_rate(iteration, self.lr, self.drops, self.warmup)
+        """The learning rate of an iteration, from 0: a function, so there is no state to save."""
+        passed = sum(iteration >= drop for drop in self.drops)
+        return self.lr * min(1.0, (iteration + 1) / (self.warmup + 1)) * DROP_FACTOR**passed
 
 
 def paper_recipe(
@@ -49,13 +57,14 @@ def paper_recipe(
     **others: Any,
 ) -> Recipe:
     """A `Recipe` in which the paper's numbers, scaled to the batch size, stand in for what is None."""
-    iterations = default_iterations(batch_size) if iterations is None else iterations
-    return Recipe(
-        iterations=iterations,
-        batch_size=batch_size,
-        lr=default_rate(batch_size) if lr is None else lr,
-        drops=default_drops(iterations) if drops is None else tuple(drops),
-        warmup=default_warmup(iterations) if warmup is None else warmup,
-        eval_every=max(1, iterations // 10) if eval_every is None else eval_every,
-        **others,
-    )
+    if iterations is None:
+        iterations = max(1, PAPER_ITERATIONS * PAPER_BATCH_SIZE // batch_size)
+    if lr is None:
+        lr = PAPER_RATE * batch_size / PAPER_BATCH_SIZE
+    if drops is None:
+        drops = math.ceil(2 * iterations / 3), math.ceil(5 * iterations / 6)  # 80,000 and 100,000 of 120,000
+    if warmup is None:
+        warmup = min(LONGEST_WARMUP, iterations // 10)
+    if eval_every is None:
+        eval_every = max(1, iterations // 10)
+    return Recipe(iterations, batch_size, lr, tuple(drops), warmup, eval_every=eval_every, **others)

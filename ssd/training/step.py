@@ -14,7 +14,7 @@ from ssd.model.network import SSD300
 from ssd.training import distributed
 from ssd.training.batches import Batch
 from ssd.training.ema import Average
-from ssd.training.optimiser import create_optimiser, restore_optimiser, set_learning_rate, train_mode
+from ssd.training.optimiser import create_optimiser, set_learning_rate, train_mode
 from ssd.training.recipe import Recipe
 
 
@@ -83,8 +83,9 @@ class TrainingStep:
         Returns its norm before clipping.
         """
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
-        gradients = [p.grad for p in parameters]
-        torch._foreach_mul_(gradients, distributed.n_processes() / n_positives.clamp(min=1))
+        factor = distributed.n_processes() / n_positives.clamp(min=1)
+        for parameter in parameters:
+            parameter.grad *= factor
         return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
 
     @property
@@ -104,7 +105,7 @@ class TrainingStep:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a `state`. The model must have been loaded from the same checkpoint."""
         self.iteration = state["iteration"]
-        restore_optimiser(self.optimiser, state["optimiser"])
+        self.optimiser.load_state_dict(state["optimiser"])
         if state["scaler"]:  # empty if the run has not used float16 so far
             self.scaler.load_state_dict(state["scaler"])
         if self.average:

@@ -14,7 +14,7 @@ from ssd import SSDConfig
 from ssd.commands.arguments import command
 from ssd.data import PascalVOCDataset, load_image, preprocess, write_data_lists
 from ssd.data.augmentation import RECIPES
-from ssd.data.images import exif_orientation, image_size, lift_pixel_limit, open_image, to_rgb
+from ssd.data.images import denormalise, exif_orientation, image_size, lift_pixel_limit, normalise, open_image, to_rgb
 from ssd.errors import InputError
 from tests.helpers.picture_files import DAMAGED, ODD, PICTURE, PIXELS, encoded, exif
 from tests.helpers.voc_folders import data_list
@@ -206,3 +206,11 @@ def test_scripts_leave_out_warnings_that_name_no_file(tmp_path):
 def test_pixels_are_those_of_the_file(tmp_path):
     PICTURE.save(tmp_path / "a.png")
     assert np.array_equal(np.asarray(load_image(tmp_path / "a.png")), PIXELS)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([SSDConfig(), SSDConfig.caffe(), SSDConfig.torchvision()]))
+@settings(max_examples=10)
+def test_denormalise_is_the_inverse_of_normalise(seed, config):
+    levels = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    back = denormalise(normalise(Image.fromarray(levels), config), config)
+    np.testing.assert_array_equal(np.asarray(back), levels)

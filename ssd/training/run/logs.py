@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -26,25 +26,13 @@ LOGGED_EVERY = 10  # iterations between logged figures; results.csv has every it
 OFFLINE = ("offline", "dryrun", "disabled")  # values of WANDB_MODE
 
 
-class Logger(Protocol):
-    """Where the figures and pictures of a run can be watched."""
-
-    def scalars(self, iteration: int, row: Mapping[str, float]) -> None:
-        """Log the figures of a row of results.csv."""
-
-    def panels(self, iteration: int, pictures: Sequence[TrackedPicture]) -> None:
-        """Log the pictures of a validation."""
-
-    def close(self) -> None:
-        """Wait until everything is written."""
-
-
 def loggers(
     folder: Path, choice: str, iteration: int, arguments: Mapping[str, Any], class_names: Sequence[str]
-) -> list[Logger]:
+) -> "list[TensorBoard | WeightsAndBiases]":
     """The loggers of a run that continues from `iteration`, 0 for a new one.
 
     choice: one of LOGS; "auto" is TensorBoard if it is installed. arguments: shown beside the figures.
+    Each has `scalars`, for a row of results.csv, `panels`, for the pictures of a validation, and `close`.
     Raises InputError if the chosen logger is not installed or does not start.
     """
     if choice == "none":
