@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -151,3 +153,46 @@ def test_no_split_is_found(tmp_path, capsys):
     refused(capsys, create_data_lists, ["--yolo", tmp_path / "set", *args], "no test split")
     for option in ("--coco", "--yolo", "--supervisely"):
         refused(capsys, create_data_lists, [option, tmp_path / "no", *args], "no: no such file or folder")
+
+
+def test_voc_folder_without_the_split_file(voc_folder, tmp_path, capsys):
+    args = ["--voc", voc_folder, "--train-split", "train", "--output", tmp_path]
+    refused(capsys, create_data_lists, args, "train.txt", "there: test, trainval")
+
+
+def test_no_voc_folder(tmp_path, capsys):
+    refused(capsys, create_data_lists, ["--voc", tmp_path / "nowhere", "--output", tmp_path], "nowhere", "trainval.txt")
+
+
+def test_class_names_that_the_terminal_cannot_show(tmp_path):
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a"], "test": ["b"]}, voc_object("犬", 1, 1, 9, 9))
+    command = [sys.executable, "-m", "ssd", "data", "--voc", folder, "--output", tmp_path / "lists"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
+    assert done.returncode == 0
+    assert b"1 classes: ?" in done.stdout
+
+
+def test_unknown_class(tmp_path, capsys):
+    folder = make_voc(tmp_path / "VOC2007", {"trainval": ["a"], "test": ["b"]}, voc_object("unicorn", 1, 1, 9, 9))
+    refused(
+        capsys, create_data_lists, ["--voc07", folder, "--output", tmp_path / "x"], "unknown class unicorn", "a.jpg"
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def test_missing_image_and_annotation(tmp_path, capsys):
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a"], "test": ["b"]}, voc_object("dog", 1, 1, 9, 9))
+    args = ["--voc", folder, "--output", tmp_path / "x"]
+    (folder / "JPEGImages/b.jpg").rename(tmp_path / "b.jpg")
+    refused(capsys, create_data_lists, args, "b.jpg: no such picture")
+    (tmp_path / "b.jpg").rename(folder / "JPEGImages/b.jpg")
+    (folder / "Annotations/a.xml").write_text("<annotation>")
+    refused(capsys, create_data_lists, args, "a.xml: not XML")
+    (folder / "Annotations/a.xml").unlink()
+    refused(capsys, create_data_lists, args, "a.xml: no such annotation")
+
+
+def test_nothing_to_learn(tmp_path, capsys):
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a"], "test": ["b"]})
+    refused(capsys, create_data_lists, ["--voc", folder, "--output", tmp_path / "x"], "no image has an object")

@@ -1,0 +1,66 @@
+"""`ssd300 detect` as a user runs it: its options, and that bad sources give one sentence and exit status 2."""
+
+import json
+import os
+
+import pytest
+from PIL import Image
+
+from ssd.commands import detect
+from tests.helpers.scripts import refused
+
+
+def test_options_of_detection(checkpoint, voc_folder, tmp_path):
+    picture = min((voc_folder / "JPEGImages").iterdir())
+    args = [str(picture), "--checkpoint", str(checkpoint), "--output", str(tmp_path), "--min-score", "0.05"]
+
+    def found(*options):
+        assert detect.main([*args, *options]) == 0
+        return json.loads((tmp_path / "detections.json").read_text())[0]["detections"]
+
+    assert len(found()) == 200
+    assert found("--top-k", "3") == found()[:3]
+    assert found("--max-overlap", "0.9") != found()
+
+
+def test_folder_of_pictures_with_a_bad_one(checkpoint, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (30, 40)).save(pictures / "good.png")
+    Image.new("L", (30, 40)).save(pictures / "good.JPG", format="JPEG")
+    (pictures / "bad.png").write_text("no picture")
+    (pictures / "notes.txt").write_text("not meant as one")
+    refused(capsys, detect, [pictures, "--checkpoint", checkpoint, "--output", tmp_path / "out"], "bad.png")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["detections.json", "good.jpg", "good_2.jpg"]
+
+
+def test_bad_sources(checkpoint, tmp_path, capsys):
+    args = ["--checkpoint", checkpoint, "--output", tmp_path / "out"]
+    refused(capsys, detect, [tmp_path / "nothing.jpg", *args], "nothing.jpg: no such picture or folder")
+    (tmp_path / "empty").mkdir()
+    refused(capsys, detect, [tmp_path / "empty", *args], "no pictures in this folder")
+    (tmp_path / "list.json").write_text("[1]")
+    refused(capsys, detect, [tmp_path / "list.json", *args], "list.json: must hold the paths")
+    Image.new("RGB", (9, 9)).save(tmp_path / "empty" / "a.jpg")
+    args = ["--checkpoint", checkpoint, "--output", tmp_path / "empty"]
+    refused(capsys, detect, [tmp_path / "empty", *args], "annotated copies would replace them")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_pictures_are_never_written_over(checkpoint, tmp_path, capsys, link):
+    for folder in ("pictures", "elsewhere", "out"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "pictures/a.jpg")
+    before = (tmp_path / "pictures/a.jpg").read_bytes()
+    for linked in ("out/a.jpg", "elsewhere/a.jpg"):
+        link(tmp_path / "pictures/a.jpg", tmp_path / linked)
+    os.symlink(tmp_path / "pictures", tmp_path / "alias")
+    for source, output in (
+        ("pictures", "out"),
+        ("pictures", "alias"),
+        ("alias", "pictures"),
+        ("elsewhere", "elsewhere"),
+    ):
+        args = [tmp_path / source, "--checkpoint", checkpoint, "--output", tmp_path / output]
+        refused(capsys, detect, args, output, "would replace them")
+    assert (tmp_path / "pictures/a.jpg").read_bytes() == before
