@@ -1,3 +1,5 @@
+"""Pictures in, detections out."""
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,6 @@ from ssd.data import PascalVOCDataset, preprocess
 from ssd.detector import network_input
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset
-from ssd.inference.device import choose_device, choose_precision
-from ssd.inference.predictor import as_predictor
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +95,6 @@ def test_detect_draws_and_suppresses(detector, checkpoint, pictures):
     assert from_path.tobytes() == pictures[0].tobytes()
 
 
-def test_devices_and_precisions():
-    assert choose_device("cpu").type == "cpu"
-    assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(InputError, match="--device nonsense cannot be used here"):
-        choose_device("nonsense")
-    assert choose_precision("fp16", "cpu") == torch.float16
-    assert choose_precision("auto", "cpu") in (torch.float32, torch.bfloat16)
-
-
 @pytest.mark.parametrize("config", [SSDConfig(), SSDConfig.caffe()])
 def test_input_is_that_of_preprocess(pictures, config):
     expected = torch.stack([preprocess(picture, config) for picture in pictures])
@@ -114,12 +105,6 @@ def test_input_is_that_of_preprocess(pictures, config):
 def test_cuda_is_given_the_same_input(pictures):
     on_gpu, on_cpu = (network_input(pictures, SSDConfig(), torch.device(name)) for name in ("cuda", "cpu"))
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
-def test_missing_gpu():
-    with pytest.raises(InputError, match="--device cuda cannot be used here .*try --device cpu"):
-        choose_device("cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -136,19 +121,6 @@ def test_cuda_finds_the_same(checkpoint, detector, pictures):
 def test_arrays_that_are_no_rgb_pictures(detector, wrong):
     with pytest.raises(ValueError, match="is no RGB picture"):
         detector(wrong)
-
-
-def test_classes_that_are_left_out_of_a_predictor(checkpoint, pictures):
-    model = load_checkpoint(checkpoint)
-    names, images = model.config.class_names, network_input(pictures, model.config, torch.device("cpu"))
-    predictor = as_predictor(model, class_names=("circle", "", "star", ""))
-    found = {}
-    for each in (as_predictor(model), predictor, as_predictor(predictor, class_names=names)):
-        _, labels, _ = each.detect_objects(*each(images), 0.01, 0.45, 200)
-        found[each.config.class_names] = set(torch.cat(labels).tolist())
-    assert found == {names: {1, 2, 3, 4}, ("circle", "", "star", ""): {1, 3}}
-    assert model.config.class_names == names
-    assert predictor.config.class_names == ("circle", "", "star", "")
 
 
 def test_arrays_are_rgb_pictures(detector, pictures):

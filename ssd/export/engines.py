@@ -19,7 +19,6 @@ from ssd.inference.device import choose_device
 from ssd.model.postprocess import Detected, select_detections
 
 FORMAT, VERSION = "ssd300 export", 1
-FACTS = "ssd300.json"  # the extra file of a .pt2 file with the description; in an .onnx file each fact is a property
 OWN_FACTS = ("format", "version", "nms", "min_score", "max_overlap", "top_k")  # the others are the config's
 INPUTS, OUTPUTS = ["images"], ["boxes", "probabilities"]
 REMEDY = "python -m ssd.export CHECKPOINT OUT writes one that does"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ssd.errors import InputError
-from ssd.export.engines import FACTS, INPUTS, OUTPUTS, describe
+from ssd.export.engines import INPUTS, OUTPUTS, describe
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
 from ssd.model.network import SSD300
@@ -23,6 +23,7 @@ from ssd.model.postprocess import MAX_PER_CLASS
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+FACTS = "ssd300.json"  # the file with the description inside a .pt2 file; in .onnx each fact is a metadata property
 OPSET = 18  # of ONNX: the newest that the exporter of PyTorch 2.6 writes
 DESCRIPTION = """SSD300. images: RGB pictures resized to the config's input_size, (value / 255 - mean) / std.
 boxes: x_min, y_min, x_max, y_max in fractions of the picture. Labels count from 1 in the order of class_names, and 0 is

@@ -3,10 +3,14 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
+import torch
 
+from ssd.checkpoint import write_checkpoint
 from ssd.commands import eval as evaluation
+from ssd.convert import read_weights
 from ssd.data import read_data_list
 from tests.helpers.scripts import refused
 from tests.helpers.voc_folders import entries
@@ -87,3 +91,27 @@ def test_what_cannot_be_written_is_told_before_the_evaluation(
     (tmp_path / "taken").touch()  # where a folder has to be
     args = ["--data", tmp_path / "lists", "--checkpoint", "best.pth", option, tmp_path / "taken/output"]
     refused(capsys, evaluation, args, message)
+
+
+def test_evaluation_of_a_model_of_more_classes(data_folder, checkpoint, tmp_path):
+    """The same network with its outputs in another order and others without a class gives the same figures."""
+    _, config, state = read_weights(checkpoint)  # circle, square, star, triangle
+    names = ("triangle", "hexagon", "", "circle", "star", "square")
+    old = ("background", *config.class_names)
+    columns = [old.index(name) if name in old else None for name in ("background", *names)]
+    for name in [name for name in state if name.startswith("pred_convs.cl_")]:
+        by_class = state[name].unflatten(0, (-1, 5))  # (n_priors, n_classes, ...)
+        never = -1e4 if name.endswith("bias") else 0.0
+        columns_of = [by_class[:, c] if c is not None else torch.full_like(by_class[:, 0], never) for c in columns]
+        columns_of[2] = by_class[:, 1] if name.endswith("weight") else by_class[:, 1] - 20  # hexagon: low scores
+        state[name] = torch.stack(columns_of, 1).flatten(0, 1)
+    write_checkpoint(tmp_path / "more.pth", replace(config, class_names=names), state)
+    figures = []
+    for path in (checkpoint, tmp_path / "more.pth"):
+        args = ["--checkpoint", path, "--data", data_folder, "--json", tmp_path / "figures.json", "--workers", 0]
+        assert evaluation.main([str(arg) for arg in args]) == 0
+        figures.append(json.loads((tmp_path / "figures.json").read_text())["classes"])
+    assert [entry["name"] for entry in figures[1]] == ["circle", "square", "star", "triangle"]
+    for a, b in zip(*figures, strict=True):
+        assert a["detections"] == pytest.approx(b["detections"], rel=0.02)
+        assert a["ap_voc07"] == pytest.approx(b["ap_voc07"], abs=1e-3)

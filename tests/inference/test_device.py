@@ -1,8 +1,27 @@
+"""The device, the number format, and settings of the process."""
+
 from types import SimpleNamespace
 
+import pytest
 import torch
 
-from ssd.inference.device import prepare_for_training
+from ssd.errors import InputError
+from ssd.inference.device import choose_device, choose_precision, prepare_for_training
+
+
+def test_devices_and_precisions():
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(InputError, match="--device nonsense cannot be used here"):
+        choose_device("nonsense")
+    assert choose_precision("fp16", "cpu") == torch.float16
+    assert choose_precision("auto", "cpu") in (torch.float32, torch.bfloat16)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_missing_gpu():
+    with pytest.raises(InputError, match="--device cuda cannot be used here .*try --device cpu"):
+        choose_device("cuda")
 
 
 def test_memory_is_kept_where_the_c_library_can(monkeypatch):

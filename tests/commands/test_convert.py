@@ -1,0 +1,67 @@
+"""The command that converts weights."""
+
+import torch
+
+from ssd import load_checkpoint
+from ssd.commands import convert
+from ssd.convert.layouts import LAYOUTS
+from tests.helpers.foreign_models import Amdegroot, randomise
+from tests.helpers.scripts import refused
+from tests.helpers.weights import run_lines, shapes_of
+
+
+def test_command(checkpoint, tmp_path, capsys):
+    theirs = randomise(Amdegroot(4))
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    (tmp_path / "names.txt").write_text("__background__\nCâche\nN/A\nzebra crossing\n\n", encoding="utf-8")
+    args = [tmp_path / "theirs.pth", tmp_path / "ours.pth", "--classes", tmp_path / "names.txt"]
+    assert convert.main([str(arg) for arg in args]) == 0
+    assert (
+        "amdegroot/ssd.pytorch, 2 classes, 1 outputs without a class: Câche, zebra crossing" in capsys.readouterr().out
+    )
+    assert load_checkpoint(tmp_path / "ours.pth").config.class_names == ("Câche", "", "zebra crossing")
+
+    assert convert.main([str(tmp_path / "ours.pth"), str(tmp_path / "back.pth"), "--to-torchvision"]) == 0
+    model, names = run_lines(capsys.readouterr().out)  # everything printed is Python
+    assert names == ["__background__", "Câche", "N/A", "zebra crossing"]
+    assert torch.equal(model.backbone.features[0].weight, theirs.vgg[0].weight)
+
+
+def test_files_that_are_none_of_these(tmp_path, capsys):
+    lufficc = next(layout for layout in LAYOUTS if "lufficc" in layout.project)
+    state = {name: tensor for name, tensor in shapes_of(lufficc, 3).items()}
+    wrong_shape = state | {"backbone.vgg.2.weight": torch.zeros(64, 64, 1, 1)}
+    contents = {
+        "other": {"layer1.weight": torch.zeros(1), "layer1.bias": torch.zeros(1)},
+        "tensor": torch.zeros(3), "empty": {}, "numbers": {1: 2},
+        "vgg": {f"{k}.weight": torch.zeros(1) for k in (0, 33)},
+        "lacking": {name: tensor for name, tensor in state.items() if name != "backbone.vgg.33.bias"},
+        "ssd512": state | {"backbone.extras.8.weight": torch.zeros(1), "backbone.extras.8.bias": torch.zeros(1)},
+        "shape": wrong_shape, "values": dict.fromkeys(state, 3), "strings": dict.fromkeys(state, "x"),
+        "scores": state | {"box_head.predictor.cls_headers.0.bias": torch.zeros(13)},
+    }  # fmt: skip
+    for name, words in {
+        "other": ("vgg.0.weight (amdegroot", "backbone.vgg.0.weight (lufficc", "base.conv1_1.weight (sgrvinod",
+                  "backbone.features.0.weight (torchvision", "the first names are layer1.weight, layer1.bias"),
+        "tensor": ("holds no SSD300 that is known", "found no names"), "empty": ("found no names",),
+        "numbers": ("the first names are 1",), "vgg": ("VGG16 without a detector", "train.py --weights"),
+        "lacking": ("begins as lufficc/SSD, but lacks backbone.vgg.33.bias;",),
+        "ssd512": ("has backbone.extras.8.weight and 1 more besides",), "shape": ("base.conv1_2.weight",),
+        "values": ("begins as lufficc/SSD",), "strings": ("begins as lufficc/SSD",), "scores": ("16 offsets and 13",),
+    }.items():  # fmt: skip
+        torch.save(contents[name], tmp_path / f"{name}.pth")
+        refused(capsys, convert, [tmp_path / f"{name}.pth", tmp_path / "x.pth"], f"{name}.pth: ", *words)
+    (tmp_path / "text.pth").write_text("hello")
+    for name, words in {"text.pth": "damaged", "missing.pth": "no such file", "": "a folder"}.items():
+        refused(capsys, convert, [tmp_path / name, tmp_path / "x.pth"], words)
+    assert not (tmp_path / "x.pth").exists()
+
+
+def test_destinations(checkpoint, tmp_path, capsys):
+    refused(capsys, convert, [checkpoint, checkpoint], "is the source itself")
+    refused(capsys, convert, [checkpoint, tmp_path / "no" / "x.pth"], "no such folder")
+    refused(capsys, convert, [checkpoint, tmp_path], "a folder; name the file")
+    (tmp_path / "a.txt").write_text("one")
+    refused(capsys, convert, [checkpoint, tmp_path / "x.pth", "--classes", tmp_path / "a.txt"], "1 class names")
+    assert not (tmp_path / "x.pth").exists()
+    assert load_checkpoint(checkpoint)

@@ -1,0 +1,80 @@
+"""COCO weights on the first day: downloaded, converted, or refused in a sentence."""
+
+import json
+import urllib.error
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models.detection import SSD300_VGG16_Weights, ssd300_vgg16
+
+import detect
+from ssd import load_checkpoint
+from ssd.commands import convert
+from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
+from ssd.errors import InputError
+from ssd.pretrained import coco_checkpoint
+from tests.helpers.foreign_models import randomise
+from tests.helpers.scripts import refused
+
+TORCHVISION = next(layout for layout in LAYOUTS if "torchvision" in layout.project)
+
+
+@pytest.fixture
+def coco_download(tmp_path, monkeypatch):
+    """An empty cache, and a download that gives 91 outputs at once; how often it was asked for."""
+    asked = []
+    theirs = randomise(ssd300_vgg16(weights=None, weights_backbone=None, num_classes=4))
+
+    def download(url, path, hash_prefix):
+        asked.append((url, hash_prefix))
+        state = theirs.state_dict()
+        for k, n_priors in enumerate((4, 6, 6, 6, 4, 4)):
+            name = f"head.classification_head.module_list.{k}"
+            state[f"{name}.weight"] = 0.01 * torch.randn(n_priors * 91, *state[f"{name}.weight"].shape[1:])
+            state[f"{name}.bias"] = torch.zeros(n_priors * 91)
+        torch.save(state, path)
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", download)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    return asked
+
+
+def test_coco_on_the_first_day(coco_download, voc_folder, tmp_path, capsys):
+    picture = min((voc_folder / "JPEGImages").iterdir())
+    args = [str(picture), "--checkpoint", "coco", "--output", str(tmp_path / "out"), "--min-score", "0"]
+    assert detect.main(args) == 0
+    found = json.loads((tmp_path / "out" / "detections.json").read_text())[0]["detections"]
+    names = {entry["name"] for entry in found}
+    assert len(found) == 200
+    assert names <= set(COCO_CLASSES)
+    first = coco_checkpoint()
+    assert coco_download == [(SSD300_VGG16_Weights.COCO_V1.url, "b556d3b4")]  # once: the rest comes from the cache
+    assert load_checkpoint(first).config == TORCHVISION.config(91)
+    args = ["coco", str(tmp_path / "copy.pth")]
+    assert convert.main(args) == 0
+    assert "80 classes, 10 outputs without a class: person, bicycle" in capsys.readouterr().out
+
+
+def test_coco_without_a_network(tmp_path, capsys, monkeypatch):
+    def no_network(*args, **kwargs):
+        raise urllib.error.URLError("no network here")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    address = "https://download.pytorch.org/"
+    refused(
+        capsys, convert, ["coco", tmp_path / "x.pth"], "no network here", address, "python -m ssd.convert", "train.py"
+    )
+    with pytest.raises(InputError, match="no network here"):
+        detect.detect(None, checkpoint="coco")
+
+
+def test_damaged_download_of_coco(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "torch.hub.download_url_to_file", lambda url, path, hash_prefix: Path(path).write_bytes(b"PK\x03\x04")
+    )
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"ssd300_vgg16_coco-b556d3b4\.pth: damaged.*delete it"):
+        coco_checkpoint()
+    assert len(list((tmp_path / "hub" / "checkpoints").iterdir())) == 1
