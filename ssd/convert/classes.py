@@ -1,11 +1,11 @@
 """Class names for weights that come without."""
 
-import json
 from pathlib import Path
 
 from ssd.config import SSDConfig
 from ssd.convert.layouts import without_gaps
 from ssd.errors import InputError
+from ssd.files import read_json, read_text
 
 BACKGROUND = ("background", "__background__")
 
@@ -17,7 +17,7 @@ def read_class_names(path: str | Path, n_classes: int) -> tuple[str, ...]:
     first; or the `label_map.json` of data lists.
     Raises InputError on another number of names, on a repeated one, and on a class called background.
     """
-    names = _label_map(path) if Path(path).suffix == ".json" else _read(path).rstrip().splitlines()
+    names = _label_map(path) if Path(path).suffix == ".json" else read_text(path).rstrip().splitlines()
     names = [name.strip() for name in names]
     if names and names[0] in BACKGROUND:
         names = names[1:]
@@ -42,18 +42,8 @@ def describe_classes(config: SSDConfig) -> str:
 
 def _label_map(path: str | Path) -> list[str]:
     """The names of the labels from 1 to the highest, "" for a label that is missing."""
-    try:
-        label_map = json.loads(_read(path))
-        names = {label: name for name, label in label_map.items()}
-        if len(names) < len(label_map):
-            raise ValueError("two classes with one label")
-        return [names.get(label, "") for label in range(1, max(names) + 1)]
-    except (AttributeError, TypeError, ValueError):
-        raise InputError(f"{path}: holds no label map, which gives each class name its label") from None
-
-
-def _read(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text in UTF-8") from None
+    label_map = read_json(path, dict)
+    names = {label: name for name, label in label_map.items() if isinstance(label, int)}
+    if not names or len(names) < len(label_map):
+        raise InputError(f"{path}: holds no label map, which gives each class name a label of its own")
+    return [names.get(label, "") for label in range(1, max(names) + 1)]

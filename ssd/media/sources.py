@@ -88,8 +88,9 @@ def read_path_list(path: Path) -> list[Path]:
     Raises InputError where the list is missing or not UTF-8.
     """
     lines = [Path(line.strip()) for line in read_text(path, "no such list").splitlines() if line.strip()]
-    return [line if os.path.lexists(line) or not os.path.lexists(path.parent / line) else path.parent / line
-            for line in lines]  # fmt: skip
+    beside = [path.parent / line for line in lines]
+    return [there if os.path.lexists(there) and not os.path.lexists(line) else line
+            for line, there in zip(lines, beside, strict=True)]  # fmt: skip
 
 
 def load_batches(paths: Sequence[Path], batch_size: int) -> Iterator[list[tuple[Path, Image.Image | InputError]]]:

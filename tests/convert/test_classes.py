@@ -10,13 +10,13 @@ from ssd.errors import InputError
     ("a.txt", "one\ntwo\n", "2 class names, but the network has 3 classes"),
     ("a.txt", "one\ntwo\ntwo\n", "two comes twice"),
     ("a.txt", "one\ntwo\nbackground\n", 'a class is called "background"'),
-    ("a.txt", b"\xff\xfe", "not a text in UTF-8"),
-    ("a.json", '["one"]', "holds no label map"),
+    ("a.txt", b"\xff\xfe", "not UTF-8 text"),
+    ("a.json", '["one"]', "holds a list"),
     ("a.json", '{"one": "1", "two": 2}', "holds no label map"),
     ("a.json", '{"one": 1, "two": 2, "too": 2, "three": 3}', "holds no label map"),
     ("a.json", '{"one": 0, "two": 1, "three": 2}', "2 class names"),
     ("a.json", "{}", "holds no label map"),
-    ("a.json", "one", "holds no label map"),
+    ("a.json", "one", "not JSON"),
 ])  # fmt: skip
 def test_bad_class_names(name, text, message, tmp_path):
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
