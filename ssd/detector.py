@@ -86,9 +86,9 @@ class Detector:
     ) -> list[Detections]: ...
 
     def __call__(self, image, min_score=0.2, max_overlap=0.45, top_k=200):
-        """`Detections` in a PIL image or an RGB array (height, width, 3) of uint8; for a list of images, which is one
-        batch, a list of them.
+        """The `Detections` in a picture, or a list of them for a list of pictures, which run as one batch.
 
+        image: PIL image, or RGB array (height, width, 3) of uint8.
         min_score: the score a detection must exceed. max_overlap: IoU with a better detection of the same class above
         which a detection is dropped. top_k: most detections in a picture.
         """

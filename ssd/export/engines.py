@@ -21,7 +21,7 @@ from ssd.model.postprocess import Detected, select_detections
 FORMAT, VERSION = "ssd300 export", 1
 OWN_FACTS = ("format", "version", "nms", "min_score", "max_overlap", "top_k")  # the others are the config's
 INPUTS, OUTPUTS = ["images"], ["boxes", "probabilities"]
-REMEDY = "python -m ssd.export CHECKPOINT OUT writes one that does"
+REMEDY = "python -m ssd.export CHECKPOINT OUT.onnx writes a new one"
 
 
 def describe(config: SSDConfig, nms: bool, min_score: float, max_overlap: float, top_k: int) -> dict:
