@@ -1,9 +1,11 @@
-"""Predictors: which classes they detect."""
+"""Predictors: which classes they detect, and the network made ready for inference."""
 
+import pytest
 import torch
 
-from ssd import SSDConfig, create_prior_boxes, detect_objects, load_checkpoint
-from ssd.inference.predictor import as_predictor
+from ssd import SSD300, SSDConfig, load_checkpoint
+from ssd.inference.predictor import as_predictor, for_inference
+from tests.helpers.networks import randomise_batch_norm
 
 
 def test_classes_that_are_left_out_of_a_predictor(checkpoint):
@@ -19,13 +21,26 @@ def test_classes_that_are_left_out_of_a_predictor(checkpoint):
     assert predictor.config.class_names == ("circle", "", "star", "")
 
 
-def test_labels_without_a_class_are_never_detected():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_inference_in_another_type(dtype):
+    model = SSD300(SSDConfig(class_names=("cat", "dog")))
+    copy = for_inference(model, "cpu", dtype)
+    assert {parameter.dtype for parameter in copy.parameters()} == {dtype}
+    assert copy.priors_cxcy.dtype == model.rescale_factors.dtype == torch.float32
+
+
+@pytest.mark.parametrize("synchronised", [False, True])  # as it is over several GPUs
+@torch.no_grad()
+def test_batch_norm_folds_away(synchronised):
     torch.manual_seed(0)
-    locs, scores, priors = torch.randn(1, 50, 4), torch.randn(1, 50, 4), create_prior_boxes(SSDConfig())[:50]
-    scores[0, :, 2] += 5  # nearly every prior's best
-    everything = detect_objects(locs, scores, priors, 0.0, 0.45, 1000)
-    assert 2 in everything[1][0]
-    boxes, labels, found = detect_objects(locs, scores, priors, 0.0, 0.45, 1000, unused=(2,))
-    kept = everything[1][0] != 2  # what else is found stays as it is: scores, boxes and order
-    for a, b in zip((boxes, labels, found), everything, strict=True):
-        assert torch.equal(a[0], b[0][kept])
+    images = torch.randn(2, 3, 300, 300)
+    model = SSD300(SSDConfig(class_names=("cat", "dog"), backbone="vgg16_bn")).eval()
+    randomise_batch_norm(model)
+    expected = model(images)
+    if synchronised:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    folded = for_inference(model, "cpu", torch.float32)
+    norms = [sum("norm." in name for name in network.state_dict()) for network in (folded, model)]
+    assert norms == [0, 5 * 22]  # the model itself keeps its own
+    for a, b in zip(folded(images), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)

@@ -4,8 +4,6 @@ import pytest
 import torch
 
 from ssd import SSD300, SSDConfig, create_prior_boxes
-from ssd.inference.predictor import for_inference
-from tests.helpers.networks import randomise_batch_norm
 
 TWO_CLASSES = ("cat", "dog")
 
@@ -100,13 +98,6 @@ def test_float64_is_computed_in_float64():
     assert {output.dtype for output in model(torch.zeros(1, 3, 300, 300, dtype=torch.float64))} == {torch.float64}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_inference_in_another_type(model, dtype):
-    copy = for_inference(model, "cpu", dtype)
-    assert {parameter.dtype for parameter in copy.parameters()} == {dtype}
-    assert copy.priors_cxcy.dtype == model.rescale_factors.dtype == torch.float32
-
-
 def test_l2_normalisation(model):
     x = torch.randn(1, 512, 38, 38)
     torch.testing.assert_close(model.l2_normalise(x).norm(dim=1), torch.full((1, 38, 38), 20.0))
@@ -127,22 +118,6 @@ def test_forward_computes_in_its_parameters_type(images):
     model = SSD300(SSDConfig(class_names=TWO_CLASSES)).bfloat16()
     locs, scores = model(images[:1].bfloat16())
     assert locs.dtype == scores.dtype == torch.bfloat16
-
-
-@pytest.mark.parametrize("synchronised", [False, True])  # as it is over several GPUs
-@torch.no_grad()
-def test_batch_norm_folds_away(images, synchronised):
-    torch.manual_seed(0)
-    model = SSD300(SSDConfig(class_names=TWO_CLASSES, backbone="vgg16_bn")).eval()
-    randomise_batch_norm(model)
-    expected = model(images)
-    if synchronised:
-        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    folded = for_inference(model, "cpu", torch.float32)
-    norms = [sum("norm." in name for name in network.state_dict()) for network in (folded, model)]
-    assert norms == [0, 5 * 22]  # the model itself keeps its own
-    for a, b in zip(folded(images), expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
 def test_batch_norm_backbone_trains_on_one_image(images):

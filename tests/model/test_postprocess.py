@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.ops import batched_nms
 
-from ssd import SSD300, SSDConfig, detect_objects
+from ssd import SSD300, SSDConfig, create_prior_boxes, detect_objects
 from ssd.model import postprocess
 from ssd.model.boxes import cxcy_to_xy
 from tests.helpers import reference
@@ -135,6 +135,18 @@ def test_model_uses_its_own_priors_and_variances():
     expected = detect_objects(locs, scores, model.priors_cxcy, **EVALUATION, variances=(0.2, 0.3))
     found = model.detect_objects(locs, scores, **EVALUATION)
     assert all(torch.equal(a[0], b[0]) for a, b in zip(found, expected, strict=True))
+
+
+def test_labels_without_a_class_are_never_detected():
+    torch.manual_seed(0)
+    locs, scores, priors = torch.randn(1, 50, 4), torch.randn(1, 50, 4), create_prior_boxes(SSDConfig())[:50]
+    scores[0, :, 2] += 5  # nearly every prior's best
+    everything = detect_objects(locs, scores, priors, 0.0, 0.45, 1000)
+    assert 2 in everything[1][0]
+    boxes, labels, found = detect_objects(locs, scores, priors, 0.0, 0.45, 1000, unused=(2,))
+    kept = everything[1][0] != 2  # what else is found stays as it is: scores, boxes and order
+    for a, b in zip((boxes, labels, found), everything, strict=True):
+        assert torch.equal(a[0], b[0][kept])
 
 
 def test_the_best_of_a_class_are_counted_over_the_whole_ranking():
