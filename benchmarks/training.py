@@ -1,25 +1,30 @@
-"""A step of training, and the memory it takes, against torchvision's SSD300."""
+"""A training step, and the memory it needs, against torchvision's SSD300."""
 
 import multiprocessing
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
+from torchvision.models.detection.ssd import SSD
 
 from benchmarks.models import create_pair, inputs, random_scenes
-from benchmarks.timing import Measured, Memory
-from ssd import MultiBoxLoss
+from benchmarks.timing import Measured, Memory, Timer
+from ssd import SSD300, MultiBoxLoss
 from ssd.inference.device import choose_precision, prepare_for_training
 from ssd.model.loss import padded
 from ssd.training.batches import Batch
 from ssd.training.recipe import Recipe
 from ssd.training.step import TrainingStep
 
-RATE = 1e-6  # too small to change the speed by changing the numbers
+RATE = 1e-6  # so small that the weights, and with them the speed, hardly change
+
+Tensors = list[Tensor]
 
 
-def training_step(timer, precision="auto"):
-    """Forward, matching, loss, backward and SGD, of 8 pictures on a CPU and 32 on a GPU."""
+def training_step(timer: Timer, precision: str = "auto") -> Measured:
+    """Forward, matching, loss, backward and SGD, for 8 pictures on a CPU and 32 on a GPU."""
     device, batch = timer.device, default_batch(timer.device)
     images, boxes, labels = random_batch(batch)
     ours, theirs = create_pair()
@@ -31,33 +36,36 @@ def training_step(timer, precision="auto"):
     return Measured(f"training step, batch {batch}, ours {precision}", timer.measure(runs), batch)
 
 
-def default_batch(device):
+def default_batch(device: torch.device) -> int:
     return 32 if device.type == "cuda" else 8
 
 
-def random_batch(n):
+def random_batch(n: int) -> tuple[Tensor, Tensors, Tensors]:
     """Normalised images (n, 3, 300, 300), and the boxes (fractions) and labels of each."""
-    pictures, boxes = random_scenes(n)
+    pictures, pixel_boxes = random_scenes(n)
     ours, _ = create_pair()
-    boxes = [torch.from_numpy(b / np.tile(p.size, 2)).float() for b, p in zip(boxes, pictures, strict=True)]
+    boxes = [torch.from_numpy(b / np.tile(p.size, 2)).float() for b, p in zip(pixel_boxes, pictures, strict=True)]
     labels = [torch.randint(1, ours.config.n_classes, (len(b),)) for b in boxes]
     return inputs(pictures, ours.config), boxes, labels
 
 
-def our_step(model, images, boxes, labels, device, precision):
+def our_step(
+    model: SSD300, images: Tensor, boxes: Tensors, labels: Tensors, device: torch.device, precision: str
+) -> Callable[[], object]:
     """A function that takes one step as train.py does."""
-    batch = Batch(images, padded(boxes), padded(labels), None, [], {})
-    batch = batch.pin_memory() if device.type == "cuda" else batch  # as the loader gives it
+    batch = Batch(images, padded(boxes), padded(labels), padded(labels) < 0, [], {})
+    batch = batch.pin_memory() if device.type == "cuda" else batch  # as the loader returns it
     recipe = Recipe(iterations=1, batch_size=len(images), lr=RATE)
     step = TrainingStep(model, recipe, device, choose_precision(precision, device))
     return lambda: step([batch], RATE)
 
 
-def their_step(model, images, boxes, labels, device):
-    """A function that makes one step with torchvision's model, as its references do."""
+def their_step(
+    model: SSD, images: Tensor, boxes: Tensors, labels: Tensors, device: torch.device
+) -> Callable[[], object]:
+    """A function that takes one step with torchvision's model, as its references do."""
     model.train().to(device)
     optimiser = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, weight_decay=5e-4)
-
     pictures, targets = their_arguments(model, images, boxes, labels, "cpu")
 
     def step():
@@ -70,8 +78,10 @@ def their_step(model, images, boxes, labels, device):
     return step
 
 
-def their_arguments(model, images, boxes, labels, device):
-    """Pictures of 0-1 and targets in pixels, on the device. (They normalise and resize to the size these have.)"""
+def their_arguments(
+    model: SSD, images: Tensor, boxes: Tensors, labels: Tensors, device: torch.device | str
+) -> tuple[Tensors, list[dict[str, Tensor]]]:
+    """Pictures from 0 to 1 and targets in pixels, on the device. Their model normalises them itself."""
     mean, std = (
         torch.tensor(values).view(3, 1, 1) for values in (model.transform.image_mean, model.transform.image_std)
     )
@@ -80,8 +90,8 @@ def their_arguments(model, images, boxes, labels, device):
     return pictures, [{"boxes": (300 * b).to(device), "labels": lb.to(device)} for b, lb in targets]
 
 
-def check_loss(ours, theirs, images, boxes, labels):
-    """Raises RuntimeError where the losses differ by more than what their matching of shared priors explains."""
+def check_loss(ours: SSD300, theirs: SSD, images: Tensor, boxes: Tensors, labels: Tensors) -> None:
+    """Raises RuntimeError if the losses differ by more than the other matching of shared priors explains."""
     theirs.train()
     with torch.no_grad():
         expected = sum(theirs(*their_arguments(theirs, images, boxes, labels, "cpu")).values()).item()
@@ -90,8 +100,8 @@ def check_loss(ours, theirs, images, boxes, labels):
         raise RuntimeError(f"training step: the losses are {found:g} and {expected:g}")
 
 
-def peak_memory(timer):
-    """Most memory that training steps take, each contender's in a process of its own."""
+def peak_memory(timer: Timer) -> Memory:
+    """The peak memory of training steps, each contender in a process of its own."""
     device = timer.device
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         peaks = {side: pool.apply(steps_memory, (side, device)) for side in ("ours", "torchvision")}
@@ -99,8 +109,8 @@ def peak_memory(timer):
     return Memory(f"peak memory of training steps, batch {default_batch(device)}, {what}", peaks)
 
 
-def steps_memory(side, device):
-    """Bytes that two steps take at their peak: on a GPU what is allocated there, else the process's whole memory."""
+def steps_memory(side: str, device: torch.device) -> int:
+    """The peak memory of two steps in bytes: on a GPU what is allocated there, else that of the whole process."""
     if device.type == "cuda":
         prepare_for_training(device)
     images, boxes, labels = random_batch(default_batch(device))
@@ -118,8 +128,8 @@ def steps_memory(side, device):
     return _peak_of_process()
 
 
-def _peak_of_process():
-    """Bytes. On Linux what getrusage tells would count the process that started this one too."""
+def _peak_of_process() -> int:
+    """Bytes. On Linux, getrusage would include the process that started this one."""
     try:
         with open("/proc/self/status", encoding="ascii") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))

@@ -33,8 +33,8 @@ class Health:
     skipped_in_a_row: int = 0
     unreadable: set[str] = field(default_factory=set)
 
-    def not_finite(self, step: StepFigures) -> list[str]:
-        """The names of a step's figures that are not finite; none if float16 may still find the right scale."""
+    def note_step(self, step: StepFigures) -> list[str]:
+        """Count the step if float16 skipped it. Returns the names of figures that are not finite and end the run."""
         loc_sum, conf_sum, *_ = step.figures
         values = {"localisation loss": loc_sum, "confidence loss": conf_sum, "gradient": step.norm}
         wrong = [name for name, value in values.items() if not value.isfinite()]

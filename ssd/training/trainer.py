@@ -135,7 +135,7 @@ class Trainer:
         rates, unread = zip(*steps, strict=True)
         rows, first = [], self.iteration - len(steps) + 1
         for iteration, rate, step in zip(range(first, self.iteration + 1), rates, read_figures(unread), strict=True):
-            if wrong := self.health.not_finite(step):
+            if wrong := self.health.note_step(step):
                 self._refuse(iteration, rate, wrong, folder)
             figures = column_figures("train", step.figures, self.step.criterion.alpha)
             rows.append({"iteration": iteration, "lr": rate} | figures)

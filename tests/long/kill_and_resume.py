@@ -2,9 +2,9 @@
 
 python -m tests.long.kill_and_resume --kills 20 [--seed 0] [--network small|ssd300] [--folder DIR]
 
-A third of the kills strike at any moment after the start of the process, a third between two iterations' rows of
-results.csv, a third while last.pth is being written. After each, every checkpoint there is must be readable. Each start
-has another number of workers. Exit status 0 where the ends are bitwise equal.
+A third of the kills come at any moment after the start of the process, a third between two iterations' rows of
+results.csv, a third while last.pth is being written. After each, every checkpoint must be readable. Each start uses
+another number of workers. The exit status is 0 if the ends are bitwise equal.
 """
 
 import argparse
@@ -127,7 +127,7 @@ def compare(run, expected):
         for content in contents:
             if content["training"]:
                 del content["training"]["arguments"]
-                del content["training"]["best"]["table"]  # tells the speed too
+                del content["training"]["best"]["table"]  # contains the speed too
         for part in contents[0]:
             assert same(contents[0][part], contents[1][part]), f"{name}: {part} differs"
     assert load_training_state(run / LAST)["average"] is not None
@@ -172,7 +172,7 @@ def disturbed(network, data, run, iterations, kills, rng, pace, log):
 
 
 def kill_and_resume(folder, kills, seed=0, network="small", iterations=40):
-    """Returns a line of text for each kill. Raises AssertionError where the ends differ."""
+    """Returns a line of text for each kill. Raises AssertionError if the ends differ."""
     data, rng = folder / "data", random.Random(seed)
     if not data.exists():
         draw_dataset([str(folder / "shapes"), "--images", "8", "--test-fraction", "0.5", "--seed", "1"])

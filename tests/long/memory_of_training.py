@@ -1,9 +1,9 @@
-"""Whether a long run keeps its memory: the resident size after 100 and after 1,000 small iterations.
+"""Whether the memory of a long run grows: the resident size after 100 to 1,000 small iterations.
 
 python -m tests.long.memory_of_training
 
-The loader, the loop, the folder of the run, validation and checkpoints are the real ones; the network is small. Memory
-that is free, but not yet given back to the system, is given back before each reading (glibc keeps a varying amount).
+Everything but the network, which is small, is real: loader, loop, folder, validation, checkpoints. Before each reading,
+free memory is returned to the system, of which glibc otherwise keeps a varying amount.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ READ_AT = (100, 200, 500, 1000)
 
 
 def resident():
-    """Of this process, MiB: now, and the largest so far."""
+    """The memory of this process in MiB: now, and at its peak."""
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -20,7 +20,7 @@ def fake():
         try:
             torch.nn.Conv2d(3, 3, 1, device="cuda")(torch.ones(1, 3, 4, 4, device="cuda"))
         except RuntimeError:
-            pytest.skip("the fake CUDA tensors of this PyTorch want a real GPU")
+            pytest.skip("the fake CUDA tensors of this PyTorch need a real GPU")
         yield
 
 
@@ -40,7 +40,7 @@ def test_a_training_step_asks_the_gpu_for_no_number(monkeypatch, backbone, n_par
     with torch.device("cuda"):
         model = SSD300(SSDConfig(backbone=backbone))
     monkeypatch.setattr(model, "to", lambda *_, **__: model)  # fake parameters cannot be exchanged
-    monkeypatch.setattr(torch.Tensor, "backward", lambda _: give_gradients(model))  # PyTorch's own parts that want
+    monkeypatch.setattr(torch.Tensor, "backward", lambda _: give_gradients(model))  # PyTorch's own parts that need
     monkeypatch.setattr(torch.optim.SGD, "step", lambda _: None)  # a real GPU
     recipe = Recipe(iterations=1, batch_size=4 * n_parts, lr=1e-3, accumulate=n_parts, clip_norm=10)
     figures, norm = TrainingStep(model, recipe, "cuda")([fake_batch()] * n_parts, 1e-3)
