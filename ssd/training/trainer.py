@@ -80,11 +80,10 @@ class Trainer:
             out_of_memory_named(recipe),
             Progress(recipe.iterations, self.iteration, recipe.batch_size, quiet=folder is None) as progress,
         ):
-            steps = []  # (rate, figures) of those not read yet
+            steps: list[StepFigures] = []  # those not read yet
             for parts in progress.timed(on_device(self.batches(), self.step.device)):
                 stop.error = self.health.note_unreadable(parts)
-                rate = recipe.rate(self.iteration)
-                steps.append((rate, self.step(parts, rate)))
+                steps.append(self.step(parts, recipe.rate(self.iteration)))
                 if not self._reads():
                     continue
                 stopped = distributed.in_any(bool(stop), self.step.device)
@@ -130,26 +129,25 @@ class Trainer:
     def _out_of_patience(self):
         return bool(self.recipe.patience) and self.best.waited >= self.recipe.patience
 
-    def _read(self, steps: Sequence[tuple[float, StepFigures]], folder: RunFolder | None):
-        """The rows of results.csv for the latest steps, given with their rates."""
-        rates, unread = zip(*steps, strict=True)
-        rows, first = [], self.iteration - len(steps) + 1
-        for iteration, rate, step in zip(range(first, self.iteration + 1), rates, read_figures(unread), strict=True):
+    def _read(self, steps: Sequence[StepFigures], folder: RunFolder | None):
+        """The rows of results.csv for the latest steps."""
+        rows = []
+        for iteration, step in enumerate(read_figures(steps), start=self.iteration - len(steps)):
             if wrong := self.health.note_step(step):
-                self._refuse(iteration, rate, wrong, folder)
+                self._refuse(iteration, wrong, folder)
             figures = column_figures("train", step.figures, self.step.criterion.alpha)
-            rows.append({"iteration": iteration, "lr": rate} | figures)
+            rows.append({"iteration": iteration + 1, "lr": self.recipe.rate(iteration)} | figures)
         return rows
 
-    def _refuse(self, iteration, rate, wrong, folder):
-        batch = self.whole_batch(iteration - 1)
-        kept = folder.keep_batch(batch, iteration) if folder else None
-        raise not_finite_error(iteration, rate, wrong, batch, kept)
+    def _refuse(self, iteration, wrong, folder):
+        batch = self.whole_batch(iteration)
+        kept = folder.keep_batch(batch, iteration + 1) if folder else None
+        raise not_finite_error(iteration + 1, self.recipe.rate(iteration), wrong, batch, kept)
 
     def _record(self, rows, saves, folder, validate):
         """Validate if it is due, write the rows of results.csv, and save checkpoints."""
         if saves and not finite_weights(self.step.model):
-            self._refuse(self.iteration, rows[-1]["lr"], ["weights"], folder)
+            self._refuse(self.iteration - 1, ["weights"], folder)
         validated, error = self._validated(validate)
         is_best = validated and self.best.beaten_by(validated)
         if validated:

@@ -130,7 +130,7 @@ def processes_of(launcher):
     return ranks
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes as Linux tells of them")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes as Linux lists them")
 @pytest.mark.parametrize("told", ["torchrun", "the second process"])
 def test_both_stop_in_good_order(lists, tmp_path, monkeypatch, told):
     small_network.use(monkeypatch.setattr)

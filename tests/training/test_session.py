@@ -39,7 +39,7 @@ def test_arguments_of_a_run_that_goes_on(run, tmp_path, monkeypatch):
     assert train.main(["--resume", "--iterations", "3"]) == 0
     *_, told = (start["arguments"] for start in json.loads((first / "args.json").read_text())["starts"])
     assert (told["clip_norm"], told["drops"], told["seed"], told["lr"]) == (7, [1, 2], 5, 1e-3)  # as before
-    assert told["iterations"] == 3  # as given anew
+    assert told["iterations"] == 3  # as given again
     assert Path(told["data"]).is_absolute()
     assert rows_of(first) == [1, 2, 3]
     assert len(json.loads((first / "args.json").read_text())["starts"]) == 2
@@ -56,7 +56,7 @@ def test_a_run_goes_on_elsewhere(run, tmp_path, arguments, capsys):
     refused(capsys, train, arguments("other", "--resume", first / "last.pth"), "holds a run already")
 
 
-def test_a_lost_best_model_is_made_anew(run):
+def test_a_lost_best_model_is_replaced(run):
     first = run("first", "--iterations 2 --eval-every 1")
     (first / "best.pth").unlink()
     run("first", "--iterations 3 --eval-every 1 --resume")

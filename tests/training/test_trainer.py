@@ -41,7 +41,7 @@ def test_stop_after_the_iteration(run, at_iteration, capsys, number, status):
 
 @pytest.fixture
 def interruptible():
-    """Ctrl-C interrupts, also where the tests were started in the background, which lets them ignore it."""
+    """Ctrl-C interrupts, even if the tests were started in the background, where it is ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -157,7 +157,7 @@ def test_frozen_convolutions(run):
     for name in before:
         frozen = name.startswith("base.conv1_1.") or name == "ballast"
         if name.replace("bias", "norm.weight") in before and name.endswith("bias") and not frozen:
-            continue  # its gradient is rounding alone: batch normalisation takes away what such a bias adds
+            continue  # its gradient is only rounding: batch normalisation removes what such a bias adds
         assert torch.equal(before[name], after[name]) == frozen, name
 
 

@@ -84,7 +84,7 @@ def test_curves_of_no_rows():
     assert all([text.get_text() for text in panel.texts] == ["none yet"] for title, panel in found.items() if title)
 
 
-def test_curves_drawn_anew_by_the_command(tmp_path, capsys):
+def test_curves_drawn_again_by_the_command(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     write_results(tmp_path / "results.csv", [row(1), row(2, val_mAP=0.5)])
     assert draw_curves([str(tmp_path)]) == 0

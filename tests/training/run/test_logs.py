@@ -128,7 +128,7 @@ def test_wandb_offline_sessions_are_complete(tmp_path, items, monkeypatch):
 
 
 class FakeWandb(ModuleType):
-    """Weights & Biases as it answers online, where the server has the steps below `known`; `logged` is what it is told.
+    """Weights & Biases online, where the server has the steps below `known`; `logged` is what it received.
 
     Steps must not go down, as with the real one.
     """

@@ -49,7 +49,7 @@ def test_results_without_rows(tmp_path):
 @settings(max_examples=30)
 @given(st.integers(0, 12), st.integers(0, 400))
 def test_a_killed_run_goes_on_with_each_iteration_once(tmp_path_factory, iteration, length):
-    """Cut anywhere, the file goes on from any checkpoint that it knows as if nothing had happened."""
+    """Cut anywhere, the file continues from any checkpoint as if nothing had happened."""
     path = tmp_path_factory.mktemp("run") / "results.csv"
     rows = [row(k, val_mAP=k / 10) if k % 3 == 0 else row(k) for k in range(1, 13)]
     write_results(path, rows)
