@@ -14,6 +14,7 @@ from ssd.errors import InputError
 from ssd.model.loss import padded
 
 
+@dataclass(eq=False)
 class TrainingBatches(Sampler):
     """Yields, for each iteration from `start` to `iterations`, the (epoch, index) pairs of its samples.
 
@@ -22,23 +23,13 @@ class TrainingBatches(Sampler):
     part_of_process: (rank, number of processes), which decides the share.
     """
 
-    def __init__(
-        self,
-        n_images: int,
-        batch_size: int,
-        iterations: int,
-        start: int = 0,
-        seed: int = 0,
-        n_parts: int = 1,
-        part_of_process: tuple[int, int] = (0, 1),
-    ):
-        self.n_images = n_images
-        self.batch_size = batch_size
-        self.iterations = iterations
-        self.start = start
-        self.seed = seed
-        self.n_parts = n_parts
-        self.part_of_process = part_of_process
+    n_images: int
+    batch_size: int
+    iterations: int
+    start: int = 0
+    seed: int = 0
+    n_parts: int = 1
+    part_of_process: tuple[int, int] = (0, 1)
 
     def __len__(self) -> int:
         return (self.iterations - self.start) * self.n_parts

@@ -35,15 +35,12 @@ class Session:
 
     def carry_out(self) -> int:
         """Train. Returns 0, or the number of the signal that stopped the run."""
-        if self.folder:
-            self._show_start(self.folder)
-        return self.trainer.run(self.folder, self.validation)
-
-    def _show_start(self, folder):
-        if not self.trainer.iteration:
-            folder.show_batch(self.trainer.whole_batch(0))
-        if not (folder.path / LAST).exists():  # the run can then be resumed whenever it is killed
-            folder.save(self.trainer.step.model, self.trainer.state())
+        trainer, folder = self.trainer, self.folder
+        if folder and not trainer.iteration:
+            folder.show_batch(trainer.whole_batch(0))
+        if folder and not (folder.path / LAST).exists():  # the run can then be resumed whenever it is killed
+            folder.save(trainer.step.model, trainer.state())
+        return trainer.run(folder, self.validation)
 
 
 @contextmanager
