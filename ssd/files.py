@@ -40,17 +40,35 @@ def _refuse(error: OSError) -> NoReturn:
     raise InputError(f"{error.filename}: cannot be read ({error.strerror})")
 
 
+def check_file(path: str | Path, kind: str = "file", missing: str = "") -> None:
+    """Raises InputError, whose message names a `kind` of file, unless the path is one. Opening a pipe would block."""
+    if os.path.isfile(path):
+        return
+    if os.path.isdir(path):
+        what = f"a folder, not a {kind}"
+    elif os.path.exists(path):
+        what = f"a pipe or device, not a {kind}"
+    elif os.path.islink(path):
+        what = f"a link that leads to no {kind}"
+    else:
+        what = missing or f"no such {kind}"
+    raise InputError(f"{path}: {what}")
+
+
+def check_content(path: str | Path, kind: str) -> None:
+    """`check_file`, which raises InputError on an empty file too."""
+    check_file(path, kind)
+    if not os.path.getsize(path):
+        raise InputError(f"{path}: not a {kind}, the file is empty")
+
+
 def read_bytes(path: str | Path, missing: str = "no such file") -> bytes:
     """The contents of a file. Raises InputError where it is missing (`missing` says so), unreadable or not a file."""
-    path = Path(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{path}: not a file")  # reading a pipe would wait forever
+    check_file(path, missing=missing)
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: {missing}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        return Path(path).read_bytes()
+    except OSError as error:
+        _refuse(error)
 
 
 def read_text(path: str | Path, missing: str = "no such file") -> str:
@@ -77,6 +95,16 @@ def read_json(path: str | Path, kind: type[Kind], missing: str = "no such file")
 
 
 # Writing
+
+
+def check_writable(folder: str | Path) -> None:
+    """Raise InputError if `folder` cannot be written to or created. For checking before a long computation."""
+    folder = Path(folder).absolute()
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise InputError(f"{existing}: is a file; name a folder")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"{existing}: cannot be written to; name another folder")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -8,7 +8,6 @@ import warnings
 from argparse import Action, ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, _ArgumentGroup
 from collections.abc import Callable
 from math import inf, isfinite
-from pathlib import Path
 from typing import NoReturn
 
 from ssd.errors import InputError
@@ -50,16 +49,6 @@ def _sentence(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     # An error in a worker process of a DataLoader arrives as its whole traceback; our sentence comes last.
     return str(error).strip().rpartition("InputError: ")[2]
-
-
-def check_writable(folder: str | Path) -> None:
-    """Raise InputError if `folder` cannot be written to or created. For checking before a long computation."""
-    folder = Path(folder).absolute()
-    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    if not existing.is_dir():
-        raise InputError(f"{existing}: is a file; name a folder")
-    if not os.access(existing, os.W_OK):
-        raise InputError(f"{existing}: cannot be written to; name another folder")
 
 
 class _HelpFormatter(ArgumentDefaultsHelpFormatter):

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssd.commands.arguments import add_picture_arguments, check_writable, command, number, parser
+from ssd.commands.arguments import add_picture_arguments, command, number, parser
 from ssd.config import VOC_CLASSES
 from ssd.data import DataList, write_data_lists
 from ssd.data.build import FORMATS, check_splits, read_classes, read_published, read_splits
@@ -16,7 +16,7 @@ from ssd.data.formats.records import Note
 from ssd.data.images import lift_pixel_limit, picture_endings
 from ssd.data.lists import label_images
 from ssd.data.overview import count_notes, draw_samples, report
-from ssd.files import write_text
+from ssd.files import check_writable, write_text
 from ssd.text import one_line
 
 NOTES_SHOWN = 20  # on the terminal; all are in the report

@@ -14,7 +14,7 @@ from ssd.commands.arguments import (
     parser,
 )
 from ssd.config import BACKBONES
-from ssd.data.augmentation import RECIPES
+from ssd.data.augmentation import AUGMENTATIONS
 from ssd.data.images import lift_pixel_limit
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, prepare_for_training
@@ -53,7 +53,7 @@ def arguments() -> ArgumentParser:
     recipe.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: no limit")
     recipe.add_argument("--ema", type=number(float, 0, 1), default=0.0, help="decay of a moving average; 0: none")
     recipe.add_argument(
-        "--augmentation", choices=RECIPES, default="paper",
+        "--augmentation", choices=AUGMENTATIONS, default="paper",
         help="no-expand: never zoom out; flip: for runs of a few minutes",
     )  # fmt: skip
     recipe.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, help="of all random choices")

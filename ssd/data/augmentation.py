@@ -19,7 +19,7 @@ from ssd.data.images import normalise
 
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels of the picture
 
-RECIPES = ("paper", "no-expand", "flip")
+AUGMENTATIONS = ("paper", "no-expand", "flip")
 MAX_EXPANSION = 4
 MIN_OVERLAPS = (0, 0.1, 0.3, 0.5, 0.7, 0.9, None)  # None: no crop
 CROP_TRIALS = 50
@@ -46,21 +46,21 @@ class Augmentation:
 
 
 def sample_augmentation(
-    rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, recipe: str = "paper"
+    rng: np.random.Generator, size: tuple[int, int], boxes: np.ndarray, kind: str = "paper"
 ) -> Augmentation:
     """Draw the augmentation of a picture.
 
-    size: (width, height). boxes: (n, 4), pixels, n may be 0. recipe: "paper"; "no-expand", which never zooms out
+    size: (width, height). boxes: (n, 4), pixels, n may be 0. kind: "paper"; "no-expand", which never zooms out
     (zooming out helps small objects but, says the paper, needs twice the iterations); "flip", flips alone, for runs of
-    minutes. Raises ValueError on another recipe.
+    minutes. Raises ValueError on another kind.
     """
     flip = bool(rng.random() < 0.5)
-    if recipe == "flip":
+    if kind == "flip":
         return Augmentation((0.0, 0.0, *size), flip)
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe is {recipe!r}, must be one of {', '.join(RECIPES)}")
+    if kind not in AUGMENTATIONS:
+        raise ValueError(f"augmentation is {kind!r}, must be one of {', '.join(AUGMENTATIONS)}")
     colours = sample_colours(rng)
-    canvas = sample_expansion(rng, size) if recipe == "paper" else (0.0, 0.0, *size)
+    canvas = sample_expansion(rng, size) if kind == "paper" else (0.0, 0.0, *size)
     targets = boxes if len(boxes) else np.array([[0, 0, *size]])  # without objects: the picture itself
     return Augmentation(sample_crop(rng, canvas, targets), flip, colours)
 
@@ -79,8 +79,7 @@ def sample_colours(rng: np.random.Generator) -> Colours:
 
 
 def sample_expansion(rng: np.random.Generator, size: tuple[int, int]) -> Box:
-    """Draw the canvas: the picture, or with probability 1/2 one 1 to 4 times as wide and high, the picture anywhere on
-    it."""
+    """Draw the canvas: the picture itself or, with probability 1/2, a larger one with the picture at a random place."""
     width, height = size
     ratio = rng.uniform(1, MAX_EXPANSION) if rng.random() < 0.5 else 1.0
     left = rng.uniform(0, width * (ratio - 1)) if ratio > 1 else 0.0

@@ -26,7 +26,7 @@ class PascalVOCDataset(Dataset):
     data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: of a model for the same classes,
     which says the size and the normalisation of the input; by default that of a new model.
     augment: draw an augmentation for each (epoch, index), always the same one for the same pair.
-    recipe: of the augmentation, see `sample_augmentation`.
+    augmentation: its kind, see `sample_augmentation`.
     `dataset[epoch, index]` is a sample of that epoch, `dataset[index]` one of epoch 0.
     Raises InputError on bad data lists, and where their classes are not the config's; a sample raises it where its
     picture is missing or damaged, or has another size than in the data lists.
@@ -38,7 +38,7 @@ class PascalVOCDataset(Dataset):
         split: str,
         config: SSDConfig | None = None,
         augment: bool = False,
-        recipe: str = "paper",
+        augmentation: str = "paper",
         seed: int = 0,
     ):
         self.data = read_data_list(data_folder, split)
@@ -49,7 +49,7 @@ class PascalVOCDataset(Dataset):
                 f"{', '.join(self.data.class_names)}; give the data lists that belong to the model"
             )
         self.augment = augment
-        self.recipe = recipe
+        self.augmentation = augmentation
         self.seed = seed
         self.pillow_limit = Image.MAX_IMAGE_PIXELS
 
@@ -73,7 +73,7 @@ class PascalVOCDataset(Dataset):
         boxes, labels, difficulties = listed.boxes, listed.labels, listed.difficulties
         if self.augment:
             rng = np.random.default_rng((self.seed, epoch, index))
-            augmentation = sample_augmentation(rng, listed.size, boxes, self.recipe)
+            augmentation = sample_augmentation(rng, listed.size, boxes, self.augmentation)
             image, scale = _load(listed, needed_size(augmentation, listed.size, self.config.input_size))
             image, boxes, kept = augment(image, boxes, augmentation, self.config, scale)
             labels, difficulties = labels[kept], difficulties[kept]

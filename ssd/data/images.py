@@ -1,6 +1,5 @@
 """From a picture's file to the network's input."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ssd.config import SSDConfig
 from ssd.errors import InputError
+from ssd.files import check_content
 
 ORIENTATION = 0x0112  # EXIF tag
 UPRIGHT = {  # its values (1 is upright), and how to turn such a picture upright
@@ -26,7 +26,7 @@ SIZE_IN_HEADER = ("BMP", "JPEG", "MPO", "PNG", "WEBP")  # other formats may deco
 
 
 def picture_endings() -> set[str]:
-    """The file endings (".jpg") of the pictures that Pillow reads. It also knows films and measurements."""
+    """The file endings (".jpg") of the pictures that Pillow reads. Its video and scientific formats are left out."""
     known = Image.registered_extensions().items()
     return {end for end, kind in known if kind in Image.OPEN and Image.MIME.get(kind, "").startswith("image/")}
 
@@ -54,7 +54,10 @@ def load_reduced(
         size = image.size
         drafted = image.draft(None, least_size) if least_size and exif_orientation(image) == 1 else None
         image = to_rgb(image)
-        return (image, size, drafted[1][2] / size[0]) if drafted else (image, image.size, 1.0)
+        if not drafted:
+            return image, image.size, 1.0
+        _, (_, _, width, _) = drafted  # the picture's corners in the reduced image, in fractions of its pixels
+        return image, size, width / size[0]
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -72,7 +75,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 @contextmanager
 def open_image(path: str | Path) -> Iterator[Image.Image]:
     """An opened picture, not yet decoded, for a `with` block. Any error in the block becomes an InputError."""
-    check_file(path)
+    check_content(path, "picture")
     try:
         with Image.open(path) as image:
             if image.format == "EPS":  # Pillow would have Ghostscript run it
@@ -84,28 +87,12 @@ def open_image(path: str | Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: {_reason(error)}") from None
 
 
-def check_file(path: str | Path, kind: str = "picture") -> None:
-    """Raises InputError unless the path is a file with something in it; opening a pipe would block. kind: of file, for
-    the message."""
-    if os.path.isfile(path):
-        if not os.path.getsize(path):
-            raise InputError(f"{path}: not a {kind}, the file is empty")
-    elif os.path.isdir(path):
-        raise InputError(f"{path}: a folder, not a {kind}")
-    elif os.path.exists(path):
-        raise InputError(f"{path}: a pipe or device, not a {kind}")
-    elif os.path.islink(path):
-        raise InputError(f"{path}: a link that leads to no {kind}")
-    else:
-        raise InputError(f"{path}: no such {kind}")
-
-
 def _reason(error):
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture, or of an unknown kind"
+        return "not a picture, or an unsupported format"
     if isinstance(error, Image.DecompressionBombError):
         said = str(error).partition(" pixels, could")[0]
-        return f"perhaps a decompression bomb ({said}); --no-pixel-limit reads it all the same"
+        return f"perhaps a decompression bomb ({said}); --no-pixel-limit reads it anyway"
     if isinstance(error, OSError) and error.errno:
         return f"cannot be read ({error.strerror})"
     lines = str(error).splitlines() or [type(error).__name__]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ssd.data.images import check_file
 from ssd.errors import InputError
+from ssd.files import check_content
 
 TURNS = {  # degrees counterclockwise
     90: Image.Transpose.ROTATE_90,
@@ -43,14 +43,14 @@ def open_video(path: Path) -> Iterator["VideoReader"]:
     Raises InputError, naming the file, where it is missing or no video.
     """
     av = import_av()
-    check_file(path, "video")
+    check_content(path, "video")
     try:
         container = av.open(abspath(path), options={"protocol_whitelist": "file"})
     except av.error.FFmpegError as error:
         raise InputError(f"{path}: not a video, or a damaged one ({error.strerror})") from None
     with container:
         if not container.streams.video:
-            raise InputError(f"{path}: has sound, but no pictures")
+            raise InputError(f"{path}: contains no video stream")
         yield VideoReader(container)
 
 

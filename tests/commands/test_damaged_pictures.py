@@ -209,7 +209,7 @@ def test_evaluation_names_a_picture_that_was_changed(lists, checkpoint, capsys):
 
 
 def test_data_lists_name_a_bad_picture(tmp_path, capsys):
-    for name, (content, sentence) in {**BAD, "text": (b"text", "not a picture, or of an unknown kind")}.items():
+    for name, (content, sentence) in {**BAD, "text": (b"text", "not a picture, or an unsupported format")}.items():
         folder = make_voc(tmp_path / name, {"trainval": ["a"], "test": ["b"]}, voc_object("dog", 1, 1, 9, 9))
         (folder / "JPEGImages/a.jpg").write_bytes(content)
         if name != "cut":  # the lists are made from headers

@@ -129,7 +129,7 @@ def test_every_option_reaches_the_trainer(data_folder, tmp_path, monkeypatch):
         iterations=50, batch_size=3, lr=0.5, drops=(20, 30), warmup=7, clip_norm=2.5, accumulate=3, freeze=4, ema=0.9,
         workers=1, seed=9, save_every=11, eval_every=13, patience=4,
     )  # fmt: skip
-    assert (dataset.augment, dataset.recipe, dataset.seed) == (True, "flip", 9)
+    assert (dataset.augment, dataset.augmentation, dataset.seed) == (True, "flip", 9)
     assert (device.type, dtype) == ("cpu", torch.float16)
     torch.manual_seed(9)
     assert torch.equal(model.base.conv1_1.weight, SSD300(model.config).base.conv1_1.weight)
@@ -138,7 +138,7 @@ def test_every_option_reaches_the_trainer(data_folder, tmp_path, monkeypatch):
 def test_augmentation_and_warmup_unless_told_otherwise(data_folder, tmp_path, monkeypatch):
     args = ["--data", data_folder, "--output", tmp_path, *SHORT, "--iterations", 50]
     _, dataset, recipe, _, _ = trainer_arguments(monkeypatch, *args)
-    assert (dataset.augment, dataset.recipe) == (True, "paper")
+    assert (dataset.augment, dataset.augmentation) == (True, "paper")
     assert (recipe.warmup, recipe.drops, recipe.eval_every) == (5, (34, 42), 5)
 
 

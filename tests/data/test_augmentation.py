@@ -160,18 +160,18 @@ def test_no_distortion_leaves_every_level():
     assert distort(noise(), Colours()).tobytes() == noise().tobytes()
 
 
-def test_recipes():
+def test_kinds_of_augmentation():
     samples = {
-        recipe: [sample_augmentation(np.random.default_rng(k), SIZE, BOXES, recipe) for k in range(100)]
-        for recipe in ("paper", "no-expand", "flip")
+        kind: [sample_augmentation(np.random.default_rng(k), SIZE, BOXES, kind) for k in range(100)]
+        for kind in ("paper", "no-expand", "flip")
     }
-    beyond = {recipe: any(s.window[0] < 0 or s.window[2] > 500 for s in some) for recipe, some in samples.items()}
+    beyond = {kind: any(s.window[0] < 0 or s.window[2] > 500 for s in some) for kind, some in samples.items()}
     assert beyond == {"paper": True, "no-expand": False, "flip": False}
     assert {s.window for s in samples["flip"]} == {(0.0, 0.0, 500, 375)}
     assert {s.colours for s in samples["flip"]} == {Colours()}
     assert len({s.window for s in samples["no-expand"]}) > 50
     assert all({s.flip for s in some} == {True, False} for some in samples.values())
-    with pytest.raises(ValueError, match="recipe is 'best'"):
+    with pytest.raises(ValueError, match="augmentation is 'best'"):
         sample_augmentation(np.random.default_rng(0), SIZE, BOXES, "best")
 
 

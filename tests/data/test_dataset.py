@@ -167,7 +167,7 @@ def test_augmented_samples_depend_on_seed_epoch_and_index_alone(data_folder):
     assert not torch.equal(dataset[0, 1][0], other[0, 1][0])
 
 
-def test_the_recipe_of_the_augmentation_is_followed(data_folder, monkeypatch):
+def test_the_kind_of_augmentation_is_followed(data_folder, monkeypatch):
     windows = []
 
     def recorded(rng, size, *rest):
@@ -176,8 +176,8 @@ def test_the_recipe_of_the_augmentation_is_followed(data_folder, monkeypatch):
 
     monkeypatch.setattr("ssd.data.dataset.sample_augmentation", recorded)
 
-    def leaves_the_picture(recipe):
-        dataset = PascalVOCDataset(data_folder, "train", augment=True, recipe=recipe)
+    def leaves_the_picture(kind):
+        dataset = PascalVOCDataset(data_folder, "train", augment=True, augmentation=kind)
         windows.clear()
         samples = [dataset[epoch, 0] for epoch in range(20)]
         assert len(samples) == len(windows)

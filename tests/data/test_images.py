@@ -13,7 +13,7 @@ from PIL import Image
 from ssd import SSDConfig
 from ssd.commands.arguments import command
 from ssd.data import PascalVOCDataset, load_image, preprocess, write_data_lists
-from ssd.data.augmentation import RECIPES
+from ssd.data.augmentation import AUGMENTATIONS
 from ssd.data.images import denormalise, exif_orientation, image_size, lift_pixel_limit, normalise, open_image, to_rgb
 from ssd.errors import InputError
 from tests.helpers.picture_files import DAMAGED, ODD, PICTURE, PIXELS, encoded, exif
@@ -78,13 +78,13 @@ def test_input_of_any_shape(size):
     torch.testing.assert_close(tensor, expected.view(3, 1, 1).expand(3, 300, 300))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
 @pytest.mark.parametrize("size", [(20000, 10), (10, 20000), (1, 1)])
-def test_sample_of_any_shape(tmp_path, size, recipe):
+def test_sample_of_any_shape(tmp_path, size, kind):
     Image.new("RGB", size, "red").save(tmp_path / "a.png")
     whole = {"size": size, "boxes": [[0, 0, *size]], "labels": [1], "difficulties": [0]}
     write_data_lists(tmp_path, train=data_list([tmp_path / "a.png"], [whole], ("cat",)))
-    dataset = PascalVOCDataset(tmp_path, "train", augment=True, recipe=recipe)
+    dataset = PascalVOCDataset(tmp_path, "train", augment=True, augmentation=kind)
     for epoch in range(8):
         image, boxes, labels, _ = dataset[epoch, 0]
         assert image.shape == (3, 300, 300)

@@ -164,7 +164,7 @@ def bad_films(tmp_path_factory):
         (folder / name).write_bytes(content)
     sound_only(folder / "sound.mp4")
     told = {name: sentence for name, (_, sentence) in films.items()}
-    return folder, told | {"sound.mp4": "has sound, but no pictures", "lost.mp4": "no such video"}
+    return folder, told | {"sound.mp4": "contains no video stream", "lost.mp4": "no such video"}
 
 
 def test_bad_videos_are_named_and_do_not_stop_the_others(fixed, bad_films, tmp_path, capsys):

@@ -387,9 +387,9 @@ def test_odd_labels(yolo, tmp_path, line, kept, message):
 
 @pytest.mark.parametrize("damage, message", [
     (lambda path: path.write_bytes(b"\xff\xfe\0"), "bad.txt: not UTF-8 text"),
-    (replace_by_folder, "bad.txt: not a file"),
-    (replace_by_pipe, "bad.txt: not a file"),
-    (replace_by_loop, "bad.txt: cannot be read"),
+    (replace_by_folder, "bad.txt: a folder, not a file"),
+    (replace_by_pipe, "bad.txt: a pipe or device, not a file"),
+    (replace_by_loop, "bad.txt: a link that leads to no file"),
     (forbid, "bad.txt: cannot be read"),
 ])  # fmt: skip
 def test_label_files_that_cannot_be_read(yolo, tmp_path, damage, message):
