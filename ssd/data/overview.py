@@ -145,5 +145,5 @@ def _draw_sample(listed, class_names):
     tags = [
         f"{name} (difficult)" if difficult else name for name, difficult in zip(names, listed.difficulties, strict=True)
     ]
-    colours = [class_colour(label - 1) for label in listed.labels.tolist()]
+    colours = [class_colour(label) for label in listed.labels.tolist()]
     return draw_boxes(shown, listed.boxes * scale, tags, colours)

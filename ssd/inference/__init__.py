@@ -1,0 +1,1 @@
+"""A model made ready to predict, and the device and number format it computes in."""

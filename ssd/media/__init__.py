@@ -1,0 +1,1 @@
+"""What `ssd300 detect` does with many pictures and videos."""

@@ -1,0 +1,1 @@
+"""Training: `session` sets a run up, `trainer` is the loop, `step` one step of it."""

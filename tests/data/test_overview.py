@@ -131,7 +131,7 @@ def test_samples(tmp_path):
     objects = [labelled((400, 200), (2, [200, 50, 400, 150], 1)), labelled((1, 1))]
     sheet = draw_samples(data_list([tmp_path / "a.png", tmp_path / "b.png"], objects, ("cat", "dog")))
     pixels = np.asarray(sheet)[:, :480]
-    rows, columns = np.nonzero((pixels == class_colour(1)).all(axis=2))
+    rows, columns = np.nonzero((pixels == class_colour(2)).all(axis=2))
     top = (480 - 478 * 200 / 400) / 2
     assert columns.max() == pytest.approx(479, abs=3)
     assert rows.max() == pytest.approx(top + 478 * 150 / 400, abs=4)

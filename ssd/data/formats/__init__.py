@@ -1,0 +1,1 @@
+"""Annotation formats: one module for each reads and writes it; `records` is what they share."""
