@@ -8,6 +8,7 @@ import warnings
 from argparse import Action, ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, _ArgumentGroup
 from collections.abc import Callable
 from math import inf, isfinite
+from pathlib import Path
 from typing import NoReturn
 
 from ssd.errors import InputError
@@ -65,7 +66,8 @@ class _Parser(ArgumentParser):
 
 def parser(description: str) -> ArgumentParser:
     """An `ArgumentParser` that shows every default in its help and every error in one line."""
-    return _Parser(description=description, formatter_class=_HelpFormatter)
+    prog = Path(sys.argv[0]).name  # given, because argparse of Python 3.14 would look elsewhere
+    return _Parser(prog, description=description, formatter_class=_HelpFormatter)
 
 
 def add_threshold_arguments(p: Arguments) -> None:

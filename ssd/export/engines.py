@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ssd.config import SSDConfig
-from ssd.errors import InputError, first_line
+from ssd.errors import InputError, first_line, optional
 from ssd.inference.device import choose_device
 from ssd.model.postprocess import Detected, select_detections
 
@@ -37,7 +37,7 @@ class OnnxModel:
     """
 
     def __init__(self, path: str | Path, device: str | None = None):
-        runtime = _onnxruntime(path)
+        runtime = optional("onnxruntime", "onnx", str(path))
         provider = _provider(runtime, path, device)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -61,14 +61,6 @@ class OnnxModel:
     ) -> Detected:
         """What `SSD300.detect_objects` returns, from predictions that are decoded already."""
         return select_detections(boxes, probabilities, min_score, max_overlap, top_k, unused=self.config.unused_labels)
-
-
-def _onnxruntime(path: str | Path) -> ModuleType:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError(f'{path} needs ONNX Runtime: pip install -e ".[onnx]"') from None
-    return onnxruntime
 
 
 def _provider(runtime: ModuleType, path: str | Path, device: str | None) -> tuple[str, dict]:

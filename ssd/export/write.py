@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ssd.errors import InputError
+from ssd.errors import InputError, optional
 from ssd.export.engines import INPUTS, OUTPUTS, describe
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
@@ -186,12 +186,6 @@ def quiet() -> Iterator[None]:
 
 
 def _onnx(path: str | Path) -> ModuleType:
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 the exporter of PyTorch needs it
-    except ImportError as error:
-        raise InputError(f'{path} needs {error.name}: pip install -e ".[onnx]"') from None
-    import onnx.compose
-    import onnx.parser
-
-    return onnx
+    for module in ("onnxscript", "onnx.compose", "onnx.parser"):  # the first for PyTorch's exporter
+        optional(module, "onnx", str(path))
+    return optional("onnx", "onnx", str(path))

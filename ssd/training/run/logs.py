@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from ssd.data.images import load_image
-from ssd.errors import InputError
+from ssd.errors import InputError, optional
 from ssd.evaluation.report.gallery import SIDE
 from ssd.files import replacing
 from ssd.training.run.panels import TrackedPicture, confident, draw_panel
@@ -59,13 +59,10 @@ class TensorBoard:
     """Event files in the run's folder. What an earlier session wrote after `iteration` disappears from view."""
 
     def __init__(self, folder: Path, iteration: int, arguments: Mapping[str, Any], class_names: Sequence[str]):
-        try:
-            from tensorboard.compat.proto.summary_pb2 import Summary
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise InputError('--log tensorboard needs tensorboard: pip install -e ".[log]"') from None
-        self._summary = Summary
-        self._writer = SummaryWriter(folder, purge_step=iteration + 1)
+        summaries = optional("tensorboard.compat.proto.summary_pb2", "log", "--log tensorboard")
+        writers = optional("torch.utils.tensorboard", "log", "--log tensorboard", package="tensorboard")
+        self._summary = summaries.Summary
+        self._writer = writers.SummaryWriter(folder, purge_step=iteration + 1)
         self._class_names = class_names
         self._writer.add_text("arguments", _table(arguments), iteration)
 
@@ -76,8 +73,7 @@ class TensorBoard:
 
     def panels(self, iteration: int, pictures: Sequence[TrackedPicture]) -> None:
         values = [self._picture(tag, draw_panel(p, self._class_names)) for tag, p in _named(pictures)]
-        writer = self._writer.file_writer
-        writer.add_summary(self._summary(value=values), iteration)  # type: ignore[attr-defined]  # declared as None
+        self._writer.file_writer.add_summary(self._summary(value=values), iteration)
         self._writer.flush()
 
     def _picture(self, tag, picture):
@@ -143,26 +139,25 @@ class WeightsAndBiases:
 
 def _start_run(folder, arguments):
     """A run of Weights & Biases, and its class for pictures."""
+    optional("wandb.sdk", "log", "--log wandb")  # because any folder called wandb can be imported
+    import wandb
+
     try:
-        from wandb import Error, Image, init, setup  # by name, as any folder called wandb can be imported
-    except ImportError:
-        raise InputError('--log wandb needs wandb: pip install -e ".[log]"') from None
-    try:
-        run = init(
+        run = wandb.init(
             dir=folder,
             name=folder.resolve().name,
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=_saved_id(folder / ID_NAME),
-            resume=None if setup().settings.mode in OFFLINE else "allow",
+            resume=None if wandb.setup().settings.mode in OFFLINE else "allow",
             config=arguments,
             allow_val_change=True,
         )
-    except Error as error:
+    except wandb.Error as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(
             f"Weights & Biases does not start ({reason}); wandb login and a network fix it, or WANDB_MODE=offline"
         ) from None
-    return run, Image
+    return run, wandb.Image
 
 
 def _boxes(boxes, labels, scale, class_names, scores=None):

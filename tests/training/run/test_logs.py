@@ -159,9 +159,14 @@ class FakeWandb(ModuleType):
         self.logged["finished"] = True
 
 
+def install(server, monkeypatch):
+    for name in ("wandb", "wandb.sdk"):
+        monkeypatch.setitem(sys.modules, name, server)
+
+
 def test_wandb_online_is_told_what_the_server_does_not_know(tmp_path, items, monkeypatch):
     for server in (FakeWandb(), FakeWandb(known=9)):  # the session that was killed had logged iteration 8
-        monkeypatch.setitem(sys.modules, "wandb", server)
+        install(server, monkeypatch)
         start, stop = (6, 10) if server.step else (0, 6)
         log_session(tmp_path, "wandb", start, stop, items)
         assert server.options["resume"] == "allow" and server.options["dir"] == tmp_path
@@ -172,18 +177,17 @@ def test_wandb_online_is_told_what_the_server_does_not_know(tmp_path, items, mon
 
 
 def test_wandb_that_does_not_start_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", FakeWandb(error="No API key configured.\nTraceback"))
+    install(FakeWandb(error="No API key configured.\nTraceback"), monkeypatch)
     with pytest.raises(InputError, match=r"start \(No API key configured\); .*WANDB_MODE=offline$"):
         logs.loggers(tmp_path, "wandb", 0, {}, NAMES)
 
 
 def test_missing_loggers(tmp_path, monkeypatch):
     """`None` in sys.modules is a package that is not installed."""
-    monkeypatch.setitem(sys.modules, "wandb", ModuleType("wandb"))  # a folder of that name
-    for choice, package in (("tensorboard", "torch.utils.tensorboard"), ("wandb", None)):
-        if package:
-            monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(InputError, match=rf'{choice} needs {choice}: pip install -e "\.\[log\]"'):
+    for package in ("torch.utils.tensorboard", "wandb.sdk"):  # a folder called wandb has no part of this name
+        monkeypatch.setitem(sys.modules, package, None)
+    for choice in ("tensorboard", "wandb"):
+        with pytest.raises(InputError, match=rf'^{choice} is needed for --log {choice} \(extra "log"\): pip install'):
             logs.loggers(tmp_path, choice, 0, {}, NAMES)
     assert logs.loggers(tmp_path, "auto", 0, {}, NAMES) == logs.loggers(tmp_path, "none", 0, {}, NAMES) == []
     assert list(tmp_path.iterdir()) == []
