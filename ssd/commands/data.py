@@ -14,7 +14,7 @@ from ssd.data.check import Splits
 from ssd.data.download import download_voc
 from ssd.data.formats.records import Note
 from ssd.data.images import lift_pixel_limit, picture_endings
-from ssd.data.lists import label_images
+from ssd.data.lists import SPLITS, label_images
 from ssd.data.overview import count_notes, draw_samples, report
 from ssd.files import check_writable, write_text
 from ssd.text import one_line
@@ -36,7 +36,7 @@ def parse(argv: list[str] | None) -> Namespace:
     g.add_argument("--supervisely", metavar="DIR", help="folder of a Supervisely project")
     g.add_argument("--mirror", metavar="URL", action="append", help="for --download: a folder that has VOC's archives")
 
-    g = p.add_argument_group("training and test images")
+    g = p.add_argument_group("training, validation and test images")
     splits = "a file in ImageSets/Main or a folder (VOC), a JSON (COCO), a key of data.yaml, a folder or a list (YOLO)"
     splits += ", or a folder (Supervisely)"
     g.add_argument(
@@ -44,12 +44,18 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     g.add_argument("--test", "--test-split", metavar="NAME", help="the same for the test images (VOC: test)")
     g.add_argument(
-        "--test-fraction",
-        type=number(float, 0, 1),
-        metavar="F",
+        "--val", "--val-split", metavar="NAME",
+        help="the same for images to choose the best model by (default: training chooses by the test images)",
+    )  # fmt: skip
+    g.add_argument(
+        "--test-fraction", type=number(float, 0, 1), metavar="F",
         help="share of all images, or of --train's, to test with",
-    )
-    g.add_argument("--seed", type=number(int, 0), default=0, help="of the random choice of --test-fraction")
+    )  # fmt: skip
+    g.add_argument(
+        "--val-fraction", type=number(float, 0, 1), metavar="F",
+        help="share of the same images, or of the training images, for --val",
+    )  # fmt: skip
+    g.add_argument("--seed", type=number(int, 0), default=0, help="of the random choice of the fractions")
     g.add_argument("--images", metavar="DIR", help="folder of the pictures, if not the format's own")
 
     g = p.add_argument_group("classes")
@@ -72,7 +78,8 @@ def parse(argv: list[str] | None) -> Namespace:
 def check_arguments(p: ArgumentParser, args: Namespace) -> None:
     """Exits with argparse's one line where options do not go together."""
     given = [f"--{name}" for name in (*FORMATS, "voc07", "voc12", "download") if getattr(args, name)]
-    own = [args.train, args.test, args.test_fraction, args.images, args.classes]
+    own = [args.train, args.test, args.val, args.test_fraction, args.images, args.classes]
+    fractions = shares(args).values()
     is_picture = not args.pictures or Path(args.pictures).suffix.lower() in picture_endings()
     for is_wrong, message in (
         (not given, "name a data set: --voc, --coco, --yolo, --supervisely, --voc07 or --download"),
@@ -80,13 +87,25 @@ def check_arguments(p: ArgumentParser, args: Namespace) -> None:
         (len(given) > 1 and given != ["--voc07", "--voc12"], f"{' and '.join(given)} do not go together"),
         (is_published(args) and any(own), "VOC has its own images, splits and classes; for others, use --voc DIR"),
         (args.test and args.test_fraction is not None, "--test and --test-fraction do not go together"),
-        (args.test_fraction in (0, 1), "--test-fraction is the share of test images, between 0 and 1"),
+        (args.val and args.val_fraction is not None, "--val and --val-fraction do not go together"),
+        (
+            args.val and args.test_fraction is not None and not args.train,
+            "--val and --test-fraction need --train, or the images of --val are divided too",
+        ),
+        (0 in fractions, "--test-fraction and --val-fraction are shares of the images, between 0 and 1"),
+        (sum(fractions) >= 1, "--test-fraction and --val-fraction leave no training images; give less than 1 in all"),
         (args.mirror and not args.download, "--mirror goes with --download"),
         (args.ignore_unknown and not (args.classes or is_published(args)), "--ignore-unknown goes with --classes"),
         (not is_picture, f"--pictures {args.pictures}: the name must end like a picture's, in .jpg or .png"),
     ):
         if is_wrong:
             p.error(message)
+
+
+def shares(args: Namespace) -> dict[str, float]:
+    """Split -> the fraction that is given for it."""
+    given = {"test": args.test_fraction, "val": args.val_fraction}
+    return {split: fraction for split, fraction in given.items() if fraction is not None}
 
 
 def is_published(args: Namespace) -> bool:
@@ -117,14 +136,13 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def read(args: Namespace, class_names: Sequence[str] | None) -> tuple[Splits, list[Note]]:
-    """The "train" and "test" images of the data set that the arguments name, and notes."""
+    """The images of each split of the data set that the arguments name, and notes."""
     if is_published(args):
         folders = download_voc(args.download, args.mirror or ()) if args.download else (args.voc07, args.voc12)
-        return read_published(*folders)
+        return read_published(*folders, args.val_fraction, args.seed)
     kind = next(kind for kind in FORMATS if getattr(args, kind))
-    return read_splits(
-        kind, getattr(args, kind), args.train, args.test, args.test_fraction, args.seed, args.images, class_names
-    )
+    names = {split: name for split in SPLITS if (name := getattr(args, split))}
+    return read_splits(kind, getattr(args, kind), names, shares(args), args.seed, args.images, class_names)
 
 
 def print_summary(output: str, lists: dict[str, DataList], notes: Sequence[Note]) -> None:

@@ -1,7 +1,7 @@
 """From a data set in any format to the images of its splits, read, divided and checked."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from ssd.data.check import Splits, drop_duplicates, drop_repeats, drop_undecodab
 from ssd.data.formats.coco import find_coco, read_coco
 from ssd.data.formats.records import AnnotatedImage, Note
 from ssd.data.formats.supervisely import read_supervisely
-from ssd.data.formats.voc import has_split_files, read_voc
+from ssd.data.formats.voc import has_split_files, read_voc, split_file
 from ssd.data.formats.yolo import read_yolo, yolo_splits
+from ssd.data.lists import SPLITS
 from ssd.errors import InputError
 from ssd.files import read_text
 
@@ -46,36 +47,47 @@ def read_annotations(
 def read_splits(
     kind: str,
     path: str | Path,
-    train: str | None = None,
-    test: str | None = None,
-    test_fraction: float | None = None,
+    names: Mapping[str, str] | None = None,
+    fractions: Mapping[str, float] | None = None,
     seed: int = 0,
     images_folder: str | Path | None = None,
     class_names: Sequence[str] | None = None,
 ) -> tuple[Splits, list[Note]]:
-    """The "train" and "test" images of a data set, and notes.
+    """The "train" and "test" images of a data set, those of "val" where it is named or has a fraction, and notes.
 
-    train, test: names of the splits, by default the usual ones. test_fraction: test with this share of the training
-    split, or of all images where `train` is None, see `divide`. The rest: see `read_annotations`.
+    names: split -> what the format calls it. Training and test split have usual names (see `usual_splits`).
+    fractions: "test", "val" -> share of the training split, see `divide`. With one for "test", all images are divided
+    if no training split is named. The rest: see `read_annotations`.
     """
-    if test_fraction is not None:
-        images, notes = read_annotations(kind, path, train, images_folder, class_names)
-        return divide(images, test_fraction, seed), notes
+    names, fractions = dict(names or {}), fractions or {}
+    if "test" not in fractions:
+        names |= usual_splits(kind, path, **names)
     splits, notes = {}, []
-    for split, name in zip(("train", "test"), usual_splits(kind, path, train, test), strict=True):
-        splits[split], more_notes = read_annotations(kind, path, name, images_folder, class_names)
+    for split in {"train": None, **names}:
+        splits[split], more_notes = read_annotations(kind, path, names.get(split), images_folder, class_names)
         notes += more_notes
-    return splits, notes
+    return in_order(splits | divide(splits["train"], fractions, seed)), notes
 
 
-def read_published(voc07: str | Path, voc12: str | Path | None = None) -> tuple[Splits, list[Note]]:
-    """VOC2007's trainval, with VOC2012's where it is given, as "train" and VOC2007's test as "test"; and notes."""
+def read_published(
+    voc07: str | Path, voc12: str | Path | None = None, val_fraction: float | None = None, seed: int = 0
+) -> tuple[Splits, list[Note]]:
+    """VOC2007's trainval, with VOC2012's where it is given, as "train" and VOC2007's test as "test"; and notes.
+
+    val_fraction: share of "train" that becomes "val", see `divide`.
+    """
     train, notes = read_voc(voc07, "trainval")
     if voc12:
         more, more_notes = read_voc(voc12, "trainval")
         train, notes = train + more, notes + more_notes
     test, more_notes = read_voc(voc07, "test")
-    return {"train": train, "test": test}, notes + more_notes
+    parts = divide(train, {} if val_fraction is None else {"val": val_fraction}, seed)
+    return in_order(parts | {"test": test}), notes + more_notes
+
+
+def in_order(splits: Splits) -> Splits:
+    """The splits in the order of `SPLITS`."""
+    return {split: splits[split] for split in SPLITS if split in splits}
 
 
 def read_classes(names: str) -> tuple[str, ...]:
@@ -90,28 +102,33 @@ def read_classes(names: str) -> tuple[str, ...]:
 # Splits
 
 
-def usual_splits(kind: str, path: str | Path, train: str | None = None, test: str | None = None) -> tuple[str, str]:
-    """The names of the training and the test split, found in the data set where they are None.
+def usual_splits(
+    kind: str, path: str | Path, train: str | None = None, test: str | None = None, val: str | None = None
+) -> dict[str, str]:
+    """The names of the "train" and the "test" split, found in the data set where they are None.
 
-    VOC's own are trainval and test. Raises InputError where a split is not found.
+    val: name of a third split, which is then neither of them. VOC's own are trainval and test; beside a third split,
+    train and test. Raises InputError where a split is not found.
     """
     if kind == "voc" and (has_split_files(path) or not Path(path).is_dir()):
-        return train or "trainval", test or "test"
+        usual = "train" if val and split_file(path, "train").exists() else "trainval"
+        return {"train": train or usual, "test": test or "test"}
     if not Path(path).exists():
         raise InputError(f"{path}: no such file or folder")
     if kind == "coco" and not Path(path).is_dir():
         there, train = [], train or str(path)
     else:
         there = _splits(kind, path)
-    train = train or next((name for name in TRAIN_NAMES if name in there), None)
-    test = test or next((name for name in TEST_NAMES if name in there), None)
+    free = [name for name in there if name != val]
+    train = train or next((name for name in TRAIN_NAMES if name in free), None)
+    test = test or next((name for name in TEST_NAMES if name in free), None)
     if train is None or test is None:
         missing, known = "training" if train is None else "test", ", ".join(there) or "none"
         raise InputError(
             f"{path}: no {missing} split found (there: {known}); "
             "name both with --train and --test, or divide the images with --test-fraction 0.2"
         )
-    return train, test
+    return {"train": train, "test": test}
 
 
 def _splits(kind: str, path: str | Path) -> list[str]:
@@ -122,20 +139,25 @@ def _splits(kind: str, path: str | Path) -> list[str]:
     return sorted(folder.name for folder in Path(path).iterdir() if folder.is_dir())
 
 
-def divide(images: Sequence[AnnotatedImage], test_fraction: float, seed: int) -> Splits:
-    """The images as "train" and "test", where "test" has `test_fraction` of them. Both have at least one.
+def divide(images: Sequence[AnnotatedImage], fractions: Mapping[str, float], seed: int) -> Splits:
+    """The images as "train" and the splits that have a fraction, each with that share of them and at least one.
 
-    The division depends only on the seed and on the images' sorted paths. Raises InputError on less than two images.
+    The division depends only on the seed and on the images' sorted paths, and the test split not on whether there is a
+    validation split. Without fractions, all is "train". Raises InputError if there are fewer images than splits.
     """
-    if len(images) < 2:
-        raise InputError(f"{len(images)} images cannot be divided: at least two are needed")
+    if not fractions:
+        return {"train": list(images)}
+    if len(images) <= len(fractions):
+        raise InputError(f"{len(images)} images cannot be divided: at least {len(fractions) + 1} are needed")
     images = sorted(images, key=lambda image: image.path)
-    n_test = min(max(round(len(images) * test_fraction), 1), len(images) - 1)
-    chosen = set(np.random.default_rng(seed).permutation(len(images))[:n_test].tolist())
-    return {
-        "train": [image for k, image in enumerate(images) if k not in chosen],
-        "test": [image for k, image in enumerate(images) if k in chosen],
-    }
+    rest = np.random.default_rng(seed).permutation(len(images)).tolist()
+    parts = {}
+    for k, split in enumerate(sorted(fractions), start=1):  # "test" before "val"
+        others = len(fractions) - k + 1  # splits that still need an image
+        n = min(max(round(len(images) * fractions[split]), 1), len(rest) - others)
+        parts[split], rest = rest[:n], rest[n:]
+    parts["train"] = rest
+    return {split: [images[k] for k in sorted(part)] for split, part in parts.items()}
 
 
 # Checking

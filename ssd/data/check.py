@@ -15,7 +15,7 @@ from ssd.data.formats.records import AnnotatedImage, AnnotatedObject, Note
 from ssd.data.images import load_image
 from ssd.errors import InputError
 
-Splits = dict[str, list[AnnotatedImage]]  # "train" and "test"
+Splits = dict[str, list[AnnotatedImage]]  # "train", "test" and, where there is one, "val"
 
 
 def drop_undecodable(splits: Splits, workers: int) -> tuple[Splits, list[Note]]:

@@ -23,8 +23,8 @@ class PascalVOCDataset(Dataset):
     image: (3, 300, 300) float32, normalised. boxes: (n, 4) float32 corner fractions. labels: (n,) int64, from 1.
     difficulties: (n,) bool. n may be 0.
 
-    data_folder: what `create_data_lists.py` wrote. split: "train" or "test". config: of a model for the same classes,
-    which says the size and the normalisation of the input; by default that of a new model.
+    data_folder: what `create_data_lists.py` wrote. split: "train", "val" or "test". config: of a model for the same
+    classes, which says the size and the normalisation of the input; by default that of a new model.
     augment: draw an augmentation for each (epoch, index), always the same one for the same pair.
     augmentation: its kind, see `sample_augmentation`.
     `dataset[epoch, index]` is a sample of that epoch, `dataset[index]` one of epoch 0.
@@ -42,6 +42,7 @@ class PascalVOCDataset(Dataset):
         seed: int = 0,
     ):
         self.data = read_data_list(data_folder, split)
+        self.split = split.lower()
         self.config = config or SSDConfig(class_names=self.data.class_names)
         if self.config.class_names != self.data.class_names:
             raise InputError(

@@ -2,13 +2,15 @@
 
 One folder holds, for each split, `TRAIN_images.json` (absolute paths) and `TRAIN_objects.json` (for each image its
 size, boxes, labels and difficulties, in pixels of the upright picture), and `label_map.json` (class name -> label).
+The splits are "train", "test" and, where the data set has one, "val": what training chooses its best model by.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from ssd.data.formats.records import AnnotatedImage
 from ssd.errors import InputError
 from ssd.files import read_json, replacing
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "val", "test")
 
 
 class ListedImage(NamedTuple):
@@ -89,6 +91,12 @@ class DataList:
         """Class name -> label, the background included."""
         return create_label_map(self.class_names)
 
+    @property
+    def digest(self) -> str:
+        """A text that two lists share if their pictures have the same file names, in whatever folders and order."""
+        names = sorted(PureWindowsPath(path).name for path in self.paths)
+        return hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
+
     def subset(self, indices: Iterable[int]) -> "DataList":
         """The data list of some of the images."""
         return self.from_images((self[k] for k in indices), self.class_names)
@@ -122,13 +130,25 @@ def _labelled(image, label_map):
 
 
 def write_data_lists(folder: str | Path, **splits: DataList) -> None:
-    """Write `label_map.json` and the two files of each split; the splits have the same classes."""
+    """Write `label_map.json` and the two files of each split; the splits have the same classes.
+
+    The folder then holds these splits alone: the labels of another one could mean other classes.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for split in set(SPLITS) - set(splits):
+        for path in _files(folder, split):
+            path.unlink(missing_ok=True)
     for split, data in splits.items():
         _write(folder / "label_map.json", data.label_map, indent=1)
-        _write(folder / f"{split.upper()}_images.json", [str(Path(path).absolute()) for path in data.paths])
-        _write(folder / f"{split.upper()}_objects.json", [_entry(image) for image in data])
+        images, objects = _files(folder, split)
+        _write(images, [str(Path(path).absolute()) for path in data.paths])
+        _write(objects, [_entry(image) for image in data])
+
+
+def _files(folder, split):
+    """The paths of a split's images and objects."""
+    return folder / f"{split.upper()}_images.json", folder / f"{split.upper()}_objects.json"
 
 
 def _entry(image):
@@ -141,27 +161,32 @@ def _entry(image):
 
 
 def read_data_list(folder: str | Path, split: str) -> DataList:
-    """Read one split ("train" or "test", in any case) of a folder of data lists.
+    """Read one split ("train", "val" or "test", in any case) of a folder of data lists.
 
     Raises InputError on a missing file, and on contents that are not data lists.
     """
-    folder, name = Path(folder), split.upper()
-    if name.lower() not in SPLITS:
+    folder = Path(folder)
+    if split.lower() not in SPLITS:
         raise ValueError(f"split is {split!r}, must be one of {', '.join(SPLITS)}")
-    paths = read_image_paths(folder / f"{name}_images.json")
-    entries = _read(folder / f"{name}_objects.json", list)
+    images_file, objects_file = _files(folder, split)
+    paths = read_image_paths(images_file)
+    entries = _read(objects_file, list)
     class_names = _read_class_names(folder / "label_map.json")
     if len(paths) != len(entries):
         raise InputError(
-            f"{folder}: {name}_images.json has {len(paths)} entries, {name}_objects.json has {len(entries)}; "
+            f"{folder}: {images_file.name} has {len(paths)} entries, {objects_file.name} has {len(entries)}; "
             "write both again with create_data_lists.py"
         )
-    where = folder / f"{name}_objects.json"
     images = [
-        _listed_image(path, entry, len(class_names), f"{where}: entry {k}")
+        _listed_image(path, entry, len(class_names), f"{objects_file}: entry {k}")
         for k, (path, entry) in enumerate(zip(paths, entries, strict=True))
     ]
     return DataList.from_images(images, class_names)
+
+
+def validation_split(folder: str | Path) -> str:
+    """The split by which training chooses its best model: "val" if the folder of data lists has it, else "test"."""
+    return "val" if any(path.exists() for path in _files(Path(folder), "val")) else "test"
 
 
 def read_image_paths(path: str | Path) -> list[str]:
@@ -200,7 +225,8 @@ def _listed_image(path, entry, n_classes, where):
 
 
 def _read(path, kind):
-    missing = f"no such data list; create_data_lists.py --output {path.parent} writes it"
+    option = " with --val-fraction or --val" if path.name.startswith("VAL_") else ""
+    missing = f"no such data list; create_data_lists.py --output {path.parent}{option} writes it"
     return read_json(path, kind, missing)
 
 

@@ -26,7 +26,7 @@ SAMPLES, TILE = 12, 480  # pictures in the mosaic, and the side of each in pixel
 def report(lists: dict[str, DataList], notes: Sequence[Note]) -> str:
     """The report on data lists, as text.
 
-    lists: "train" and "test" -> the list. notes: on what was dropped or repaired.
+    lists: "train", "test" and, if need be, "val" -> the list. notes: on what was dropped or repaired.
     """
     sections = [
         _contents(lists),

@@ -10,6 +10,7 @@ import pytest
 from ssd.commands import data as create_data_lists
 from ssd.config import VOC_CLASSES
 from ssd.data import read_data_list
+from ssd.data.lists import validation_split
 from tests.helpers.annotations import lists, picture, write
 from tests.helpers.scripts import refused
 from tests.helpers.voc_folders import entries, make_voc, voc_object
@@ -78,6 +79,27 @@ def test_division_of_a_split(pets, tmp_path):
     assert len(test.paths) == 1
 
 
+@pytest.mark.parametrize("options", ["--val val", "--val-fraction 0.3", "--test-fraction 0.3 --val-fraction 0.3"])
+def test_validation_list(pets, tmp_path, capsys, options):
+    (pets / "ImageSets/Main/val.txt").write_text("c\n")
+    (pets / "ImageSets/Main/train.txt").write_text("a\nb\n")
+    train, test = lists("--voc", pets, *options.split(), output=tmp_path / "lists")
+    val = read_data_list(tmp_path / "lists", "val")
+    assert sorted(train.paths + val.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
+    assert len(val) == 1 and val.class_names == train.class_names
+    assert "val: 1 images, 3 objects" in capsys.readouterr().out
+    assert (tmp_path / "lists/report.txt").read_text().splitlines()[0].split() == ["train", "val", "test"]
+
+
+def test_the_validation_list_of_an_earlier_data_set_goes(pets, tmp_path):
+    lists("--voc", pets, "--val-fraction", 0.3, output=tmp_path / "lists")
+    assert validation_split(tmp_path / "lists") == "val"
+    lists("--voc", pets, output=tmp_path / "lists")
+    assert validation_split(tmp_path / "lists") == "test"
+    names = ("TRAIN_images", "TRAIN_objects", "TEST_images", "TEST_objects", "label_map")
+    assert {path.name for path in (tmp_path / "lists").iterdir()} == {"report.txt", *(f"{name}.json" for name in names)}
+
+
 def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
     for args, words in (
         ([], ["name a data set"]),
@@ -88,6 +110,11 @@ def test_arguments_that_do_not_go_together(pets, tmp_path, capsys):
         (["--voc07", pets, "--test-fraction", "0.5"], ["VOC has its own"]),
         (["--voc", pets, "--test", "test", "--test-fraction", "0.5"], ["--test and --test-fraction"]),
         (["--voc", pets, "--test-fraction", "0"], ["between 0 and 1"]),
+        (["--voc", pets, "--val-fraction", "0"], ["between 0 and 1"]),
+        (["--voc", pets, "--val", "test", "--val-fraction", "0.5"], ["--val and --val-fraction"]),
+        (["--voc", pets, "--val", "test", "--test-fraction", "0.5"], ["need --train"]),
+        (["--voc", pets, "--val-fraction", "0.5", "--test-fraction", "0.5"], ["leave no training images"]),
+        (["--voc07", pets, "--val", "val"], ["VOC has its own"]),
         (["--voc", pets, "--mirror", "http://x"], ["--mirror goes with --download"]),
         (["--voc", pets, "--ignore-unknown"], ["--ignore-unknown goes with --classes"]),
         (["--voc", pets, "--pictures", "a.txt"], ["a.txt", "picture's"]),

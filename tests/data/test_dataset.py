@@ -35,9 +35,19 @@ def test_data_lists_round_trip(tmp_path):
     assert train.label_map == {"background": 0, "b": 1, "a": 2}
     assert train.paths[0].endswith("x.jpg")
     assert read_data_list(tmp_path, "test").paths == []
+    with pytest.raises(InputError, match="VAL_images.json: no such data list; .* with --val-fraction or --val writes"):
+        read_data_list(tmp_path, "val")
     label_map = tmp_path / "label_map.json"
     label_map.write_text('\ufeff{"background": 0, "é": 1, "a": 2}', encoding="utf-8")  # as some editors save it
     assert read_data_list(tmp_path, "test").class_names == ("é", "a")
+
+
+def test_a_list_is_known_again_by_the_names_of_its_pictures():
+    def digest(*paths):
+        return data_list(paths, [ENTRY] * len(paths), ("a",)).digest
+
+    assert digest("/data/x.jpg", "/data/y.jpg") == digest("C:\\pictures\\y.jpg", "C:\\pictures\\x.jpg")
+    assert len({digest(), digest("x.jpg"), digest("y.jpg"), digest("x.jpg", "y.jpg"), digest("x.jpg", "x.jpg")}) == 5
 
 
 @pytest.mark.parametrize("name, content, message", [
