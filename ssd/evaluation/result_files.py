@@ -3,7 +3,7 @@
 VOC: `comp4_det_test_<class>.txt`, a line for each detection: image id, score, x_min, y_min, x_max, y_max, in 1-based
 inclusive pixels. The image id is the picture's file name without folder and extension.
 COCO: a list of {"image_id", "category_id", "bbox": [x_min, y_min, width, height], "score"}. The image id is the
-picture's place in the test list, 0 for the first; the category id is the label. `save_truth` writes the objects with
+picture's place in the data list, 0 for the first; the category id is the label. `save_truth` writes the objects with
 the same ids, so that other tools can score such a list.
 
 Numbers are written with all the digits of a float64, so detections have the same figures when they are read again.
@@ -29,7 +29,7 @@ VOC_PREFIX = "comp4_det_test_"
 COCO_NAME, COCO_TRUTH_NAME = "coco_results.json", "coco_truth.json"
 LARGEST = float(np.finfo(np.float32).max)
 
-Row = tuple[int, int, list[float]]  # place in the test list, label, [score, x_min, y_min, x_max, y_max]
+Row = tuple[int, int, list[float]]  # place in the data list, label, [score, x_min, y_min, x_max, y_max]
 
 
 def save_results(
@@ -42,8 +42,8 @@ def save_results(
 ) -> None:
     """Write detections in both formats into a folder, which is made. A class without detections gets an empty file.
 
-    The lists have one tensor per image of the test list: boxes (n, 4) pixels, labels and scores (n,).
-    label_map: class name -> label. image_paths: the test list.
+    The lists have one tensor per image of the data list: boxes (n, 4) pixels, labels and scores (n,).
+    label_map: class name -> label. image_paths: of the data list.
     Raises InputError as `check_names` does.
     """
     check_names(label_map, image_paths)
@@ -99,7 +99,7 @@ def load_results(
     """Read detections from a folder of VOC files or from a COCO results JSON.
 
     Returns boxes (n, 4) float64 pixels, labels (n,) and scores (n,) float64, in lists with one tensor per image of the
-    test list, best first; of equal scores the lower label, then the earlier row. A class without a file has no
+    data list, best first; of equal scores the lower label, then the earlier row. A class without a file has no
     detections.
     Raises InputError on a row that names an unknown image or class, has a score or coordinate that is not finite in
     float32, x_max < x_min or y_max < y_min, or another number of columns; the message names the file and the row.
@@ -129,7 +129,7 @@ def _coco_entry(place: int, box: list[float], label: int, score: float) -> str:
 
 
 def _image_ids(image_paths: Sequence[str]) -> dict[str, int]:
-    """Image id -> place in the test list."""
+    """Image id -> place in the data list."""
     ids: dict[str, int] = {}
     for place, path in enumerate(image_paths):
         image_id = PureWindowsPath(path).stem  # takes both / and \\: the list may come from another system
@@ -161,7 +161,7 @@ def _voc_row(line: str, label: int, ids: Mapping[str, int], where: str) -> Row:
         raise InputError(f"{where}: has {n} columns, but must have image, score, x_min, y_min, x_max, y_max")
     score, x_min, y_min, x_max, y_max = _finite(columns, where)
     if image_id not in ids:
-        raise InputError(f"{where}: the test list has no picture {image_id}")
+        raise InputError(f"{where}: the list has no picture {image_id}")
     box = [x_min - 1, y_min - 1, x_max, y_max]
     _check_box(box, where)
     return ids[image_id], label, [score, *box]
@@ -181,7 +181,7 @@ def _coco_row(entry: dict, labels: set[int], n_images: int, where: str) -> Row:
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{where}: needs image_id, category_id, score and a bbox of four numbers") from None
     if type(image) is not int or image not in range(n_images):
-        raise InputError(f"{where}: the test list has no picture {image!r}; ids are its places, 0 to {n_images - 1}")
+        raise InputError(f"{where}: the list has no picture {image!r}; ids are its places, 0 to {n_images - 1}")
     if type(label) is not int or label not in labels:
         raise InputError(f"{where}: the label map has no label {label!r}")
     score, x_min, y_min, width, height = _finite([score, x_min, y_min, width, height], where)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ssd.evaluation.coco_metrics import INSTALL, coco_figures
+from ssd.evaluation.coco_metrics import INSTALL, SIZES, coco_figures
 from ssd.evaluation.localisation import top1_localisation
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import Curve, average_precision, best_f1, curves, mean_of_numbers
@@ -63,10 +63,13 @@ def summary_lines(summary: dict) -> list[tuple[str, str]]:
     coco = summary["coco"]
     for name in ("AP", "AP50", "AP75"):
         lines.append((f"COCO {name}", f"n/a ({INSTALL})" if coco is None else cell_text(coco[name.lower()])))
+    lines += [(f"COCO AP {size}", cell_text(coco[f"ap_{size}"])) for size in SIZES if coco]
     if top1 := summary["localisation"]:
         lines.append(("top-1 class right", cell_text(top1["accuracy"])))
         lines.append(("top-1 mean IoU", cell_text(top1["mean_iou"])))
         lines.append(("top-1 both right", f"{cell_text(top1['both'])} (class, and IoU of at least {threshold})"))
+    if (floor := summary.get("constant_box_map_voc07")) is not None:
+        lines.append(("constant box", f"{cell_text(floor)} (mAP voc07 of one box a class, the same in every picture)"))
     lines.append(("images", str(summary["images"])))
     if speeds := summary["images_per_second"]:
         parts = ", ".join(f"{part} {speed:.1f}" for part, speed in speeds.items() if part != "all")

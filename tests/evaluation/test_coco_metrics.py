@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from ssd.evaluation import match_detections
@@ -12,9 +15,14 @@ def test_coco_figures_equal_pycocotools(seed, n_classes, n_detections):
     pytest.importorskip("pycocotools")
     case = random_case(seed, n_images=20, n_classes=n_classes, n_detections=n_detections)
     matches = match_detections(*case)
-    precision = _pycocotools_precision(matches)
-    expected = [precision, precision[0], precision[5]]
-    assert list(coco_figures(matches).values()) == pytest.approx([p[p > -1].mean() for p in expected], abs=1e-12)
+    scale = 1 + 2 * (seed % 2)  # with 1, no object is large
+    matches = replace(matches, det_boxes=scale * matches.det_boxes, true_boxes=scale * matches.true_boxes)
+    of_all, small, medium, large = _pycocotools_precision(matches)
+    expected = {"ap": of_all, "ap50": of_all[0], "ap75": of_all[5]}
+    expected |= {"ap_small": small, "ap_medium": medium, "ap_large": large}
+    means = {name: p[p > -1].mean() if (p > -1).any() else None for name, p in expected.items()}
+    assert coco_figures(matches) == pytest.approx(means, abs=1e-12)
+    assert (means["ap_large"] is None) == (scale == 1)
 
 
 def _pycocotools_precision(matches):
@@ -41,7 +49,7 @@ def _pycocotools_precision(matches):
     evaluation = COCOeval(truth, found, "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
-    return evaluation.eval["precision"][:, :, :, 0, -1]
+    return np.moveaxis(evaluation.eval["precision"][..., -1], 3, 0)
 
 
 def _annotation(number, image, category, box):
@@ -59,7 +67,7 @@ def test_coco_figures_without_detections_and_without_objects():
     pytest.importorskip("hotcoco")
     case = random_case(0)
     none = [[values[:0] for values in case[k]] for k in range(6)]
-    assert coco_figures(match_detections(*none[:3], *case[3:])) == {"ap": 0, "ap50": 0, "ap75": 0}
-    nothing = {"ap": None, "ap50": None, "ap75": None}
+    nothing = dict.fromkeys(("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"))
+    assert coco_figures(match_detections(*none[:3], *case[3:])) == dict.fromkeys(nothing, 0) | {"ap_large": None}
     assert coco_figures(match_detections(*case[:3], *none[3:], case[6])) == nothing
     assert coco_figures(match_detections(*[[]] * 6, case[6])) == nothing

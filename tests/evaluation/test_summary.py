@@ -48,7 +48,7 @@ def test_summary_lines_by_hand():
         "iou_threshold": 0.5,
         "map_voc07": 0.1,
         "map_voc10": 0.2,
-        "coco": {"ap": 0.3, "ap50": 0.4, "ap75": None},
+        "coco": {"ap": 0.3, "ap50": 0.4, "ap75": None, "ap_small": None, "ap_medium": 0.25, "ap_large": 0.35},
         "localisation": {"accuracy": 0.5, "mean_iou": 0.6, "both": 0.7},
         "images_per_second": {"all": 20.0, "data": 120.0, "network": 60.0, "post-processing": 40.0},
         "classes": [],
@@ -59,6 +59,9 @@ def test_summary_lines_by_hand():
         ("COCO AP", "0.3000"),
         ("COCO AP50", "0.4000"),
         ("COCO AP75", "n/a"),
+        ("COCO AP small", "n/a"),
+        ("COCO AP medium", "0.2500"),
+        ("COCO AP large", "0.3500"),
         ("top-1 class right", "0.5000"),
         ("top-1 mean IoU", "0.6000"),
         ("top-1 both right", "0.7000 (class, and IoU of at least 0.5)"),
@@ -71,7 +74,11 @@ def test_summary_lines_by_hand():
         ("mAP voc07 at IoU 0.7", "0.1000"),
         ("mAP voc10 at IoU 0.7", "0.2000"),
     ]
-    assert summary_lines(summary | {"localisation": None, "images_per_second": {}})[5:] == [("images", "120")]
+    less = summary | {"localisation": None, "images_per_second": {}}
+    assert summary_lines(less)[8:] == [("images", "120")]
+    assert summary_lines(less | {"constant_box_map_voc07": None})[8:] == [("images", "120")]
+    floor = ("constant box", "0.5000 (mAP voc07 of one box a class, the same in every picture)")
+    assert summary_lines(less | {"constant_box_map_voc07": 0.5})[8:] == [floor, ("images", "120")]
 
 
 def test_summary_of_nothing():
@@ -85,4 +92,5 @@ def test_without_the_coco_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "hotcoco", None)
     summary = summarize(match_detections(*random_case(0)))
     assert summary["coco"] is None
-    assert 'COCO AP             n/a (pip install -e ".[eval]")' in format_summary(summary)
+    text = format_summary(summary)
+    assert 'COCO AP             n/a (pip install -e ".[eval]")' in text and "small" not in text
