@@ -1,7 +1,8 @@
 """The checkpoint file: one `.pth` of state dicts and plain containers, safe to read. No other module knows its format.
 
 {"format": "ssd300", "version": 1, "config": SSDConfig as a dict, "model": state dict,
- "training": what a run needs to go on, or None}
+ "training": what a run needs to go on, or None,
+ "chosen_on": the data list by which a run chose this model (`chosen_list`), or None; older files lack it}
 """
 
 import re
@@ -21,16 +22,26 @@ FORMAT, VERSION = "ssd300", 1
 REMEDY = "give the path of a .pth file that train.py or python -m ssd.convert wrote"
 
 
-def save_checkpoint(path: Path | str, model: SSD300, training: dict[str, Any] | None = None) -> None:
+def save_checkpoint(
+    path: Path | str,
+    model: SSD300,
+    training: dict[str, Any] | None = None,
+    chosen_on: dict[str, str] | None = None,
+) -> None:
     """Write a model to a checkpoint. A complete file replaces the one at `path` at once, or that one stays as it was.
 
     training: the state of a training run, plain containers and tensors (see `load_training_state`).
+    chosen_on: the data list by which a run chose this model among others (see `chosen_list`).
     """
-    write_checkpoint(path, model.config, model.state_dict(), training)
+    write_checkpoint(path, model.config, model.state_dict(), training, chosen_on)
 
 
 def write_checkpoint(
-    path: Path | str, config: SSDConfig, state: dict[str, Tensor], training: dict[str, Any] | None = None
+    path: Path | str,
+    config: SSDConfig,
+    state: dict[str, Tensor],
+    training: dict[str, Any] | None = None,
+    chosen_on: dict[str, str] | None = None,
 ) -> None:
     """Write a checkpoint from a model's config and state dict. Otherwise as `save_checkpoint`."""
     content = {
@@ -39,6 +50,7 @@ def write_checkpoint(
         "config": config.to_dict(),
         "model": state,
         "training": training,
+        "chosen_on": chosen_on,
     }
     with replacing(path) as file:
         torch.save(content, file)
@@ -88,6 +100,14 @@ def load_training_state(path: Path | str) -> dict[str, Any]:
     if training.get("average"):  # the state dict of the weights' moving average
         training["average"] = _current_names(training["average"])
     return training
+
+
+def chosen_list(path: Path | str) -> dict[str, str] | None:
+    """The data list by which a run chose the model of a checkpoint: its "split" and "digest" (see `DataList`).
+
+    None if there was no choice or it is not known. Raises InputError as `load_checkpoint` does.
+    """
+    return _read(path).get("chosen_on")
 
 
 def check_tensors(config: SSDConfig, saved: dict[str, Tensor]) -> None:

@@ -6,7 +6,7 @@ import torch
 from torchvision.models import WeightsEnum
 from torchvision.models.detection import SSD300_VGG16_Weights
 
-from ssd.checkpoint import VERSION, load_checkpoint, write_checkpoint
+from ssd.checkpoint import VERSION, chosen_list, load_checkpoint, write_checkpoint
 from ssd.convert.reading import read_weights
 from ssd.errors import InputError
 from ssd.export.engines import OnnxModel
@@ -45,6 +45,12 @@ def load_trained(
     if precision not in ("auto", "fp32"):
         raise InputError(f"{path}: an exported model computes in fp32, --precision {precision} needs the checkpoint")
     return OnnxModel(path, device)
+
+
+def was_chosen_on(checkpoint: Path, digest: str) -> bool:
+    """Whether a run is known to have chosen this model by the data list of this digest: the best of its evaluations."""
+    chosen_on = None if checkpoint.suffix.lower() == ".onnx" else chosen_list(checkpoint)
+    return chosen_on is not None and chosen_on["digest"] == digest
 
 
 def find_checkpoint(name: str | Path | None = None) -> Path:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
-from ssd.checkpoint import load_training_state, write_checkpoint
+from ssd.checkpoint import chosen_list, load_training_state, write_checkpoint
 from ssd.errors import InputError
 
 CONFIG = SSDConfig.caffe(class_names=("cat", "dog"), backbone="vgg16_bn")
@@ -47,6 +47,17 @@ def test_training_state(model, tmp_path):
     save_checkpoint(tmp_path / "b.pth", model)
     with pytest.raises(InputError, match=r"b\.pth: holds a model without"):
         load_training_state(tmp_path / "b.pth")
+
+
+def test_the_list_that_chose_the_model(model, tmp_path):
+    save_checkpoint(tmp_path / "chosen.pth", model, chosen_on={"split": "val", "digest": "abc"})
+    assert chosen_list(tmp_path / "chosen.pth") == {"split": "val", "digest": "abc"}
+    save_checkpoint(tmp_path / "only.pth", model)
+    assert chosen_list(tmp_path / "only.pth") is None
+    content = torch.load(tmp_path / "only.pth", weights_only=True)
+    del content["chosen_on"]  # as earlier versions wrote it
+    torch.save(content, tmp_path / "older.pth")
+    assert chosen_list(tmp_path / "older.pth") is None
 
 
 def test_file_is_plain_data(model, tmp_path):

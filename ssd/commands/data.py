@@ -138,8 +138,8 @@ def main(argv: list[str] | None = None) -> None:
 def read(args: Namespace, class_names: Sequence[str] | None) -> tuple[Splits, list[Note]]:
     """The images of each split of the data set that the arguments name, and notes."""
     if is_published(args):
-        folders = download_voc(args.download, args.mirror or ()) if args.download else (args.voc07, args.voc12)
-        return read_published(*folders, args.val_fraction, args.seed)
+        voc07, voc12 = download_voc(args.download, args.mirror or ()) if args.download else (args.voc07, args.voc12)
+        return read_published(voc07, voc12, args.val_fraction, args.seed)
     kind = next(kind for kind in FORMATS if getattr(args, kind))
     names = {split: name for split in SPLITS if (name := getattr(args, split))}
     return read_splits(kind, getattr(args, kind), names, shares(args), args.seed, args.images, class_names)

@@ -8,6 +8,7 @@ from pathlib import Path
 from ssd.commands.arguments import add_device_arguments, add_loading_arguments, add_picture_arguments, command, parser
 from ssd.data import DataList, read_data_list
 from ssd.data.images import lift_pixel_limit
+from ssd.evaluation.constant_box import constant_box_map
 from ssd.evaluation.evaluate import DataSetDetections, dataset_for, detect_dataset, match_dataset
 from ssd.evaluation.report.page import write_report
 from ssd.evaluation.report.plots import figure_class
@@ -15,18 +16,21 @@ from ssd.evaluation.result_files import check_names, load_results, save_results,
 from ssd.evaluation.summary import format_summary, summarize
 from ssd.files import write_text
 from ssd.inference.device import choose_device, choose_precision
-from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained
+from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, was_chosen_on
+
+CHOSEN_HERE = "the model is the best of its run's evaluations on this list, so the figures are optimistic"
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    p = parser("Evaluate a checkpoint on the test list by the rules of the VOC devkit.")
+    p = parser("Evaluate a checkpoint on the test list or the validation list by the rules of the VOC devkit.")
     p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument("--data", default="data", help="folder of the data lists")
+    p.add_argument("--split", choices=("test", "val"), default="test", help="the list to evaluate on")
     p.add_argument(
         "--results",
         metavar="PATH",
         help="score these instead: a folder of VOC files comp4_det_test_<class>.txt, or COCO results JSON, where the "
-        "image id is the place in the test list, from 0, and the category id is the label in label_map.json",
+        "image id is the place in the list, from 0, and the category id is the label in label_map.json",
     )
     p.add_argument("--json", metavar="FILE", help="write every figure to this file")
     p.add_argument("--save-results", metavar="DIR", help="write the detections as VOC files and as COCO JSON")
@@ -46,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if args.no_pixel_limit:
         lift_pixel_limit()
-    data = read_data_list(args.data, "test")
+    data = read_data_list(args.data, args.split)
     check_outputs(args, data)
     source = args.results or find_checkpoint(args.checkpoint)
     if args.results:
@@ -54,10 +58,13 @@ def main(argv: list[str] | None = None) -> None:
     else:
         found = run_model(args, source)
     matches = match_dataset(found, data)
-    summary = summarize(matches, found.seconds)
+    summary = summarize(matches, found.seconds) | {"constant_box_map_voc07": constant_box_map(args.data, data)}
     print(format_summary(summary))
 
-    details = {"detections_of": str(source), "test_list": str(args.data)}
+    details = {"detections_of": str(source), f"{args.split}_list": str(args.data)}
+    if not args.results and was_chosen_on(Path(source), data.digest):
+        details["remark"] = CHOSEN_HERE
+        print(CHOSEN_HERE)
     if args.json:
         write_text(args.json, json.dumps(details | summary, indent=1) + "\n")
         print(f"figures: {args.json}")
@@ -82,10 +89,10 @@ def check_outputs(args: Namespace, data: DataList) -> None:
 
 
 def run_model(args: Namespace, checkpoint: str | Path) -> DataSetDetections:
-    """The detections of a checkpoint's model on the test list."""
+    """The detections of a checkpoint's model on the list."""
     device = choose_device(args.device)
     model = load_trained(checkpoint, args.device, args.precision)
-    dataset = dataset_for(model.config, args.data)
+    dataset = dataset_for(model.config, args.data, args.split)
     dtype = choose_precision(args.precision, device)
     return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
 

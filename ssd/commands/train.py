@@ -19,14 +19,17 @@ from ssd.data.images import lift_pixel_limit
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, prepare_for_training
 from ssd.training import distributed
-from ssd.training.run.folder import LAST, resumed_checkpoint
+from ssd.training.run.folder import LAST, RunFolder, resumed_checkpoint
 from ssd.training.run.logs import LOGS
 from ssd.training.session import describe_end, describe_start, open_session
 from ssd.training.trainer import Trainer
 
 
 def arguments() -> ArgumentParser:
-    p = parser("Train SSD300 on the data lists of create_data_lists.py and evaluate it on the test list along the way.")
+    p = parser(
+        "Train SSD300 on the data lists of create_data_lists.py and evaluate it along the way, on the validation list "
+        "if there is one, else on the test list."
+    )
     p.add_argument("--data", default="data", help="folder of the data lists")
     p.add_argument("--output", help="folder of the run (default: the next free runs/N)")
     p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="continue from FILE, or the run's last.pth")
@@ -104,18 +107,18 @@ def main(argv: list[str] | None = None) -> int:
                 print(describe_start(session, session.folder.path))
             signal = session.carry_out()
         if session.folder:
-            report(session.trainer, session.folder.path, signal)
+            report(session.trainer, session.folder, signal)
     return 128 + signal if signal else 0  # what a shell would return
 
 
-def report(trainer: Trainer, path: Path, signal: int) -> None:
+def report(trainer: Trainer, folder: RunFolder, signal: int) -> None:
     """Print how a run ended. signal: number of the one that stopped it, or 0."""
     if trainer.health.skipped:
         print(f"{trainer.health.skipped} steps were skipped because float16 overflowed")
     if signal:
-        print(f"stopped after iteration {trainer.iteration}; --resume {path / LAST} continues", file=sys.stderr)
+        print(f"stopped after iteration {trainer.iteration}; --resume {folder.path / LAST} continues", file=sys.stderr)
     else:
-        print(describe_end(trainer, path))
+        print(describe_end(trainer, folder))
 
 
 if __name__ == "__main__":

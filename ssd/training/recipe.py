@@ -41,6 +41,11 @@ class Recipe:
     eval_every: int = 1000
     patience: int = 0
 
+    @property
+    def chooses(self) -> bool:
+        """Whether a run has several validations, so that its best model is chosen by them."""
+        return 0 < self.eval_every < self.iterations
+
     def rate(self, iteration: int) -> float:
         """The learning rate of an iteration, from 0: a function, so there is no state to save."""
         passed = sum(iteration >= drop for drop in self.drops)

@@ -12,6 +12,7 @@ import torch
 from ssd.checkpoint import load_checkpoint, load_training_state
 from ssd.config import SSDConfig
 from ssd.data import PascalVOCDataset, read_data_list
+from ssd.data.lists import validation_split
 from ssd.errors import InputError
 from ssd.inference.device import choose_precision
 from ssd.model.network import SSD300
@@ -21,6 +22,13 @@ from ssd.training.run.folder import BEST, LAST, RunFolder, run_folder
 from ssd.training.trainer import Trainer
 from ssd.training.validation import Best, Validation
 from ssd.training.weights import initial_model
+
+LISTS = {"train": "its training images", "val": "the validation list", "test": "the test list"}
+ADVICE = {  # where the model was chosen by the list that it is measured on
+    "train": "",
+    "val": "; eval.py measures the model on the test list",
+    "test": "; create_data_lists.py --val-fraction makes another list to choose by",
+}
 
 
 @dataclass(frozen=True)
@@ -50,16 +58,17 @@ def open_session(args: Namespace, checkpoint: Path | None, device: torch.device)
     checkpoint: to resume from, None for a new run. Raises InputError if the arguments do not fit.
     """
     model, origin = _starting_model(args, checkpoint)
-    train_set, test_set = create_data_sets(args.data, model.config, args.augmentation, args.seed, args.overfit)
+    train_set, validation_set = create_data_sets(args.data, model.config, args.augmentation, args.seed, args.overfit)
+    validated_on = {"split": validation_set.split, "digest": validation_set.data.digest}
     trainer = Trainer(model, train_set, create_recipe(args), device, choose_precision(args.precision, device))
     if checkpoint:
-        _restore(trainer, checkpoint)
-    validation = Validation(test_set, min(args.batch_size, 32), args.workers, device)
+        _restore(trainer, checkpoint, validated_on)
+    validation = Validation(validation_set, min(args.batch_size, 32), args.workers, device)
     if distributed.rank() > 0:
         yield Session(trainer, validation, origin, None)
         return
     path, saved = run_folder(checkpoint, args.output), _saved_arguments(args, model.config)
-    with RunFolder(path, model.config, saved, trainer.iteration, device, args.log) as folder:
+    with RunFolder(path, model.config, saved, validated_on, trainer.iteration, device, args.log) as folder:
         yield Session(trainer, validation, origin, folder)
 
 
@@ -75,19 +84,19 @@ def _starting_model(args, checkpoint) -> tuple[SSD300, str]:
 def create_data_sets(
     folder: str | Path, config: SSDConfig, augmentation: str = "paper", seed: int = 0, overfit: int | None = None
 ) -> tuple[PascalVOCDataset, PascalVOCDataset]:
-    """What to train on and what to evaluate on.
+    """What to train on, and what to evaluate on and choose the best model by: the validation list, else the test list.
 
     overfit: both are this many training images with objects, without augmentation; None for the usual two.
     """
     train_set = PascalVOCDataset(folder, "train", config, overfit is None, augmentation, seed)
     if overfit is None:
-        test_set = PascalVOCDataset(folder, "test", config)
+        validation_set = PascalVOCDataset(folder, validation_split(folder), config)
     else:
         with_objects = [k for k, image in enumerate(train_set.data) if not image.difficulties.all()]
-        train_set = test_set = train_set.subset(with_objects[:overfit])
+        train_set = validation_set = train_set.subset(with_objects[:overfit])
     if not len(train_set):
         raise InputError(f"{folder}: no image to train on")
-    return train_set, test_set
+    return train_set, validation_set
 
 
 def create_recipe(args: Namespace) -> Recipe:
@@ -95,14 +104,17 @@ def create_recipe(args: Namespace) -> Recipe:
     return paper_recipe(**{number.name: getattr(args, number.name) for number in fields(Recipe)})
 
 
-def _restore(trainer, checkpoint):
-    trainer.restore(load_training_state(checkpoint))
+def _restore(trainer, checkpoint, validated_on):
+    state = load_training_state(checkpoint)
+    trainer.restore(state)
     if trainer.iteration > trainer.recipe.iterations:
         raise InputError(
             f"{checkpoint}: the run has done {trainer.iteration} iterations, more than --iterations "
             f"{trainer.recipe.iterations}"
         )
-    if not (checkpoint.parent / BEST).exists():  # the next validation makes it
+    goes_on = trainer.iteration < trainer.recipe.iterations
+    has_other_list = state.get("validated_on", validated_on) != validated_on  # whose mAP cannot be compared
+    if goes_on and has_other_list or not (checkpoint.parent / BEST).exists():  # the next validation makes it
         trainer.best = Best()
 
 
@@ -129,9 +141,9 @@ def describe_start(session: Session, path: Path) -> str:
     )
 
 
-def describe_end(trainer: Trainer, path: Path) -> str:
+def describe_end(trainer: Trainer, folder: RunFolder) -> str:
     """What came of a run that has ended, in lines of text."""
-    best = trainer.best
+    best, path = trainer.best, folder.path
     if not best.iteration:
         return f"{path}: the run was complete already, and its {BEST} is gone"
     early = (
@@ -139,4 +151,9 @@ def describe_end(trainer: Trainer, path: Path) -> str:
         if trainer.iteration < trainer.recipe.iterations
         else ""
     )
-    return f"{early}best of the run, at iteration {best.iteration}:\n{best.table}\ntrained model: {path / BEST}"
+    split = folder.validated_on["split"]
+    title, remark = f"evaluated on {LISTS[split]}, at iteration {best.iteration}:", ""
+    if trainer.recipe.chooses:
+        title = f"best of the evaluations on {LISTS[split]}, at iteration {best.iteration}:"
+        remark = f"chosen by this list, so the figures are optimistic{ADVICE[split]}\n"
+    return f"{early}{title}\n{best.table}\n{remark}trained model: {path / BEST}"

@@ -158,14 +158,14 @@ class Trainer:
             if validated:
                 folder.show(self.iteration, validated.pictures)
             if is_best:
-                folder.save_best(self.step.result)
+                folder.save_best(self.step.result, self.recipe.chooses)
             if saves:
                 folder.save(self.step.model, self.state())
         if error:
             raise error
 
     def _validated(self, validate):
-        """A `Validated` or None, and the error of a bad test picture or None.
+        """A `Validated` or None, and the error of a bad picture or None.
 
         The error must not cost the iterations since the last checkpoint, so it waits until the next one is saved.
         """

@@ -1,4 +1,4 @@
-"""What a run measures on the test list as it goes."""
+"""What a run measures as it goes, on the validation list or, without one, on the test list."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from ssd.training.run.panels import TrackedPicture, tracked_pictures
 @dataclass(frozen=True)
 class Validated:
     """A validation's results. mAP: NaN if no object counts for it. figures: the val_... columns of results.csv, mAP
-    included. table: what eval.py prints. pictures: a few of the test list, the same ones each time."""
+    included. table: what eval.py prints. pictures: a few of the list, the same ones each time."""
 
     mAP: float
     figures: dict[str, float]

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ssd import load_checkpoint, save_checkpoint
 from ssd.checkpoint import write_checkpoint
 from ssd.commands import eval as evaluation
 from ssd.convert import read_weights
-from ssd.data import read_data_list
+from ssd.data import read_data_list, write_data_lists
 from tests.helpers.scripts import refused
 from tests.helpers.voc_folders import entries
 
@@ -43,6 +44,22 @@ def test_every_output_and_the_files_scored_again(data_folder, checkpoint, tmp_pa
         assert evaluate("--data", data_folder, "--results", results, "--json", again) == 0
         assert "images per second" not in capsys.readouterr().out
         assert json.loads(again.read_text()) == expected | {"detections_of": str(results), "images_per_second": {}}
+
+
+def test_the_list_that_is_evaluated_and_what_it_chose(data_folder, checkpoint, tmp_path, capsys):
+    train, test = (read_data_list(data_folder, split) for split in ("train", "test"))
+    val, figures = train.subset([0]), tmp_path / "figures.json"
+    write_data_lists(tmp_path / "lists", train=train, val=val, test=test)
+    model = tmp_path / "best.pth"
+    save_checkpoint(model, load_checkpoint(checkpoint), chosen_on={"split": "val", "digest": val.digest})
+    args = ["--data", tmp_path / "lists", "--device", "cpu", "--workers", 0, "--json", figures]
+    for split, checkpoint_, is_optimistic in (("val", model, True), ("test", model, False), ("val", checkpoint, False)):
+        assert evaluate(*args, "--split", split, "--checkpoint", checkpoint_) == 0
+        told = json.loads(figures.read_text())
+        assert told["images"] == {"val": 1, "test": 4}[split] and told[f"{split}_list"] == str(tmp_path / "lists")
+        assert ("best of its run's evaluations on this list" in capsys.readouterr().out) == is_optimistic
+        assert ("remark" in told) == is_optimistic
+    refused(capsys, evaluation, ["--data", data_folder, "--split", "val"], "VAL_images.json", "--val-fraction")
 
 
 @pytest.fixture

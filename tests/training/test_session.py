@@ -1,13 +1,16 @@
 """How a run is set up, how it continues and what it says."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
-from ssd import load_checkpoint
-from ssd.checkpoint import load_training_state
+import pytest
+
+from ssd import load_checkpoint, save_checkpoint
+from ssd.checkpoint import chosen_list, load_training_state
 from ssd.commands import train
-from ssd.data import PascalVOCDataset, read_data_list
+from ssd.data import PascalVOCDataset, read_data_list, write_data_lists
 from ssd.training.session import create_data_sets
 from tests.helpers.runs import iteration_of, rows_of
 from tests.helpers.scripts import refused
@@ -54,6 +57,58 @@ def test_a_run_goes_on_elsewhere(run, tmp_path, arguments, capsys):
     assert load_checkpoint(other / "best.pth")
     assert {path.name: path.read_bytes() for path in first.iterdir()} == before
     refused(capsys, train, arguments("other", "--resume", first / "last.pth"), "holds a run already")
+
+
+@pytest.fixture
+def three_lists(data_folder, tmp_path):
+    """Those of `data_folder`, half of whose test pictures are validation pictures."""
+    train_list, test_list = (read_data_list(data_folder, split) for split in ("train", "test"))
+    parts = {"val": test_list.subset([0, 1]), "test": test_list.subset([2, 3])}
+    write_data_lists(tmp_path / "lists", train=train_list, **parts)
+    return tmp_path / "lists"
+
+
+@pytest.mark.parametrize("split, options, words", [
+    ("val", "", "best of the evaluations on the validation list, at iteration .* eval.py measures the model on"),
+    ("test", "", "best of the evaluations on the test list, at iteration .* --val-fraction makes another list"),
+    ("train", "--overfit 2", "best of the evaluations on its training images, at iteration .* are optimistic\n"),
+])  # fmt: skip
+def test_the_list_that_the_best_model_is_chosen_by(run, three_lists, capsys, split, options, words):
+    if split == "test":
+        for path in three_lists.glob("VAL_*.json"):
+            path.unlink()
+    data = read_data_list(three_lists, split)
+    if options:
+        data = data.subset([0, 1])
+    folder = run("run", "--iterations 2 --eval-every 1", *options.split(), data=three_lists)
+    assert chosen_list(folder / "best.pth") == {"split": split, "digest": data.digest}
+    assert chosen_list(folder / "last.pth") is None  # it is the last one, however good
+    told = capsys.readouterr().out
+    assert re.search(words, told, flags=re.S)
+    assert f"images              {len(data)}\n" in told
+
+
+def test_a_single_evaluation_is_no_choice(run, three_lists, capsys):
+    folder = run("run", "--iterations 2 --eval-every 0", data=three_lists)
+    assert chosen_list(folder / "best.pth") is None
+    told = capsys.readouterr().out
+    assert "evaluated on the validation list, at iteration 2:" in told and "optimistic" not in told
+
+
+def test_the_best_by_another_list_does_not_count(run, three_lists):
+    """Here the lists get a validation split while the run is interrupted."""
+    split = [path.rename(path.with_suffix(".hidden")) for path in three_lists.glob("VAL_*.json")]
+    folder = run("run", "--iterations 2 --eval-every 1", data=three_lists)
+    state = load_training_state(folder / "last.pth")
+    model = load_checkpoint(folder / "last.pth")
+    save_checkpoint(folder / "last.pth", model, state | {"best": state["best"] | {"mAP": 1.0}})  # never reached again
+    run("run", "--iterations 3 --resume", data=three_lists)
+    assert load_training_state(folder / "last.pth")["best"]["iteration"] < 3
+    for path in split:
+        path.rename(path.with_suffix(".json"))
+    run("run", "--iterations 4 --resume", data=three_lists)
+    assert load_training_state(folder / "last.pth")["best"]["iteration"] == 4
+    assert chosen_list(folder / "best.pth")["split"] == "val"
 
 
 def test_a_lost_best_model_is_replaced(run):

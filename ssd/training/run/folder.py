@@ -81,6 +81,7 @@ class RunFolder:
     """What the first process of a run writes. A context manager, which closes the logs.
 
     path: an existing folder. config: the model's. arguments: the run's, plain data, which checkpoints keep.
+    validated_on: the data list of the validations, as `chosen_list` returns it.
     iteration: number of those done. device: what the run computes on. log: see `loggers`.
     """
 
@@ -89,11 +90,13 @@ class RunFolder:
         path: str | Path,
         config: SSDConfig,
         arguments: dict[str, Any],
+        validated_on: dict[str, str],
         iteration: int = 0,
         device: torch.device | str = "cpu",
         log: str = "auto",
     ):
         self.path = Path(path)
+        self.validated_on = validated_on
         self.config = config
         self.arguments = arguments
         for leftover in self.path.glob("*.tmp"):  # from a run that was killed while writing
@@ -118,11 +121,12 @@ class RunFolder:
 
     def save(self, model: SSD300, state: dict[str, Any]) -> None:
         """Write last.pth, from which the run can continue. state: of the `Trainer`."""
-        save_checkpoint(self.path / LAST, model, state | {"arguments": self.arguments})
+        kept = {"arguments": self.arguments, "validated_on": self.validated_on}
+        save_checkpoint(self.path / LAST, model, state | kept)
 
-    def save_best(self, model: SSD300) -> None:
-        """Write best.pth."""
-        save_checkpoint(self.path / BEST, model)
+    def save_best(self, model: SSD300, is_chosen: bool = True) -> None:
+        """Write best.pth. is_chosen: it is the best of several validations, not the only one."""
+        save_checkpoint(self.path / BEST, model, chosen_on=self.validated_on if is_chosen else None)
 
     def show_batch(self, batch: Batch) -> None:
         """Draw the samples of a batch."""

@@ -1,4 +1,4 @@
-"""The pictures of a run: what it trains on, and what it finds in a few test pictures that stay the same."""
+"""The pictures of a run: what it trains on, and what it finds in a few pictures of its validations, always the same."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
