@@ -108,10 +108,18 @@ def check_writable(folder: str | Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8. Its folder is created if need be."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+    """Write a text file in UTF-8. Its folder is created if need be. Otherwise as `write_bytes`."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file. Whoever is killed meanwhile leaves the old file whole; a power failure may cost both.
+
+    Raises InputError where the file cannot be written.
+    """
+    with replacing(path, sync=False) as file:
+        file.write(content)
 
 
 @contextmanager
@@ -130,20 +138,26 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[IO[bytes]]:
+def replacing(path: str | Path, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a binary file to write into, which replaces `path` when the block ends.
 
     Whoever opens `path` at any moment finds all of the old content or all of the new. If the block raises or the disk
-    is full, the old file stays as it was. Raises InputError where the file cannot be written.
+    is full, the old file stays as it was. What is no file, such as /dev/stdout, is written to directly.
+    sync: wait until the disk has it (some milliseconds). Raises InputError where the file cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    target = Path(os.path.realpath(path))  # a link stays a link
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     with naming(path):
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as file:
+                yield file
+            return
         try:
             with open(temporary, "wb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+                if sync:
+                    os.fsync(file.fileno())
+            os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """What several test files share: small data sets, drawn once, and a small model."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def checkpoint(data_folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "best.pth"
     save_checkpoint(path, model)
     return path
+
+
+@pytest.fixture
+def small_files():
+    """small_files(n): from now on no file can grow beyond n bytes: a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ssd.errors import InputError
-from ssd.files import find_files, read_json, replacing
+from ssd.files import find_files, read_json, replacing, write_text
 
 
 def test_hidden_files_are_not_found(tmp_path):
@@ -53,3 +53,35 @@ def test_a_file_is_replaced_or_stays(tmp_path):
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_texts_are_replaced_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "new/file.txt"
+    write_text(path, "é\n")
+    assert path.read_bytes() == "é\n".encode()
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(path, "new")
+    assert path.read_bytes() == "é\n".encode()
+
+
+def test_links_and_devices_stay(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "new"
+    before = os.stat(os.devnull)
+    write_text(os.devnull, "new")
+    assert os.path.samestat(os.stat(os.devnull), before)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("path, reason", [("/dev/full", "No space left"), ("{}", "directory")])
+def test_what_cannot_be_written_is_named(path, reason, tmp_path):
+    path = path.format(tmp_path)
+    with pytest.raises(InputError, match=f"^{path}: cannot be written \\({reason}|^{path}: .*{reason}"):
+        write_text(path, "new")

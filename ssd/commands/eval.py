@@ -8,6 +8,7 @@ from pathlib import Path
 from ssd.commands.arguments import add_device_arguments, add_loading_arguments, add_picture_arguments, command, parser
 from ssd.data import DataList, read_data_list
 from ssd.data.images import lift_pixel_limit
+from ssd.errors import InputError
 from ssd.evaluation.constant_box import constant_box_map
 from ssd.evaluation.evaluate import DataSetDetections, dataset_for, detect_dataset, match_dataset
 from ssd.evaluation.report.page import write_report
@@ -83,6 +84,8 @@ def check_outputs(args: Namespace, data: DataList) -> None:
         figure_class()
     if args.save_results:
         check_names(data.label_map, data.paths)
+    if args.json and Path(args.json).is_dir():
+        raise InputError(f"{args.json}: is a folder; name a file")
     for folder in (args.json and Path(args.json).parent, args.save_results, args.report):
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)

@@ -147,7 +147,7 @@ def test_output_that_cannot_be_written(pets, tmp_path, capsys):
 def test_what_the_system_refuses_is_one_sentence(pets, tmp_path, capsys):
     (tmp_path / "new/report.txt").mkdir(parents=True)
     args = ["--voc", pets, "--test-fraction", 0.5, "--output", tmp_path / "new"]
-    refused(capsys, create_data_lists, args, f"error: {tmp_path / 'new/report.txt'}: Is a directory")
+    refused(capsys, create_data_lists, args, f"{tmp_path / 'new/report.txt'}: cannot be written (Is a directory)")
 
 
 def test_all_objects_dropped(pets, tmp_path, capsys):

@@ -80,6 +80,12 @@ def test_results_of_another_detector(data_folder, perfect, tmp_path, capsys):
     assert json.loads((tmp_path / "figures.json").read_text())["map_voc10"] == 1
 
 
+def test_figures_that_cannot_be_written(data_folder, perfect, tmp_path, capsys):
+    args = ["--data", data_folder, "--results", perfect, "--json"]
+    refused(capsys, evaluation, [*args, "/dev/full"], "/dev/full: cannot be written (No space left on device)")
+    refused(capsys, evaluation, [*args, tmp_path], f"{tmp_path}: is a folder; name a file")
+
+
 def test_bad_results_are_named_by_file_and_row(data_folder, perfect, tmp_path, capsys):
     perfect.write_text(json.dumps([*json.loads(perfect.read_text())[:1], {"image_id": 0}]))
     refused(capsys, evaluation, ["--data", data_folder, "--results", perfect], "perfect.json, detection 2: needs")

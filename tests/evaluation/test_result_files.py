@@ -43,6 +43,17 @@ def best_first(case):
     return [*sorted_lists, *case[3:]]
 
 
+def test_a_full_disk_leaves_the_old_files(tmp_path, small_files):
+    case, paths = float32_case(0)
+    few = [[values[:1] for values in column] for column in case[:3]]
+    save_results(tmp_path, *few, case[6], paths)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    small_files(max(map(len, before.values())))
+    with pytest.raises(InputError, match="cannot be written"):
+        save_results(tmp_path, *case[:3], case[6], paths)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_files_by_hand(tmp_path):
     boxes = [torch.tensor([[4.0, 5, 6, 7], [0, 9.5, 100, 200]]), torch.zeros(1, 4), torch.zeros(0, 4)]
     labels = [torch.tensor([1, 2]), torch.tensor([2]), torch.zeros(0, dtype=torch.int64)]

@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import resource
 import shutil
 import signal
 from dataclasses import replace
@@ -58,16 +57,8 @@ def test_a_second_interrupt_ends_at_once(run, at_iteration):
     assert iteration_of(folder) == 2
 
 
-@pytest.fixture
-def small_files():
-    """Call it, and no file can grow beyond a million bytes: a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_full_disk(arguments, tmp_path, at_iteration, small_files, capsys):
-    at_iteration(4, small_files)
+    at_iteration(4, lambda: small_files(10**6))
     args = arguments("run", "--iterations", 6, "--save-every", 2, "--eval-every", 0)
     refused(capsys, train, args, tmp_path / "run/last.pth", "cannot be written (File too large)")
     assert iteration_of(tmp_path / "run") == 2

@@ -14,6 +14,7 @@ from ssd.evaluation.report.confusion import confusion_matrix
 from ssd.evaluation.report.gallery import Case, best_detections, confident_false_positives, draw_case, missed_objects
 from ssd.evaluation.report.mistakes import classify_errors, error_breakdown
 from ssd.evaluation.summary import COLUMNS, cell_text, summary_lines
+from ssd.files import write_bytes, write_text
 from ssd.visualize import HIT, MISS, MISTAKE, OTHER, TRUTH
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def write_report(
         iou=f"{matches.iou_threshold:g}",
     )
     path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 
@@ -110,7 +111,7 @@ def _cell(value: str | float | None) -> str:
 def _figure(path: Path, figure: "Figure") -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=2 * PIXELS_PER_INCH)
-    path.write_bytes(file.getvalue())
+    write_bytes(path, file.getvalue())
     width = round(figure.get_figwidth() * PIXELS_PER_INCH)
     return _image(file.getvalue(), "png", f"diagram: {path.stem.replace('_', ' ')}", width)
 
@@ -127,7 +128,7 @@ def _gallery(folder: Path, name: str, pictures: Iterable[tuple[bytes, str]]) -> 
         old.unlink()
     items = []
     for k, (picture, caption) in enumerate(pictures, start=1):
-        (folder / f"{name}_{k:02d}.jpg").write_bytes(picture)
+        write_bytes(folder / f"{name}_{k:02d}.jpg", picture)
         items.append(f"<figure>{_image(picture, 'jpeg', caption)}<figcaption>{escape(caption)}</figcaption></figure>")
     return "\n".join(items) or "<p>None.</p>"
 

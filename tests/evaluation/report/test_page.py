@@ -99,6 +99,17 @@ def test_report_of_nothing_replaces_an_older_one(tmp_path, pictures):
     assert [row[2] for row in page.tables[1][1:]] == ["n/a"] * 6
 
 
+def test_a_full_disk_leaves_the_old_page(tmp_path, pictures, small_files):
+    case = random_case(5)
+    report(tmp_path, case, pictures)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    small_files(len(before["report.html"]) - 1)
+    with pytest.raises(InputError, match="report.html: cannot be written"):
+        report(tmp_path, case, pictures)
+    assert (tmp_path / "report.html").read_bytes() == before["report.html"]
+    assert {file.name for file in tmp_path.iterdir()} == set(before)
+
+
 def test_missing_pictures_and_libraries(tmp_path, pictures, monkeypatch):
     matches = match_detections(*random_case(5))
     with pytest.raises(InputError, match="nowhere.jpg"):
