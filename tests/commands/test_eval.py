@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,7 +83,8 @@ def test_results_of_another_detector(data_folder, perfect, tmp_path, capsys):
 
 def test_figures_that_cannot_be_written(data_folder, perfect, tmp_path, capsys):
     args = ["--data", data_folder, "--results", perfect, "--json"]
-    refused(capsys, evaluation, [*args, "/dev/full"], "/dev/full: cannot be written (No space left on device)")
+    if Path("/dev/full").exists():
+        refused(capsys, evaluation, [*args, "/dev/full"], "/dev/full: cannot be written (No space left on device)")
     refused(capsys, evaluation, [*args, tmp_path], f"{tmp_path}: is a folder; name a file")
 
 

@@ -29,7 +29,7 @@ EXPLAINED = {
     "both": "the box is off and the class is another object's",
     "duplicate": "the object was already found, with a higher score",
     "background": "there is no object that counts (no IoU above 0.1)",
-    "missed": "no detection comes near the object",
+    "missed": "no detection of any score comes near the object",
 }
 
 
@@ -48,10 +48,10 @@ def write_report(
     Raises InputError if matplotlib is missing, or if a picture of the gallery is missing or damaged.
     """
     folder = Path(folder)
-    breakdown = error_breakdown(matches)
+    breakdown, confusion = error_breakdown(matches), confusion_matrix(matches)
     figures = {
         "precision_recall": plots.precision_recall_figure(matches),
-        "confusion": plots.confusion_figure(confusion_matrix(matches), matches.names),
+        "confusion": plots.confusion_figure(confusion, matches.names),
         "errors": plots.errors_figure(breakdown),
         "scores": plots.scores_figure(matches),
     }
@@ -69,6 +69,8 @@ def write_report(
         overview=_overview(summary, details),
         classes=_class_table(summary),
         error_table=_error_table(breakdown, matches.iou_threshold),
+        n_not_found=confusion[:, -1].sum(),
+        n_missed=breakdown["missed"]["count"],
         min_score=f"{SHOWN_SCORE:g}",
         iou=f"{matches.iou_threshold:g}",
     )

@@ -3,6 +3,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+import torch
 from PIL import Image
 
 from ssd.errors import InputError
@@ -84,6 +85,18 @@ def test_report(tmp_path, pictures):
     assert {"confusion.png", "errors.png", "precision_recall.png", "scores.png"} < set(files)
     assert {name.split("_")[0] for name in drawn} == {"best", "confident", "missed"}
     assert len([value for value in page.loaded if value.startswith("data:image/jpeg")]) == len(drawn)
+
+
+def test_objects_that_only_low_scores_find(tmp_path, pictures):
+    """They are in the last column of the confusion matrix and not missed: the page says how both can be."""
+    boxes = [torch.tensor([[10.0, 10, 60, 60]]) for _ in pictures]
+    labels, scores = [torch.tensor([1])] * 12, torch.linspace(0.06, 0.61, 12)
+    case = (boxes, labels, list(scores.split(1)), boxes, labels, [torch.tensor([0])] * 12, {"background": 0, "cat": 1})
+    page, _ = report(tmp_path, case, pictures)
+    (missed,) = (row for row in page.tables[1] if row[0] == "missed")
+    assert missed[1:2] + missed[3:] == ["0", "no detection of any score comes near the object"]
+    text = " ".join(page.text.split())
+    assert "objects that none of them found, 3 in all; 0 are missed at any score (see errors)" in text
 
 
 def test_report_of_nothing_replaces_an_older_one(tmp_path, pictures):
