@@ -104,6 +104,7 @@ class SSDConfig:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             object.__setattr__(self, name, _as_tuples(value))
+        _check_names(self.class_names)
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone is {self.backbone!r}, must be one of {', '.join(BACKBONES)}")
         if self.clip not in CLIPS:
@@ -169,6 +170,14 @@ class SSDConfig:
     def from_dict(cls, fields: dict[str, Any]) -> "SSDConfig":
         """The inverse of `to_dict`. Raises TypeError on an unknown field."""
         return cls(**fields)
+
+
+def _check_names(class_names: object) -> None:
+    if not isinstance(class_names, tuple) or not all(isinstance(name, str) for name in class_names):
+        raise ValueError(f"class_names is {class_names!r}, must be a list of names")
+    if repeated := [name for name in class_names if name and class_names.count(name) > 1]:
+        raise ValueError(f"class_names has {repeated[0]!r} twice; each class needs a name of its own")
+    create_label_map(class_names)  # refuses a class called background
 
 
 def _as_tuples(value: Any) -> Any:

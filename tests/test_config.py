@@ -5,7 +5,10 @@ from ssd import SSDConfig
 
 @pytest.mark.parametrize("change, message", [
     ({"clip": "some"}, "clip is 'some'"), ({"backbone": "resnet"}, "backbone is 'resnet'"),
-    ({"steps": (1,)}, "six maps"),
+    ({"steps": (1,)}, "six maps"), ({"class_names": "cat"}, "class_names is 'cat', must be a list"),
+    ({"class_names": None}, "class_names is None, must be a list"), ({"class_names": {"a": 1}}, "must be a list"),
+    ({"class_names": ["a", 1]}, "must be a list of names"), ({"class_names": ["background"]}, 'called "background"'),
+    ({"class_names": ["a", "b", "", "", "b"]}, "class_names has 'b' twice; each class needs a name of its own"),
 ])  # fmt: skip
 def test_config_refuses_what_it_does_not_know(change, message):
     with pytest.raises(ValueError, match=message):
