@@ -1,33 +1,44 @@
 """Pictures in, detections out."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
 from PIL import Image
 
 from ssd.config import SSDConfig
-from ssd.data.images import normalise_levels, resized, to_rgb
+from ssd.data.images import Picture, normalise_levels, resized, to_rgb
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, choose_precision
-from ssd.inference.predictor import Predictor, as_predictor, detections
+from ssd.inference.predictor import Predictor, as_predictor, check_thresholds, detections
 from ssd.model.network import SSD300
 from ssd.pretrained import load_trained
 from ssd.visualize import class_colour, draw_boxes
 
-Picture = Image.Image | np.ndarray
+
+class Detection(NamedTuple):
+    """One object that was found, in plain Python. box: x_min, y_min, x_max, y_max in pixels of the upright picture."""
+
+    name: str
+    score: float
+    box: tuple[float, float, float, float]
+    label: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detections:
     """What was found in one picture, best first.
 
     boxes: (n, 4) float32, x_min, y_min, x_max, y_max in pixels of the upright picture. labels: (n,) int64, from 1.
     scores: (n,) float32. names: n class names. n may be 0.
+
+    A loop gives one `Detection` after the other, and `found[0]` is the first. `found[:5]`, indices `found[[0, 2]]` and
+    a mask `found[found.scores > 0.5]` give `Detections`.
     """
 
     boxes: torch.Tensor
@@ -38,21 +49,36 @@ class Detections:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __iter__(self) -> Iterator[Detection]:
+        rows = zip(self.names, self.scores.tolist(), self.boxes.tolist(), self.labels.tolist(), strict=True)
+        for name, score, (x_min, y_min, x_max, y_max), label in rows:
+            yield Detection(name, score, (x_min, y_min, x_max, y_max), label)
+
+    @overload
+    def __getitem__(self, which: int) -> Detection: ...
+
+    @overload
+    def __getitem__(self, which: slice | Sequence[int] | np.ndarray | torch.Tensor) -> "Detections": ...
+
+    def __getitem__(self, which):
+        chosen = np.arange(len(self))[which].tolist()
+        if isinstance(chosen, int):
+            return list(self)[chosen]
+        return Detections(self.boxes[chosen], self.labels[chosen], self.scores[chosen], [self.names[k] for k in chosen])
+
     def without(self, names: Iterable[str]) -> "Detections":
         """The detections of all classes but these."""
         left_out = set(names)
-        kept = [k for k, name in enumerate(self.names) if name not in left_out]
-        return Detections(self.boxes[kept], self.labels[kept], self.scores[kept], [self.names[k] for k in kept])
+        return self[[k for k, name in enumerate(self.names) if name not in left_out]]
 
     def draw(self, image: Picture) -> Image.Image:
-        """An annotated RGB copy of the picture."""
+        """An annotated RGB copy of the picture, which `Detector` takes too."""
         texts = [f"{name} {score:.2f}" for name, score in zip(self.names, self.scores.tolist(), strict=True)]
         return draw_boxes(to_rgb(image), self.boxes, texts, [class_colour(label) for label in self.labels.tolist()])
 
     def to_list(self) -> list[dict]:
         """Plain data, for JSON: a dict of name, score and box for each detection."""
-        rows = zip(self.names, self.scores.tolist(), self.boxes.tolist(), strict=True)
-        return [{"name": name, "score": score, "box": box} for name, score, box in rows]
+        return [{"name": found.name, "score": found.score, "box": list(found.box)} for found in self]
 
 
 class Detector:
@@ -60,10 +86,12 @@ class Detector:
 
     model: an `SSD300`, of which the detector works on a copy; or an exported model (`ssd.export.engines`), which has
     its device and its precision already. device: by default the GPU where there is one. precision: "auto" (bfloat16
-    where the hardware is fast at it), "fp32", "bf16" or "fp16".
+    where the hardware is fast at it), "fp32", "bf16" or "fp16". Threads may share a detector.
     """
 
     def __init__(self, model: SSD300 | Predictor, device: str | None = None, precision: str = "auto"):
+        if isinstance(model, str | os.PathLike):
+            raise TypeError(f"Detector takes a model; Detector.from_checkpoint({os.fspath(model)!r}) reads one")
         chosen = choose_device(device)
         self.predictor = as_predictor(model, chosen, choose_precision(precision, chosen))
         self.config: SSDConfig = self.predictor.config
@@ -76,7 +104,7 @@ class Detector:
         return cls(load_trained(checkpoint, device, precision), device, precision)
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # a text is a path, although it is a sequence of texts too
         self, image: Picture, min_score: float = ..., max_overlap: float = ..., top_k: int = ...
     ) -> Detections: ...
 
@@ -88,10 +116,14 @@ class Detector:
     def __call__(self, image, min_score=0.2, max_overlap=0.45, top_k=200):
         """The `Detections` in a picture, or a list of them for a list of pictures, which run as one batch.
 
-        image: PIL image, or RGB array (height, width, 3) of uint8.
+        image: path, PIL image, RGB array (height, width, 3) of uint8, or tensor (3, height, width) of uint8 or of
+        floats from 0 to 1; or a list of these.
         min_score: the score a detection must exceed. max_overlap: IoU with a better detection of the same class above
         which a detection is dropped. top_k: most detections in a picture.
+        Raises InputError, a ValueError, on a file that is no picture, and on numbers that are out of range; ValueError
+        on an array or tensor that is no picture; TypeError on anything else.
         """
+        check_thresholds(min_score, max_overlap, top_k)
         if not isinstance(image, list | tuple):
             return self([image], min_score, max_overlap, top_k)[0]
         if not image:
@@ -119,17 +151,26 @@ def network_input(pictures: Sequence[Image.Image], config: SSDConfig, device: to
     return normalise_levels(levels, config)
 
 
-def detect(
-    original_image: Picture,
-    min_score: float = 0.2,
-    max_overlap: float = 0.5,
-    top_k: int = 200,
-    suppress: str | Iterable[str] | None = None,
-    checkpoint: str | Path | Detector | None = None,
-) -> Image.Image:
-    """An annotated copy of a picture.
+@overload
+def detect(  # type: ignore[overload-overlap]  # as above
+    original_image: Picture, min_score: float = ..., max_overlap: float = ..., top_k: int = ...,
+    suppress: str | Iterable[str] | None = ..., checkpoint: str | Path | Detector | None = ...,
+) -> Image.Image: ...  # fmt: skip
 
-    min_score, max_overlap, top_k: as for `Detector`. suppress: names of classes (or one) to leave out.
+
+@overload
+def detect(
+    original_image: Sequence[Picture], min_score: float = ..., max_overlap: float = ..., top_k: int = ...,
+    suppress: str | Iterable[str] | None = ..., checkpoint: str | Path | Detector | None = ...,
+) -> list[Image.Image]: ...  # fmt: skip
+
+
+def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=None, checkpoint=None):
+    """An annotated copy of a picture, or a list of them for a list of pictures.
+
+    original_image, min_score, max_overlap, top_k: as for `Detector`, but max_overlap is 0.5 unless given, as in the
+    tutorial that this project follows, while `Detector` and `ssd300 detect` have the paper's 0.45: so this keeps some
+    more of the detections that overlap. suppress: names of classes (or one) to leave out.
     checkpoint: as for `Detector.from_checkpoint`; or a `Detector`, which is not loaded again for each picture.
     Raises InputError on a class that the detector does not know.
     """
@@ -138,4 +179,7 @@ def detect(
     if unknown := suppressed - set(detector.config.class_names):
         known = ", ".join(filter(None, detector.config.class_names))
         raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
-    return detector(original_image, min_score, max_overlap, top_k).without(suppressed).draw(original_image)
+    if not isinstance(original_image, list | tuple):
+        return detector(original_image, min_score, max_overlap, top_k).without(suppressed).draw(original_image)
+    found = detector(original_image, min_score, max_overlap, top_k)
+    return [one.without(suppressed).draw(picture) for one, picture in zip(found, original_image, strict=True)]

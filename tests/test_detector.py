@@ -1,9 +1,12 @@
 """Pictures in, detections out."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.ops import box_iou
 
 import detect
 from ssd import SSD300, Detector, SSDConfig, load_checkpoint
@@ -11,6 +14,7 @@ from ssd.data import PascalVOCDataset, preprocess
 from ssd.detector import network_input
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset
+from tests.helpers.small_network import SmallSSD
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,13 @@ def pictures():
 @pytest.fixture(scope="module")
 def detector(checkpoint):
     return Detector.from_checkpoint(checkpoint, device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """A detector whose network takes no time."""
+    torch.manual_seed(1)
+    return Detector(SmallSSD(SSDConfig(class_names=("cat", "dog"))), device="cpu", precision="fp32")
 
 
 @pytest.mark.parametrize("max_overlap, top_k", [(0.45, 200), (0.1, 200), (0.9, 200), (0.45, 3)])
@@ -95,6 +106,13 @@ def test_detect_draws_and_suppresses(detector, checkpoint, pictures):
     assert from_path.tobytes() == pictures[0].tobytes()
 
 
+def test_detect_draws_on_a_list_of_pictures(quick, pictures):
+    copies = detect.detect(pictures, min_score=0.1, checkpoint=quick)
+    for copy, picture in zip(copies, pictures, strict=True):
+        assert copy.tobytes() == detect.detect(picture, min_score=0.1, checkpoint=quick).tobytes()
+    assert detect.detect((), checkpoint=quick) == []
+
+
 @pytest.mark.parametrize("config", [SSDConfig(), SSDConfig.caffe()])
 def test_input_is_that_of_preprocess(pictures, config):
     expected = torch.stack([preprocess(picture, config) for picture in pictures])
@@ -129,3 +147,69 @@ def test_arrays_are_rgb_pictures(detector, pictures):
         assert torch.equal(found.boxes, one.boxes)
         assert torch.equal(found.scores, one.scores)
     assert detector(np.array(pictures[0]), min_score=0.1).draw(np.array(pictures[0])).size == pictures[0].size
+
+
+def test_every_kind_of_picture(quick, pictures, tmp_path):
+    picture, array = pictures[0], np.array(pictures[0])
+    picture.save(tmp_path / "a.png")
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+    kinds = [tmp_path / "a.png", str(tmp_path / "a.png"), picture, array, tensor, tensor / 255]
+    expected = quick(picture, min_score=0.1, top_k=20)
+    drawn = expected.draw(picture).tobytes()
+    for found, kind in zip(quick(kinds, 0.1, top_k=20), kinds, strict=True):
+        torch.testing.assert_close(found.boxes, expected.boxes, rtol=1e-3, atol=0.05)
+        assert quick(kind, 0.1, top_k=20).names == expected.names
+        assert expected.draw(kind).tobytes() == drawn
+    assert len(quick(tuple(kinds[:2]))) == 2
+    assert detect.detect(tmp_path / "a.png", 0.1, 0.45, 20, checkpoint=quick).tobytes() == drawn
+
+
+@pytest.mark.parametrize("thing", [None, b"a.jpg", (k for k in "ab"), {"a.jpg"}, 5, [None], [["a.jpg"]]])
+def test_what_is_no_picture_is_refused_in_a_sentence(quick, thing):
+    for use in (quick, lambda thing: detect.detect(thing, checkpoint=quick)):
+        with pytest.raises(TypeError, match="is no picture, which is a path, a PIL image, .* several pictures come"):
+            use(thing)
+
+
+@pytest.mark.parametrize("changed, message", [
+    ({"top_k": -1}, "top_k is -1, must be a whole number from 0"), ({"top_k": 2.5}, "top_k is 2.5"),
+    ({"top_k": None}, "top_k is None"), ({"min_score": 1.01}, "min_score is 1.01, must be from 0 to 1"),
+    ({"min_score": -0.1}, "min_score is -0.1"), ({"min_score": float("nan")}, "min_score is nan"),
+    ({"max_overlap": 45}, "max_overlap is 45, must be from 0 to 1"), ({"max_overlap": -0.1}, "max_overlap is -0.1"),
+])  # fmt: skip
+def test_thresholds_out_of_range(quick, pictures, changed, message):
+    for use in (quick, lambda picture, **changed: detect.detect(picture, checkpoint=quick, **changed)):
+        with pytest.raises(ValueError, match=message):
+            use(pictures[0], **changed)
+
+
+def test_extreme_thresholds(quick, pictures):
+    assert len(quick(pictures[0], min_score=0, top_k=0)) == 0
+    assert [len(found) for found in quick(pictures[:2], min_score=0, top_k=np.int64(0))] == [0, 0]
+    assert len(quick(pictures[0], min_score=1)) == 0
+    assert len(quick(pictures[0], min_score=0, max_overlap=1, top_k=3)) == 3
+    disjoint = quick(pictures[0], min_score=0, max_overlap=0, top_k=50)
+    overlaps = box_iou(disjoint.boxes, disjoint.boxes).fill_diagonal_(0)
+    assert not overlaps[disjoint.labels[:, None] == disjoint.labels].any()
+
+
+def test_arguments_of_the_detector_itself(checkpoint):
+    with pytest.raises(InputError, match="precision is 'int8', must be one of auto, fp32, bf16, fp16"):
+        Detector.from_checkpoint(checkpoint, precision="int8")
+    with pytest.raises(TypeError, match=r"Detector takes a model; Detector\.from_checkpoint\('best\.pth'\) reads one"):
+        Detector("best.pth")
+    assert Detector.from_checkpoint(checkpoint, torch.device("cpu")).predictor.device.type == "cpu"
+
+
+def test_threads_share_a_detector(quick, pictures):
+    """Each thread gets what it would get alone, with its own pictures and thresholds."""
+    tasks = [(pictures[k % 3 :], (0.1, 0.4)[k % 2], 1 + 5 * (k % 4)) for k in range(16)]
+
+    def run(task):
+        batch, min_score, top_k = task
+        return [found.to_list() for found in quick(batch, min_score=min_score, top_k=top_k)]
+
+    expected = [run(task) for task in tasks]
+    assert len({str(found) for found in expected}) > 6
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(run, tasks)) == expected

@@ -9,7 +9,7 @@ import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, ssd300_vgg16
 
 import detect
-from ssd import load_checkpoint
+from ssd import Detector, load_checkpoint
 from ssd.commands import convert
 from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
 from ssd.errors import InputError
@@ -51,6 +51,7 @@ def test_coco_on_the_first_day(coco_download, voc_folder, tmp_path, capsys):
     first = coco_checkpoint()
     assert coco_download == [(SSD300_VGG16_Weights.COCO_V1.url, "b556d3b4")]  # once: the rest comes from the cache
     assert load_checkpoint(first).config == TORCHVISION.config(91)
+    assert Detector.from_checkpoint("coco", "cpu", "fp32")(picture, 0, top_k=1)[0].name in COCO_CLASSES
     args = ["coco", str(tmp_path / "copy.pth")]
     assert convert.main(args) == 0
     assert "80 classes, 10 outputs without a class: person, bicycle" in capsys.readouterr().out

@@ -22,6 +22,7 @@ UPRIGHT = {  # its values (1 is upright), and how to turn such a picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+Picture = str | os.PathLike[str] | Image.Image | np.ndarray | torch.Tensor
 SIZE_IN_HEADER = ("BMP", "JPEG", "MPO", "PNG", "WEBP")  # other formats may decode to another size
 
 
@@ -104,22 +105,39 @@ def lift_pixel_limit() -> None:
     Image.MAX_IMAGE_PIXELS = None
 
 
-def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
+def to_rgb(picture: Picture) -> Image.Image:
     """A picture as people see it: a PIL image, upright, RGB, white where it was transparent.
 
-    image: PIL, returned as it is if it is all that already; or an RGB array (height, width, 3) of uint8.
-    The 65,536 levels of 16-bit pictures become 256. 32-bit integers and floats, for which no file format says what is
-    white, are stretched: the smallest finite number becomes black, the largest white, NaN black.
-    Raises ValueError on another array.
+    picture: a path, see `load_image`; a PIL image, returned as it is if it is all that already; an RGB array (height,
+    width, 3) of uint8; or an RGB tensor (3, height, width) of uint8, or of floats from 0 to 1, which become 256 levels.
+    The 65,536 levels of 16-bit pictures become 256, too. PIL's 32-bit integers and floats, for which no file format
+    says what is white, are stretched: the smallest finite number becomes black, the largest white, NaN black.
+    Raises InputError as `load_image` does, ValueError on another array or tensor, TypeError on anything else.
     """
-    if isinstance(image, np.ndarray):
-        return _from_array(image)
+    if isinstance(picture, str | os.PathLike):
+        return load_image(os.fspath(picture))
+    if isinstance(picture, torch.Tensor):
+        return _from_tensor(picture)
+    if isinstance(picture, np.ndarray):
+        return _from_array(picture)
+    if isinstance(picture, Image.Image):
+        return _from_pil(picture)
+    raise TypeError(
+        f"{type(picture).__name__} is no picture, which is a path, a PIL image, an RGB array (height, width, 3), or a "
+        "tensor (3, height, width); several pictures come as a list"
+    )
+
+
+def _from_pil(image):
+    if 0 in image.size:
+        raise ValueError(f"a picture of {image.width} x {image.height} pixels is empty")
     image.load()  # before reading the orientation: this turns a TIFF, and a PNG may store its orientation last
     orientation = exif_orientation(image)
     if image.mode == "RGB" and orientation == 1 and not image.has_transparency_data:
         return image
     image = _eight_bits(image)
     if image.has_transparency_data:
+        image = image.convert("LA") if image.mode == "La" else image  # Pillow converts La to nothing else
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
@@ -133,6 +151,21 @@ def _from_array(array):
             f"an array {array.shape} of {array.dtype} is no RGB picture, which is (height, width, 3) of uint8"
         )
     return Image.fromarray(array)
+
+
+def _from_tensor(tensor):
+    levels = tensor.detach().cpu()
+    if levels.is_floating_point():
+        levels = (levels.float() * 255).round()
+        if not ((levels >= 0) & (levels <= 255)).all():
+            raise ValueError("a tensor of floats is a picture if all are from 0 to 1; these are not")
+        levels = levels.byte()
+    if levels.dtype != torch.uint8 or levels.ndim != 3 or levels.shape[0] != 3 or not levels.numel():
+        raise ValueError(
+            f"a tensor {tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')} is no RGB picture, which is "
+            "(3, height, width) of uint8 or of floats from 0 to 1"
+        )
+    return Image.fromarray(levels.permute(1, 2, 0).numpy())
 
 
 def exif_orientation(image: Image.Image) -> int:
@@ -182,9 +215,9 @@ def denormalise(tensor: torch.Tensor, config: SSDConfig) -> Image.Image:
     return Image.fromarray(levels.round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
 
 
-def preprocess(image: Image.Image | np.ndarray, config: SSDConfig) -> torch.Tensor:
-    """What evaluation and detection give the network: the whole picture, of any mode, as a (3, 300, 300) tensor."""
-    return normalise(resized(to_rgb(image), config.input_size), config)
+def preprocess(picture: Picture, config: SSDConfig) -> torch.Tensor:
+    """What evaluation and detection give the network: the whole picture, as for `to_rgb`, as a (3, 300, 300) tensor."""
+    return normalise(resized(to_rgb(picture), config.input_size), config)
 
 
 def resized(image: Image.Image, side: int) -> Image.Image:

@@ -32,7 +32,12 @@ def choose_device(name: str | None = None) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device | str) -> torch.dtype:
-    """The dtype for one of PRECISIONS; "auto" is bfloat16 if the device multiplies it faster than float32."""
+    """The dtype for one of PRECISIONS; "auto" is bfloat16 if the device multiplies it faster than float32.
+
+    Raises InputError on another name.
+    """
+    if name not in PRECISIONS:
+        raise InputError(f"precision is {name!r}, must be one of {', '.join(PRECISIONS)}")
     if name == "auto":
         return torch.bfloat16 if _fast_bfloat16(torch.device(device)) else torch.float32
     return DTYPES[name]

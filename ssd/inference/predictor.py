@@ -3,12 +3,14 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ssd.config import SSDConfig
+from ssd.errors import InputError
 from ssd.model.network import SSD300
 from ssd.model.postprocess import Detected, detect_objects
 from ssd.model.vgg import Convolution
@@ -96,6 +98,15 @@ def for_inference(model: SSD300, device: torch.device | str, dtype: torch.dtype)
         if isinstance(part, Convolution):
             part.fold_norm()
     return model.to(device, dtype).to(memory_format=torch.channels_last)
+
+
+def check_thresholds(min_score: float, max_overlap: float, top_k: int) -> None:
+    """Raise InputError if detections cannot be chosen by these numbers."""
+    for name, value in {"min_score": min_score, "max_overlap": max_overlap}.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"{name} is {value}, must be from 0 to 1")
+    if not isinstance(top_k, Integral) or top_k < 0:
+        raise InputError(f"top_k is {top_k}, must be a whole number from 0")
 
 
 @torch.inference_mode()

@@ -70,6 +70,84 @@ def test_pictures_made_in_memory():
     assert np.asarray(to_rgb(transparent)).tolist() == [[[255] * 3] * 2]
 
 
+MODES = (
+    "1",
+    "L",
+    "P",
+    "PA",
+    "LA",
+    "La",
+    "RGBA",
+    "RGBa",
+    "RGBX",
+    "CMYK",
+    "YCbCr",
+    "HSV",
+    "LAB",
+    "I",
+    "F",
+    "I;16",
+    "I;16B",
+)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_of_pillow(mode):
+    assert to_rgb(Image.new(mode, (3, 2))).mode == "RGB"
+
+
+def test_premultiplied_grey():
+    grey = Image.frombytes("LA", (3, 1), bytes([0, 0, 0, 255, 200, 128]))
+    expected = np.asarray(to_rgb(grey)).astype(int)
+    assert abs(np.asarray(to_rgb(grey.convert("La"))) - expected).max() <= 1
+    assert expected[0, :2].tolist() == [[255] * 3, [0] * 3]
+
+
+def test_paths_are_pictures(tmp_path):
+    PICTURE.save(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert to_rgb(path).tobytes() == PICTURE.tobytes()
+    with pytest.raises(InputError, match=r"b\.png: no such picture"):
+        to_rgb(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_tensors_are_pictures(dtype):
+    tensor = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)
+    tensor = tensor if dtype == torch.uint8 else (tensor / 255).to(dtype).requires_grad_()
+    found = np.asarray(to_rgb(tensor)).astype(int)
+    assert abs(found - PIXELS).max() <= (dtype == torch.bfloat16)  # whose fractions have 8 bits
+
+
+def test_a_resized_tensor_may_overshoot_by_rounding():
+    assert to_rgb(torch.full((3, 1, 2), 1 + 1e-6)).tobytes() == bytes([255] * 6)
+    assert to_rgb(torch.full((3, 1, 2), -1e-6)).tobytes() == bytes(6)
+
+
+@pytest.mark.parametrize("tensor, message", [
+    (torch.zeros(1, 3, 4, 4), r"\(1, 3, 4, 4\) of float32 is no RGB picture, which is \(3, height, width\)"),
+    (torch.zeros(4, 4, 3, dtype=torch.uint8), r"\(4, 4, 3\) of uint8 is no RGB picture"),
+    (torch.zeros(3, 0, 4), "is no RGB picture"), (torch.zeros(3, 4, 4, dtype=torch.int64), "of int64 is no RGB"),
+    (torch.zeros(()), "is no RGB picture"), (torch.full((3, 4, 4), 255.0), "from 0 to 1"),
+    (torch.full((3, 4, 4), torch.nan), "from 0 to 1"), (torch.full((3, 4, 4), -2.0), "from 0 to 1"),
+])  # fmt: skip
+def test_tensors_that_are_no_pictures(tensor, message):
+    with pytest.raises(ValueError, match=message):
+        to_rgb(tensor)
+
+
+@pytest.mark.parametrize("thing", [None, b"\x89PNG", 3, (k for k in range(2)), {"path": "a.jpg"}, [PICTURE]])
+def test_things_that_are_no_pictures(thing):
+    with pytest.raises(TypeError, match=f"^{type(thing).__name__} is no picture, which is a path, a PIL image"):
+        to_rgb(thing)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0)])
+def test_pictures_without_pixels(size):
+    with pytest.raises(ValueError, match=f"a picture of {size[0]} x {size[1]} pixels is empty"):
+        to_rgb(Image.new("RGB", size))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (20000, 10), (10, 20000), (70000, 1)])
 def test_input_of_any_shape(size):
     config = SSDConfig()

@@ -16,6 +16,8 @@ def test_devices_and_precisions():
         choose_device("nonsense")
     assert choose_precision("fp16", "cpu") == torch.float16
     assert choose_precision("auto", "cpu") in (torch.float32, torch.bfloat16)
+    with pytest.raises(InputError, match="precision is 'int8', must be one of auto, fp32, bf16, fp16"):
+        choose_precision("int8", "cpu")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
