@@ -9,7 +9,7 @@ import torch
 
 from ssd.checkpoint import write_checkpoint
 from ssd.commands.arguments import command, parser
-from ssd.convert import building_lines, read_weights, to_torchvision
+from ssd.convert import building_lines, read_weights, to_torchvision, without_batch_norm
 from ssd.convert.classes import describe_classes, read_class_names
 from ssd.convert.layouts import LAYOUTS
 from ssd.errors import InputError
@@ -45,6 +45,9 @@ def main(argv: list[str] | None = None) -> None:
         config = replace(config, class_names=read_class_names(args.classes, len(config.class_names)))
     description = f"{destination}: {project}, {describe_classes(config)}"
     if args.to_torchvision:
+        if config.backbone == "vgg16_bn":
+            description += "; batch normalisation, which torchvision's network lacks, is folded into the convolutions"
+            config, state = without_batch_norm(config, state)
         with replacing(destination) as file:
             torch.save(to_torchvision(config, state), file)
         print(f"# {description}\n# This builds the model for it:\n{building_lines(config, destination)}")

@@ -1,11 +1,13 @@
 """Our weights as torchvision's `ssd300_vgg16`, and back.
 
 torchvision orders the priors of a cell in one way: the square, the larger square, then each ratio wide and high. The
-channels of our prediction convolutions are permuted to match.
+channels of our prediction convolutions are permuted to match. It has no batch normalisation, so ours is folded into the
+convolutions (`without_batch_norm`).
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isclose, log, sqrt
 
 import torch
@@ -14,14 +16,29 @@ from torch import Tensor
 from ssd.config import VARIANCES, SSDConfig
 from ssd.convert.layouts import NO_CLASS, TORCHVISION, convert
 from ssd.errors import InputError
+from ssd.inference.predictor import for_inference
+from ssd.model.network import SSD300
 
 METADATA = "ssd300"  # the key of our config in the state dict's metadata, which PyTorch ignores
 
 Sizes = Sequence[Sequence[tuple[float, float]]]  # (width, height) of each prior of a cell, for each map
 
 
+def without_batch_norm(config: SSDConfig, state: dict[str, Tensor]) -> tuple[SSDConfig, dict[str, Tensor]]:
+    """The config and the state dict of the `vgg16` network that predicts what this one predicts in evaluation mode.
+
+    It is made for evaluation: a training of it goes another way than one with batch normalisation.
+    """
+    if config.backbone != "vgg16_bn":
+        return config, state
+    model = SSD300(config)
+    model.load_state_dict(state)
+    folded = for_inference(model, "cpu", torch.float32).state_dict()
+    return replace(config, backbone="vgg16"), {name: tensor.contiguous() for name, tensor in folded.items()}
+
+
 def to_torchvision(config: SSDConfig, state: dict[str, Tensor]) -> OrderedDict[str, Tensor]:
-    """Our state dict as one for torchvision's `ssd300_vgg16`.
+    """Our state dict, without batch normalisation, as one for torchvision's `ssd300_vgg16`.
 
     Its metadata holds our config, so that `from_torchvision` is the exact inverse.
     Raises InputError where torchvision has no such network.
@@ -77,7 +94,7 @@ def _permute(state: dict[str, Tensor], config: SSDConfig, orders: list[list[int]
 def check_expressible(config: SSDConfig) -> None:
     """Raise InputError if torchvision's `ssd300_vgg16` cannot express a config."""
     if config.backbone != "vgg16":
-        raise InputError(f"torchvision's ssd300_vgg16 has no batch normalisation, which {config.backbone} has")
+        raise InputError("torchvision's ssd300_vgg16 has no batch normalisation; without_batch_norm folds it")
     if config.priors_per_cell != (4, 6, 6, 6, 4, 4) or config.variances != VARIANCES:
         raise InputError("torchvision's ssd300_vgg16 has 4, 6, 6, 6, 4 and 4 priors a cell and variances 0.1 and 0.2")
 

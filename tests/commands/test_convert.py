@@ -2,10 +2,12 @@
 
 import torch
 
-from ssd import load_checkpoint
+from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
 from ssd.commands import convert
 from ssd.convert.layouts import LAYOUTS
+from ssd.inference.predictor import for_inference
 from tests.helpers.foreign_models import Amdegroot, randomise
+from tests.helpers.networks import randomise_batch_norm
 from tests.helpers.scripts import refused
 from tests.helpers.weights import run_lines, shapes_of
 
@@ -25,6 +27,18 @@ def test_command(checkpoint, tmp_path, capsys):
     model, names = run_lines(capsys.readouterr().out)  # everything printed is Python
     assert names == ["__background__", "Câche", "N/A", "zebra crossing"]
     assert torch.equal(model.backbone.features[0].weight, theirs.vgg[0].weight)
+
+
+def test_batch_normalisation_is_folded_for_torchvision(tmp_path, capsys):
+    model = SSD300(SSDConfig(class_names=("cat", "dog"), backbone="vgg16_bn"))
+    randomise_batch_norm(model)
+    save_checkpoint(tmp_path / "ours.pth", model)
+    assert convert.main([str(tmp_path / "ours.pth"), str(tmp_path / "theirs.pth"), "--to-torchvision"]) == 0
+    told = capsys.readouterr().out
+    assert "2 classes: cat, dog; batch normalisation, which torchvision's network lacks, is folded into" in told
+    theirs, _ = run_lines(told)
+    folded = for_inference(model, "cpu", torch.float32)
+    assert torch.equal(theirs.backbone.features[0].weight, folded.base.conv1_1.weight)
 
 
 def test_files_that_are_none_of_these(tmp_path, capsys):

@@ -8,12 +8,13 @@ from torchvision.models.detection.image_list import ImageList
 
 from ssd import SSD300, SSDConfig, create_prior_boxes, detect_objects
 from ssd.config import prior_sizes
-from ssd.convert import building_lines, read_weights, to_torchvision
+from ssd.convert import building_lines, read_weights, to_torchvision, without_batch_norm
 from ssd.convert.torchvision import from_torchvision, torchvision_order
 from ssd.errors import InputError
 from ssd.model.boxes import cxcy_to_xy
 from tests.helpers.foreign_models import randomise
-from tests.helpers.weights import normalise, run_lines
+from tests.helpers.networks import randomise_batch_norm
+from tests.helpers.weights import assert_close, normalise, predictions, run_lines
 
 
 @torch.no_grad()
@@ -94,7 +95,37 @@ def test_torchvision_order():
 
 
 def test_what_torchvision_has_no_network_for(tmp_path, capsys):
-    with pytest.raises(InputError, match="no batch normalisation"):
+    with pytest.raises(InputError, match="no batch normalisation; without_batch_norm folds it"):
         to_torchvision(SSDConfig(backbone="vgg16_bn"), {})
     with pytest.raises(InputError, match="variances"):
         to_torchvision(SSDConfig(variances=(0.1, 0.1)), {})
+
+
+@torch.no_grad()
+def test_batch_norm_is_folded(images, tmp_path):
+    torch.manual_seed(0)
+    model = SSD300(SSDConfig(class_names=("cat", "dog"), backbone="vgg16_bn"))
+    randomise_batch_norm(model)
+    for name, parameter in model.pred_convs.named_parameters():
+        parameter.data.mul_(0.1 if name.startswith("cl") else 0.01)  # scores apart, offsets as torchvision allows them
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    config, state = without_batch_norm(model.config, model.state_dict())
+    assert config == replace(model.config, backbone="vgg16")
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    torch.save(to_torchvision(config, state), tmp_path / "theirs.pth")
+
+    expected = model.eval()(normalise(images, config))
+    assert_close(predictions(config, state, images), expected)
+    _, again, back = read_weights(tmp_path / "theirs.pth")
+    assert again == config
+    assert all(torch.equal(back[name], tensor) for name, tensor in state.items())
+
+    theirs, _ = run_lines(building_lines(config, tmp_path / "theirs.pth"))
+    theirs.score_thresh, theirs.nms_thresh, theirs.detections_per_img = 0.3, 0.45, 50
+    found = theirs(list(images))
+    assert all(len(image["scores"]) == 50 for image in found)
+    detected = zip(found, *model.detect_objects(*expected, 0.3, 0.45, 50), strict=True)
+    for image, boxes, labels, scores in detected:
+        torch.testing.assert_close(image["scores"], scores, rtol=1e-3, atol=1e-5)
+        assert torch.equal(image["labels"], labels)
+        torch.testing.assert_close(image["boxes"], boxes * 300, rtol=0, atol=0.02)

@@ -71,24 +71,8 @@ def test_pictures_made_in_memory():
 
 
 MODES = (
-    "1",
-    "L",
-    "P",
-    "PA",
-    "LA",
-    "La",
-    "RGBA",
-    "RGBa",
-    "RGBX",
-    "CMYK",
-    "YCbCr",
-    "HSV",
-    "LAB",
-    "I",
-    "F",
-    "I;16",
-    "I;16B",
-)
+    "1", "L", "P", "PA", "LA", "La", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "I;16", "I;16B",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", MODES)
