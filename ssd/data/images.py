@@ -1,5 +1,6 @@
 """From a picture's file to the network's input."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

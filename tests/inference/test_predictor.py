@@ -6,6 +6,7 @@ import torch
 from ssd import SSD300, SSDConfig, load_checkpoint
 from ssd.inference.predictor import as_predictor, for_inference
 from tests.helpers.networks import randomise_batch_norm
+from tests.helpers.small_network import SmallSSD
 
 
 def test_classes_that_are_left_out_of_a_predictor(checkpoint):
@@ -44,3 +45,27 @@ def test_batch_norm_folds_away(synchronised):
     assert norms == [0, 5 * 22]  # the model itself keeps its own
     for a, b in zip(folded(images), expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_copies_to_the_cpu_are_waited_for(monkeypatch):
+    """Otherwise the CPU may read the numbers of a GPU before they are there."""
+    copies, to = [], torch.Tensor.to
+
+    def noted(tensor, *args, **kwargs):
+        copies.append(kwargs.get("non_blocking", False))
+        return to(tensor, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "to", noted)
+    predictor = as_predictor(SmallSSD(SSDConfig(class_names=("a",))), "cpu")
+    predictor(torch.zeros(1, 3, 300, 300))
+    assert copies
+    assert not any(copies)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_images_that_a_gpu_still_computes():
+    predictor = as_predictor(SmallSSD(SSDConfig(class_names=("a",))), "cpu")
+    images, slow = torch.rand(8, 3, 300, 300), torch.rand(8192, 8192, device="cuda")
+    late = (slow @ slow @ slow).mean() * 0 + images.cuda()
+    for a, b in zip(predictor(late), predictor(images), strict=True):
+        assert torch.equal(a, b)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.ops import batched_nms
 
 from ssd import SSD300, SSDConfig, create_prior_boxes, detect_objects
@@ -191,3 +192,37 @@ def test_cuda_finds_the_same():
     for ours, cpu in zip(found, expected, strict=True):
         for a, b in zip(ours, cpu, strict=True):
             torch.testing.assert_close(a.cpu(), b, rtol=1e-4, atol=1e-5)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes how many bytes the largest tensor has that is made inside the block."""
+
+    n_bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        results = func(*args, **(kwargs or {}))
+        for result in results if isinstance(results, list | tuple) else [results]:
+            if isinstance(result, torch.Tensor):
+                self.n_bytes = max(self.n_bytes, result.untyped_storage().nbytes())
+        return results
+
+
+@pytest.mark.parametrize("top_k", [200, 5000, 10**9])
+def test_memory_is_that_of_the_candidates(top_k):
+    """Two numbers of eight bytes for each, and never one for each pair of them."""
+    locs, scores, priors = random_predictions(n_priors=8732, n_classes=21)
+    with LargestTensor() as largest:
+        labels = detect_objects(locs, scores, priors, 0.0, 0.45, top_k)[1][0]
+    assert min(top_k, 1000) <= len(labels) <= top_k
+    assert largest.n_bytes <= 16 * scores.numel()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("top_k", [200, 5000, 10**9])
+def test_memory_on_a_gpu(top_k):
+    """torchvision compares pairs there, a bit for each, of at most 25,000 candidates or of one class: 78 MB."""
+    locs, scores, priors = (tensor.cuda() for tensor in random_predictions(n_priors=8732, n_classes=301))
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    detect_objects(locs, scores, priors, 0.0, 0.45, top_k)
+    assert torch.cuda.max_memory_allocated() - before < 500e6  # every pair of 400 in each of 300 classes takes 1.8 GB
