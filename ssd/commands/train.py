@@ -2,9 +2,9 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import fields
 from pathlib import Path
 
-from ssd.checkpoint import load_training_state
 from ssd.commands.arguments import (
     add_device_arguments,
     add_loading_arguments,
@@ -16,10 +16,10 @@ from ssd.commands.arguments import (
 from ssd.config import BACKBONES
 from ssd.data.augmentation import AUGMENTATIONS
 from ssd.data.images import lift_pixel_limit
-from ssd.errors import InputError
 from ssd.inference.device import choose_device, prepare_for_training
 from ssd.training import distributed
-from ssd.training.run.folder import LAST, RunFolder, resumed_checkpoint
+from ssd.training.recipe import Recipe, paper_recipe
+from ssd.training.run.folder import LAST, RunFolder, check_start, kept_arguments, resumed_checkpoint
 from ssd.training.run.logs import LOGS
 from ssd.training.session import describe_end, describe_start, open_session
 from ssd.training.trainer import Trainer
@@ -40,12 +40,15 @@ def arguments() -> ArgumentParser:
     )  # fmt: skip
     start.add_argument("--backbone", choices=BACKBONES, help="vgg16_bn also trains without weights (default: vgg16)")
     start.add_argument(
-        "--freeze", type=number(int, 0, 15), nargs="?", const=4, default=0, metavar="N",
+        "--freeze", type=number(int, 0, 15), nargs="?", const=4, default=Recipe.freeze, metavar="N",
         help="do not train the first N convolutions; 4 without a number",
     )  # fmt: skip
     recipe = p.add_argument_group("recipe", "The defaults are the paper's, scaled to the batch by the linear rule.")
     add_loading_arguments(recipe, batch_size=32)
-    recipe.add_argument("--accumulate", type=number(int, 1), default=1, metavar="K", help="parts of a batch in turn")
+    recipe.add_argument(
+        "--accumulate", type=number(int, 1), default=Recipe.accumulate, metavar="K",
+        help="compute each batch in K parts to save memory",
+    )  # fmt: skip
     recipe.add_argument("--iterations", type=number(int, 1), help="of the whole run (default: 120000 of 32 images)")
     recipe.add_argument("--lr", type=number(float, 0), help="learning rate (default: 0.001 for 32 images)")
     recipe.add_argument(
@@ -53,22 +56,31 @@ def arguments() -> ArgumentParser:
         help="when the rate falls to a tenth (default: 2/3 and 5/6 of the run)",
     )  # fmt: skip
     recipe.add_argument("--warmup", type=number(int, 0), help="iterations (default: a tenth of the run, at most 1000)")
-    recipe.add_argument("--clip-norm", type=number(float, 0), default=0.0, help="largest gradient norm; 0: no limit")
-    recipe.add_argument("--ema", type=number(float, 0, 1), default=0.0, help="decay of a moving average; 0: none")
+    recipe.add_argument(
+        "--clip-norm", type=number(float, 0), default=Recipe.clip_norm, help="clip gradients to this norm; 0: no limit"
+    )
+    recipe.add_argument(
+        "--ema", type=number(float, 0, 1), default=Recipe.ema, help="decay of the weights' moving average; 0: none"
+    )
     recipe.add_argument(
         "--augmentation", choices=AUGMENTATIONS, default="paper",
         help="no-expand: never zoom out; flip: for runs of a few minutes",
     )  # fmt: skip
-    recipe.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, help="of all random choices")
+    recipe.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=Recipe.seed, help="of all random choices")
     recipe.add_argument(
         "--overfit", type=number(int, 1), metavar="N",
         help="as a test, train and evaluate on the first N training images with objects, without augmentation",
     )  # fmt: skip
-    p.add_argument("--save-every", type=number(int, 1), default=1000, help="iterations between checkpoints")
+    p.add_argument(
+        "--save-every", type=number(int, 1), default=Recipe.save_every, help="iterations between checkpoints"
+    )
     p.add_argument(
         "--eval-every", type=number(int, 0), help="iterations between evaluations; 0: at the end (default: run / 10)"
     )
-    p.add_argument("--patience", type=number(int, 0), default=0, help="evaluations without a better mAP; 0: no limit")
+    p.add_argument(
+        "--patience", type=number(int, 0), default=Recipe.patience, metavar="N",
+        help="stop after N evaluations without a better mAP; 0: never",
+    )  # fmt: skip
     p.add_argument("--log", choices=LOGS, default="auto", help="auto: tensorboard if it is installed")
     add_device_arguments(p)
     add_picture_arguments(p)
@@ -83,15 +95,10 @@ def parse(argv: list[str] | None) -> tuple[Namespace, Path | None]:
     if args.resume is None:
         return args, None
     checkpoint = resumed_checkpoint(args.resume, args.output)
-    before = load_training_state(checkpoint).get("arguments", {})
-    p.set_defaults(**before)
+    kept = kept_arguments(checkpoint)
+    p.set_defaults(**kept)
     args = p.parse_args(argv)
-    for name in ("weights", "backbone", "freeze"):
-        if name in before and getattr(args, name) != before[name]:
-            raise InputError(
-                f"--{name} {getattr(args, name)}: {checkpoint} continues with {before[name]}; "
-                f"--weights {checkpoint} without --resume starts a new run from it"
-            )
+    check_start(checkpoint, kept, vars(args))
     return args, checkpoint
 
 
@@ -100,9 +107,15 @@ def main(argv: list[str] | None = None) -> int:
     args, checkpoint = parse(argv)
     if args.no_pixel_limit:
         lift_pixel_limit()
+    recipe = paper_recipe(**{number.name: getattr(args, number.name) for number in fields(Recipe)})
+    kept = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
     with distributed.process_group(choose_device(args.device)) as device:
         prepare_for_training(device)
-        with open_session(args, checkpoint, device) as session:
+        with open_session(
+            args.data, recipe, device, output=args.output, checkpoint=checkpoint, weights=args.weights,
+            backbone=args.backbone, augmentation=args.augmentation, overfit=args.overfit, precision=args.precision,
+            log=args.log, arguments=kept,
+        ) as session:  # fmt: skip
             if session.folder:
                 print(describe_start(session, session.folder.path))
             signal = session.carry_out()

@@ -1,9 +1,8 @@
 """One session of a run: from where it starts, or is resumed, to where it ends or is stopped."""
 
-from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from ssd.errors import InputError
 from ssd.inference.device import choose_precision
 from ssd.model.network import SSD300
 from ssd.training import distributed
-from ssd.training.recipe import Recipe, paper_recipe
+from ssd.training.recipe import Recipe
 from ssd.training.run.folder import BEST, LAST, RunFolder, run_folder
 from ssd.training.trainer import Trainer
 from ssd.training.validation import Best, Validation
@@ -52,33 +51,55 @@ class Session:
 
 
 @contextmanager
-def open_session(args: Namespace, checkpoint: Path | None, device: torch.device) -> Iterator[Session]:
-    """Set up a `Session` from the arguments of train.py. Closes its folder at the end of the block.
+def open_session(
+    data: str | Path,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    output: str | Path | None = None,
+    checkpoint: Path | None = None,
+    weights: str = "imagenet",
+    backbone: str | None = None,
+    augmentation: str = "paper",
+    overfit: int | None = None,
+    precision: str = "auto",
+    log: str = "auto",
+    arguments: Mapping[str, Any] | None = None,
+) -> Iterator[Session]:
+    """Set up a `Session`. Closes its folder at the end of the block.
 
-    checkpoint: to resume from, None for a new run. Raises InputError if the arguments do not fit.
+    data: folder of the data lists. output: folder of the run, by default the next free runs/N.
+    checkpoint: to resume from, None for a new run from `weights` and `backbone` (see `initial_model`).
+    augmentation: one of AUGMENTATIONS. overfit: see `create_data_sets`. precision: one of PRECISIONS. log: one of LOGS.
+    arguments: what checkpoints and args.json keep, besides the data and the backbone.
+    Raises InputError if these do not fit together.
     """
-    model, origin = _starting_model(args, checkpoint)
-    train_set, validation_set = create_data_sets(args.data, model.config, args.augmentation, args.seed, args.overfit)
+    if checkpoint:
+        model, origin = load_checkpoint(checkpoint), str(checkpoint)
+    else:
+        model, origin = _new_model(data, weights, backbone, recipe.seed)
+    train_set, validation_set = create_data_sets(data, model.config, augmentation, recipe.seed, overfit)
     validated_on = {"split": validation_set.split, "digest": validation_set.data.digest}
-    trainer = Trainer(model, train_set, create_recipe(args), device, choose_precision(args.precision, device))
+    trainer = Trainer(model, train_set, recipe, device, choose_precision(precision, device))
     if checkpoint:
         _restore(trainer, checkpoint, validated_on)
-    validation = Validation(validation_set, min(args.batch_size, 32), args.workers, device)
+    validation = Validation(validation_set, min(recipe.batch_size, 32), recipe.workers, device)
     if distributed.rank() > 0:
         yield Session(trainer, validation, origin, None)
         return
-    path, saved = run_folder(checkpoint, args.output), _saved_arguments(args, model.config)
-    with RunFolder(path, model.config, saved, validated_on, trainer.iteration, device, args.log) as folder:
+    kept = {
+        **(arguments or {}),
+        "data": str(Path(data).absolute()),  # so that the run can be resumed from any folder
+        "backbone": model.config.backbone,  # by default that of the weights
+    }
+    path = run_folder(checkpoint, output)
+    with RunFolder(path, model.config, kept, validated_on, trainer.iteration, device, log) as folder:
         yield Session(trainer, validation, origin, folder)
 
 
-def _starting_model(args, checkpoint) -> tuple[SSD300, str]:
-    """A model, and what it is in words."""
-    if checkpoint:
-        return load_checkpoint(checkpoint), str(checkpoint)
+def _new_model(data, weights, backbone, seed) -> tuple[SSD300, str]:
     with distributed.first_process_first():
-        class_names = read_data_list(args.data, "train").class_names
-        return initial_model(class_names, args.weights, args.backbone, args.seed)
+        return initial_model(read_data_list(data, "train").class_names, weights, backbone, seed)
 
 
 def create_data_sets(
@@ -99,11 +120,6 @@ def create_data_sets(
     return train_set, validation_set
 
 
-def create_recipe(args: Namespace) -> Recipe:
-    """The recipe in the arguments of train.py, completed with the paper's numbers."""
-    return paper_recipe(**{number.name: getattr(args, number.name) for number in fields(Recipe)})
-
-
 def _restore(trainer, checkpoint, validated_on):
     state = load_training_state(checkpoint)
     trainer.restore(state)
@@ -116,14 +132,6 @@ def _restore(trainer, checkpoint, validated_on):
     has_other_list = state.get("validated_on", validated_on) != validated_on  # whose mAP cannot be compared
     if goes_on and has_other_list or not (checkpoint.parent / BEST).exists():  # the next validation makes it
         trainer.best = Best()
-
-
-def _saved_arguments(args, config) -> dict[str, Any]:
-    """What a run keeps of its arguments."""
-    saved = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
-    saved["data"] = str(Path(args.data).absolute())  # so that the run can be resumed from any folder
-    saved["backbone"] = config.backbone  # by default that of the weights
-    return saved
 
 
 def describe_start(session: Session, path: Path) -> str:
@@ -142,7 +150,7 @@ def describe_start(session: Session, path: Path) -> str:
 
 
 def describe_end(trainer: Trainer, folder: RunFolder) -> str:
-    """What came of a run that has ended, in lines of text."""
+    """The outcome of a run, in lines of text."""
     best, path = trainer.best, folder.path
     if not best.iteration:
         return f"{path}: the run was complete already, and its {BEST} is gone"

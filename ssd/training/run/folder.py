@@ -1,13 +1,13 @@
 """The folder of a run: checkpoints, results, pictures."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ssd.checkpoint import save_checkpoint
+from ssd.checkpoint import load_training_state, save_checkpoint
 from ssd.config import SSDConfig
 from ssd.errors import InputError
 from ssd.files import naming, replacing
@@ -57,6 +57,21 @@ def resumed_checkpoint(file: str | Path | None, output: str | Path | None = None
     if not found:
         raise InputError("--resume: no run in runs/ has a last.pth; name a checkpoint, or the run's folder as --output")
     return found[-1]
+
+
+def kept_arguments(checkpoint: Path) -> dict[str, Any]:
+    """The arguments of the run that a checkpoint is from: the defaults when it continues."""
+    return load_training_state(checkpoint).get("arguments", {})
+
+
+def check_start(checkpoint: Path, kept: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Raise InputError if the arguments of a run that continues name another start than the arguments it kept."""
+    for name in ("weights", "backbone", "freeze"):
+        if name in kept and arguments[name] != kept[name]:
+            raise InputError(
+                f"--{name} {arguments[name]}: {checkpoint} continues with {kept[name]}; "
+                f"--weights {checkpoint} without --resume starts a new run from it"
+            )
 
 
 def run_folder(checkpoint: Path | None, output: str | Path | None) -> Path:
