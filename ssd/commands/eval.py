@@ -28,11 +28,10 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument("--data", default="data", help="folder of the data lists")
     p.add_argument("--split", choices=("test", "val"), default="test", help="the list to evaluate on")
     p.add_argument(
-        "--results",
-        metavar="PATH",
+        "--results", metavar="PATH",
         help="score these instead: a folder of VOC files comp4_det_test_<class>.txt, or COCO results JSON, where the "
         "image id is the place in the list, from 0, and the category id is the label in label_map.json",
-    )
+    )  # fmt: skip
     p.add_argument("--json", metavar="FILE", help="write every figure to this file")
     p.add_argument("--save-results", metavar="DIR", help="write the detections as VOC files and as COCO JSON")
     p.add_argument("--report", metavar="DIR", help="write report.html: tables, curves, errors and pictures")
@@ -54,10 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     data = read_data_list(args.data, args.split)
     check_outputs(args, data)
     source = args.results or find_checkpoint(args.checkpoint)
-    if args.results:
-        found = DataSetDetections(*load_results(source, data.label_map, data.paths))
-    else:
-        found = run_model(args, source)
+    found = load_results(source, data) if args.results else run_model(args, source)
     matches = match_dataset(found, data)
     summary = summarize(matches, found.seconds) | {"constant_box_map_voc07": constant_box_map(args.data, data)}
     print(format_summary(summary))
@@ -70,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         write_text(args.json, json.dumps(details | summary, indent=1) + "\n")
         print(f"figures: {args.json}")
     if args.save_results:
-        save_results(args.save_results, found.boxes, found.labels, found.scores, data.label_map, data.paths)
+        save_results(args.save_results, found, data)
         save_truth(args.save_results, data)
         print(f"detections: {args.save_results}")
     if args.report:
@@ -83,7 +79,7 @@ def check_outputs(args: Namespace, data: DataList) -> None:
     if args.report:
         figure_class()
     if args.save_results:
-        check_names(data.label_map, data.paths)
+        check_names(data)
     if args.json and Path(args.json).is_dir():
         raise InputError(f"{args.json}: is a folder; name a file")
     for folder in (args.json and Path(args.json).parent, args.save_results, args.report):

@@ -4,7 +4,7 @@ import numpy as np
 
 from ssd.evaluation.matches import Matches
 
-INSTALL = 'pip install -e ".[eval]"'
+INSTALL = "pip install hotcoco"
 SIZES = ("small", "medium", "large")  # COCO's, of objects
 
 

@@ -80,7 +80,7 @@ def match_detections(
     """
     if not 0 < iou_threshold <= 1:
         raise InputError(f"the IoU threshold is {iou_threshold}; give a number above 0 and at most 1")
-    names, n_images = class_names(label_map), len(true_boxes)
+    names, n_images = _class_names(label_map), len(true_boxes)
     det = _flat(n_images, label_map, torch.float64, det_boxes=det_boxes, det_labels=det_labels, det_scores=det_scores)
     true = _flat(
         n_images, label_map, torch.bool,
@@ -116,7 +116,7 @@ def judge(
     return correct, ignored, found
 
 
-def class_names(label_map: Mapping[str, int]) -> list[str]:
+def _class_names(label_map: Mapping[str, int]) -> list[str]:
     """The names of a label map in the order of their labels, without the background."""
     return sorted((name for name in label_map if name != "background"), key=label_map.__getitem__)
 
@@ -165,7 +165,7 @@ def _image_of_each_row(n_images: int, **lists: Sequence[Tensor]) -> np.ndarray:
 
 def _class_indices(labels: np.ndarray, images: np.ndarray, label_map: Mapping[str, int], list_name: str) -> np.ndarray:
     """The place of each label among the sorted labels of the classes."""
-    known = np.array([label_map[name] for name in class_names(label_map)], dtype=np.int64)
+    known = np.array([label_map[name] for name in _class_names(label_map)], dtype=np.int64)
     unknown = ~np.isin(labels, known)
     if unknown.any():
         i = unknown.argmax()

@@ -7,22 +7,20 @@ picture's place in the data list, 0 for the first; the category id is the label.
 the same ids, so that other tools can score such a list.
 
 Numbers are written with all the digits of a float64, so detections have the same figures when they are read again.
-For a network's boxes, which are float32 numbers from 0, float64 holds the sums that the formats need: x_min + 1, and
-x_min + (x_max - x_min). (Only an x_min below 2^-29 pixels loses digits: it moves by less than 2^-53 pixels.)
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ssd.data.formats.coco import coco_annotation
 from ssd.data.lists import DataList
 from ssd.errors import InputError
-from ssd.evaluation.matches import class_names
+from ssd.evaluation.evaluate import DataSetDetections
 from ssd.files import read_json, write_text
 
 VOC_PREFIX = "comp4_det_test_"
@@ -32,32 +30,23 @@ LARGEST = float(np.finfo(np.float32).max)
 Row = tuple[int, int, list[float]]  # place in the data list, label, [score, x_min, y_min, x_max, y_max]
 
 
-def save_results(
-    folder: str | Path,
-    det_boxes: Sequence[Tensor],
-    det_labels: Sequence[Tensor],
-    det_scores: Sequence[Tensor],
-    label_map: Mapping[str, int],
-    image_paths: Sequence[str],
-) -> None:
-    """Write detections in both formats into a folder, which is made. A class without detections gets an empty file.
+def save_results(folder: str | Path, found: DataSetDetections, data: DataList) -> None:
+    """Write the detections in the pictures of a data list in both formats into a folder, which is made.
 
-    The lists have one tensor per image of the data list: boxes (n, 4) pixels, labels and scores (n,).
-    label_map: class name -> label. image_paths: of the data list.
-    Raises InputError as `check_names` does.
+    A class without detections gets an empty file. Raises InputError as `check_names` does.
     """
-    check_names(label_map, image_paths)
-    folder, names = Path(folder), class_names(label_map)
-    lines: dict[int, list[str]] = {label_map[name]: [] for name in names}
+    check_names(data)
+    folder = Path(folder)
+    lines: dict[int, list[str]] = {label: [] for label in data.label_map.values()}
     entries = []
-    detections = zip(_image_ids(image_paths), det_boxes, det_labels, det_scores, strict=True)
+    detections = zip(_image_ids(data.paths), found.boxes, found.labels, found.scores, strict=True)
     for place, (image_id, *image) in enumerate(detections):
         for box, label, score in zip(*(values.tolist() for values in image), strict=True):
             lines[label].append(_voc_line(image_id, box, score))
             entries.append(_coco_entry(place, box, label, score))
-    for name in names:
-        write_text(folder / f"{VOC_PREFIX}{name}.txt", "".join(lines[label_map[name]]))
-    write_text(folder / COCO_NAME, "[" + ",\n".join(entries) + "]\n")
+    for label, name in enumerate(data.class_names, start=1):
+        write_text(folder / f"{VOC_PREFIX}{name}.txt", "".join(lines[label]))
+    write_text(folder / COCO_NAME, json.dumps(entries) + "\n")
 
 
 def save_truth(folder: str | Path, data: DataList) -> None:
@@ -77,15 +66,15 @@ def save_truth(folder: str | Path, data: DataList) -> None:
     write_text(Path(folder) / COCO_TRUTH_NAME, json.dumps(truth) + "\n")
 
 
-def check_names(label_map: Mapping[str, int], image_paths: Sequence[str]) -> None:
-    """Raise InputError if result files cannot be written for these classes and pictures.
+def check_names(data: DataList) -> None:
+    """Raise InputError if result files cannot be written for the classes and pictures of a data list.
 
     That is: two pictures of the same name, a class name that cannot be part of a file name, or two class names that
     differ only in case, whose files are the same on Windows and macOS.
     """
-    _image_ids(image_paths)
+    _image_ids(data.paths)
     first: dict[str, str] = {}
-    for name in class_names(label_map):
+    for name in data.class_names:
         if set(name) & set('/\\:*?"<>|'):
             raise InputError(f"the class name {name!r} cannot be part of a file name; rename the class")
         other = first.setdefault(name.casefold(), name)
@@ -93,28 +82,25 @@ def check_names(label_map: Mapping[str, int], image_paths: Sequence[str]) -> Non
             raise InputError(f"the classes {other} and {name} differ only in case; rename one")
 
 
-def load_results(
-    path: str | Path, label_map: Mapping[str, int], image_paths: Sequence[str]
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Read detections from a folder of VOC files or from a COCO results JSON.
+def load_results(path: str | Path, data: DataList) -> DataSetDetections:
+    """Read the detections in the pictures of a data list from a folder of VOC files or from a COCO results JSON.
 
-    Returns boxes (n, 4) float64 pixels, labels (n,) and scores (n,) float64, in lists with one tensor per image of the
-    data list, best first; of equal scores the lower label, then the earlier row. A class without a file has no
+    Boxes and scores are float64. Of equal scores and labels, the earlier row comes first. A class without a file has no
     detections.
     Raises InputError on a row that names an unknown image or class, has a score or coordinate that is not finite in
     float32, x_max < x_min or y_max < y_min, or another number of columns; the message names the file and the row.
     """
     path = Path(path)
-    rows = list((_read_voc if path.is_dir() else _read_coco)(path, label_map, image_paths))
+    rows = list((_read_voc if path.is_dir() else _read_coco)(path, data))
     images = np.array([row[0] for row in rows], dtype=np.int64)
     labels = np.array([row[1] for row in rows], dtype=np.int64)
     numbers = np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, 5)  # score, x_min, y_min, x_max, y_max
     numbers[:, 3:] = np.maximum(numbers[:, 3:], numbers[:, 1:3])  # see `_check_box`
     order = np.lexsort((labels, -numbers[:, 0], images))
-    per_image = np.bincount(images, minlength=len(image_paths)).tolist()
+    per_image = np.bincount(images, minlength=len(data)).tolist()
     columns = (numbers[:, 1:], labels, numbers[:, 0])
     boxes, sorted_labels, scores = (list(torch.from_numpy(column[order]).split(per_image)) for column in columns)
-    return boxes, sorted_labels, scores
+    return DataSetDetections(boxes, sorted_labels, scores)
 
 
 def _voc_line(image_id: str, box: list[float], score: float) -> str:
@@ -122,10 +108,10 @@ def _voc_line(image_id: str, box: list[float], score: float) -> str:
     return " ".join([image_id, *(f"{value:.17g}" for value in (score, x_min + 1, y_min + 1, x_max, y_max))]) + "\n"
 
 
-def _coco_entry(place: int, box: list[float], label: int, score: float) -> str:
+def _coco_entry(place: int, box: list[float], label: int, score: float) -> dict[str, Any]:
     x_min, y_min, x_max, y_max = box
     bbox = [x_min, y_min, x_max - x_min, y_max - y_min]
-    return json.dumps({"image_id": place, "category_id": label, "bbox": bbox, "score": score})
+    return {"image_id": place, "category_id": label, "bbox": bbox, "score": score}
 
 
 def _image_ids(image_paths: Sequence[str]) -> dict[str, int]:
@@ -139,19 +125,19 @@ def _image_ids(image_paths: Sequence[str]) -> dict[str, int]:
     return ids
 
 
-def _read_voc(folder: Path, label_map: Mapping[str, int], image_paths: Sequence[str]) -> Iterator[Row]:
-    ids, names = _image_ids(image_paths), class_names(label_map)
+def _read_voc(folder: Path, data: DataList) -> Iterator[Row]:
+    ids = _image_ids(data.paths)
     files = sorted(folder.glob(f"{VOC_PREFIX}*.txt"))
     if not files:
         raise InputError(f"{folder}: holds no {VOC_PREFIX}<class>.txt; give a folder of VOC result files")
     for file in files:
         name = file.stem.removeprefix(VOC_PREFIX)
-        if name not in names:
+        if name not in data.class_names:
             raise InputError(f"{file}: the data set has no class {name}; remove the file, or name the right data set")
         with open(file, encoding="utf-8-sig", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield _voc_row(line.strip(), label_map[name], ids, f"{file}, line {number}")
+                    yield _voc_row(line.strip(), data.label_map[name], ids, f"{file}, line {number}")
 
 
 def _voc_row(line: str, label: int, ids: Mapping[str, int], where: str) -> Row:
@@ -167,22 +153,21 @@ def _voc_row(line: str, label: int, ids: Mapping[str, int], where: str) -> Row:
     return ids[image_id], label, [score, *box]
 
 
-def _read_coco(path: Path, label_map: Mapping[str, int], image_paths: Sequence[str]) -> Iterator[Row]:
+def _read_coco(path: Path, data: DataList) -> Iterator[Row]:
     missing = f"no such file; give a folder of {VOC_PREFIX}<class>.txt or a COCO results JSON"
-    labels = {label_map[name] for name in class_names(label_map)}
     for number, entry in enumerate(read_json(path, list, missing), start=1):
-        yield _coco_row(entry, labels, len(image_paths), f"{path}, detection {number}")
+        yield _coco_row(entry, data, f"{path}, detection {number}")
 
 
-def _coco_row(entry: dict, labels: set[int], n_images: int, where: str) -> Row:
+def _coco_row(entry: dict, data: DataList, where: str) -> Row:
     try:
         image, label, bbox, score = (entry[key] for key in ("image_id", "category_id", "bbox", "score"))
         x_min, y_min, width, height = bbox
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{where}: needs image_id, category_id, score and a bbox of four numbers") from None
-    if type(image) is not int or image not in range(n_images):
-        raise InputError(f"{where}: the list has no picture {image!r}; ids are its places, 0 to {n_images - 1}")
-    if type(label) is not int or label not in labels:
+    if type(image) is not int or image not in range(len(data)):
+        raise InputError(f"{where}: the list has no picture {image!r}; ids are its places, 0 to {len(data) - 1}")
+    if type(label) is not int or label not in range(1, len(data.class_names) + 1):
         raise InputError(f"{where}: the label map has no label {label!r}")
     score, x_min, y_min, width, height = _finite([score, x_min, y_min, width, height], where)
     numbers = _finite([score, x_min, y_min, x_min + width, y_min + height], where)

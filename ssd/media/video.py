@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ssd.errors import InputError
+from ssd.errors import InputError, optional
 from ssd.files import check_content
 
 TURNS = {  # degrees counterclockwise
@@ -28,11 +28,7 @@ BITS_PER_PIXEL = 0.3  # for an encoder without constant quality
 
 def import_av() -> ModuleType:
     """PyAV. Raises InputError if it is not installed."""
-    try:
-        import av
-    except ImportError:
-        raise InputError('videos need PyAV: pip install -e ".[video]"') from None
-    return av
+    return optional("av", extra="video", what="videos")
 
 
 @contextmanager

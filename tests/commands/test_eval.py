@@ -103,7 +103,7 @@ def test_options_that_results_exclude(data_folder, perfect, tmp_path, capsys, op
 
 @pytest.mark.parametrize(
     "option, message",
-    [("--report", 'pip install -e ".[plots]"'), ("--save-results", "have the same image id"), ("--json", "taken")],
+    [("--report", "pip install matplotlib"), ("--save-results", "have the same image id"), ("--json", "taken")],
 )
 def test_what_cannot_be_written_is_told_before_the_evaluation(
     data_folder, tmp_path, capsys, monkeypatch, option, message

@@ -8,19 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssd.errors import InputError
-from ssd.evaluation import load_results, match_detections, save_results, save_truth, summarize
+from ssd.evaluation import DataSetDetections, load_results, match_detections, save_results, save_truth, summarize
 from ssd.evaluation.report.confusion import confusion_matrix
 from ssd.evaluation.report.mistakes import error_breakdown
 from tests.helpers.detection_cases import random_case
 from tests.helpers.voc_folders import data_list
 
-LABEL_MAP = {"background": 0, "cat": 1, "dog": 2}
+NOTHING = {"size": [9, 9], "boxes": [], "labels": [], "difficulties": []}
 IMAGES = ["pictures/000005.jpg", "pictures/a b.jpg", "pictures/empty.jpg"]
 BIRD = "comp4_det_test_bird.txt"
 GOOD = {"image_id": 0, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 0.5}
 
 
 LEAST = 2.0**-29  # pixels: from here on, float64 holds x_min + 1 of a float32 x_min
+
+
+def images_of(paths, class_names=("cat", "dog")):
+    """A data list of images without objects."""
+    return data_list(paths, [NOTHING] * len(paths), class_names)
+
+
+DATA = images_of(IMAGES)
 
 
 def float32_case(seed):
@@ -45,12 +53,13 @@ def best_first(case):
 
 def test_a_full_disk_leaves_the_old_files(tmp_path, small_files):
     case, paths = float32_case(0)
-    few = [[values[:1] for values in column] for column in case[:3]]
-    save_results(tmp_path, *few, case[6], paths)
+    few = DataSetDetections(*([values[:1] for values in column] for column in case[:3]))
+    data = images_of(paths, list(case[6])[1:])
+    save_results(tmp_path, few, data)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     small_files(max(map(len, before.values())))
     with pytest.raises(InputError, match="cannot be written"):
-        save_results(tmp_path, *case[:3], case[6], paths)
+        save_results(tmp_path, DataSetDetections(*case[:3]), data)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
@@ -58,7 +67,7 @@ def test_files_by_hand(tmp_path):
     boxes = [torch.tensor([[4.0, 5, 6, 7], [0, 9.5, 100, 200]]), torch.zeros(1, 4), torch.zeros(0, 4)]
     labels = [torch.tensor([1, 2]), torch.tensor([2]), torch.zeros(0, dtype=torch.int64)]
     scores = [torch.tensor([1.0, 0.1]), torch.tensor([0.5]), torch.zeros(0)]
-    save_results(tmp_path, boxes, labels, scores, LABEL_MAP, IMAGES)
+    save_results(tmp_path, DataSetDetections(boxes, labels, scores), DATA)
     assert {file.name: file.read_text() for file in tmp_path.glob("*.txt")} == {
         "comp4_det_test_cat.txt": "000005 1 5 6 6 7\n",
         "comp4_det_test_dog.txt": "000005 0.10000000149011612 1 10.5 100 200\na b 0.5 1 1 0 0\n",
@@ -72,16 +81,16 @@ def test_files_by_hand(tmp_path):
 
 def test_no_detections(tmp_path):
     nothing = [[torch.zeros(0, 4)] * 3, [torch.zeros(0, dtype=torch.int64)] * 3, [torch.zeros(0)] * 3]
-    save_results(tmp_path, *nothing, LABEL_MAP, IMAGES)
+    save_results(tmp_path, DataSetDetections(*nothing), DATA)
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "coco_results.json",
         "comp4_det_test_cat.txt",
         "comp4_det_test_dog.txt",
     ]
     for path in (tmp_path, tmp_path / "coco_results.json"):
-        boxes, labels, scores = load_results(path, LABEL_MAP, IMAGES)
-        assert [tuple(b.shape) for b in boxes] == [(0, 4)] * 3 and sum(map(len, labels + scores)) == 0
-        assert labels[0].dtype == torch.int64
+        found = load_results(path, DATA)
+        assert [tuple(b.shape) for b in found.boxes] == [(0, 4)] * 3
+        assert sum(map(len, found.labels + found.scores)) == 0 and found.labels[0].dtype == torch.int64
 
 
 @settings(max_examples=30, deadline=None)
@@ -89,9 +98,11 @@ def test_no_detections(tmp_path):
 def test_loading_returns_the_very_numbers_and_order(seed, tmp_path_factory):
     case, images = float32_case(seed)
     folder = tmp_path_factory.mktemp("results")
-    save_results(folder, *case[:3], case[6], images)
+    data = images_of(images, list(case[6])[1:])
+    save_results(folder, DataSetDetections(*case[:3]), data)
     for path in (folder, folder / "coco_results.json"):
-        for loaded, expected in zip(load_results(path, case[6], images), case[:3], strict=True):
+        found = load_results(path, data)
+        for loaded, expected in zip((found.boxes, found.labels, found.scores), case[:3], strict=True):
             assert all(torch.equal(a, b.to(a.dtype)) for a, b in zip(loaded, expected, strict=True))
 
 
@@ -109,17 +120,18 @@ def test_numbers_that_the_formats_add_up(x, y):
 def test_figures_of_the_files_are_the_figures_of_the_evaluation(seed, tmp_path):
     case = best_first(random_case(seed, n_images=20))
     case[0] = [boxes * 1.0137 + 0.01 for boxes in case[0]]
-    images = [f"images/{k:06d}.jpg" for k in range(20)]
+    data = images_of([f"images/{k:06d}.jpg" for k in range(20)], list(case[6])[1:])
 
-    def figures(detections):
-        matches = match_detections(*detections, *case[3:])
+    def figures(found):
+        matches = match_detections(found.boxes, found.labels, found.scores, *case[3:])
         return summarize(matches), error_breakdown(matches), confusion_matrix(matches).tolist()
 
-    save_results(tmp_path, *case[:3], case[6], images)
-    expected = figures(case[:3])
+    saved = DataSetDetections(*case[:3])
+    save_results(tmp_path, saved, data)
+    expected = figures(saved)
     assert expected[0]["map_voc10"] > 0
-    assert figures(load_results(tmp_path, case[6], images)) == expected
-    assert figures(load_results(tmp_path / "coco_results.json", case[6], images)) == expected
+    assert figures(load_results(tmp_path, data)) == expected
+    assert figures(load_results(tmp_path / "coco_results.json", data)) == expected
 
 
 def test_other_detectors_files(tmp_path):
@@ -127,9 +139,10 @@ def test_other_detectors_files(tmp_path):
     (tmp_path / "comp4_det_test_dog.txt").write_text(
         "a b 0.12345678901234 10.1 20.25 30.0 40\n000005 .5 1 1 2 2\n\na b 0.9 1e0 +1 300 2e38\n"
     )
-    boxes, labels, scores = load_results(tmp_path, LABEL_MAP, IMAGES)
-    assert [t.tolist() for t in scores] == [[0.5], [0.9, 0.12345678901234], []]
-    assert boxes[1].tolist() == [[0, 0, 300, 2e38], [10.1 - 1, 19.25, 30, 40]] and labels[1].tolist() == [2, 2]
+    found = load_results(tmp_path, DATA)
+    assert [t.tolist() for t in found.scores] == [[0.5], [0.9, 0.12345678901234], []]
+    assert found.boxes[1].tolist() == [[0, 0, 300, 2e38], [10.1 - 1, 19.25, 30, 40]]
+    assert found.labels[1].tolist() == [2, 2]
 
 
 def test_files_of_other_systems(tmp_path):
@@ -137,15 +150,15 @@ def test_files_of_other_systems(tmp_path):
     (tmp_path / "comp4_det_test_dog.txt").write_bytes(b"\xef\xbb\xbf  000005 0.5 1 1 5 5 \r\n")
     (tmp_path / "found.json").write_bytes(b"\xef\xbb\xbf" + json.dumps([GOOD | {"category_id": 2}]).encode())
     for path in (tmp_path, tmp_path / "found.json"):
-        boxes, labels, _ = load_results(path, LABEL_MAP, [r"C:\pictures\000005.jpg"])
-        assert boxes[0].tolist() == [[0, 0, 5, 5]] and labels[0].tolist() == [2]
+        found = load_results(path, images_of([r"C:\pictures\000005.jpg"]))
+        assert found.boxes[0].tolist() == [[0, 0, 5, 5]] and found.labels[0].tolist() == [2]
 
 
 def test_rounded_boxes_end_where_they_begin(tmp_path):
     """Another program's nine digits of the 1-based x_min can pass x_max, by less than the last digit."""
     (tmp_path / "comp4_det_test_dog.txt").write_text("000005 0.5 1.10000001 1 0.1 5\n")
-    boxes, _, _ = load_results(tmp_path, LABEL_MAP, IMAGES)
-    assert boxes[0][0, 2] == boxes[0][0, 0]
+    box = load_results(tmp_path, DATA).boxes[0][0]
+    assert box[2] == box[0]
 
 
 def test_other_tools_score_the_saved_files(tmp_path):
@@ -156,8 +169,9 @@ def test_other_tools_score_the_saved_files(tmp_path):
         {"size": [150, 120], "boxes": boxes.tolist(), "labels": labels.tolist(), "difficulties": difficult.tolist()}
         for boxes, labels, difficult in zip(*case[3:6], strict=True)
     ]
-    save_results(tmp_path, *case[:3], case[6], images)
-    save_truth(tmp_path, data_list(images, objects, list(case[6])[1:]))
+    data = data_list(images, objects, list(case[6])[1:])
+    save_results(tmp_path, DataSetDetections(*case[:3]), data)
+    save_truth(tmp_path, data)
     truth = coco.COCO(tmp_path / "coco_truth.json")
     assert truth.loadImgs(5)[0] == {"id": 5, "file_name": "000005.jpg", "width": 150, "height": 120}
     evaluation = cocoeval.COCOeval(truth, truth.loadRes(str(tmp_path / "coco_results.json")), "bbox")
@@ -189,7 +203,7 @@ def test_bad_rows_of_voc_files(tmp_path, row, message):
     file = tmp_path / "comp4_det_test_dog.txt"
     file.write_bytes(f"000005 0.5 1 1 5 5\n{row}\n".encode("latin-1"))
     with pytest.raises(InputError, match=rf"comp4_det_test_dog.txt, {message}"):
-        load_results(tmp_path, LABEL_MAP, IMAGES)
+        load_results(tmp_path, DATA)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +228,7 @@ def test_bad_rows_of_coco_json(tmp_path, change, message):
     file = tmp_path / "found.json"
     file.write_text(json.dumps([GOOD, GOOD | change]))
     with pytest.raises(InputError, match=f"found.json, {message}"):
-        load_results(file, LABEL_MAP, IMAGES)
+        load_results(file, DATA)
 
 
 @pytest.mark.parametrize(
@@ -229,21 +243,21 @@ def test_bad_rows_of_coco_json(tmp_path, change, message):
 def test_bad_json(tmp_path, content, message):
     (tmp_path / "found.json").write_text(content)
     with pytest.raises(InputError, match=message):
-        load_results(tmp_path / "found.json", LABEL_MAP, IMAGES)
+        load_results(tmp_path / "found.json", DATA)
 
 
 def test_bad_folders_and_names(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        load_results(tmp_path / "nowhere", LABEL_MAP, IMAGES)
+        load_results(tmp_path / "nowhere", DATA)
     with pytest.raises(InputError, match="holds no comp4_det_test_<class>.txt"):
-        load_results(tmp_path, LABEL_MAP, IMAGES)
+        load_results(tmp_path, DATA)
     (tmp_path / BIRD).touch()
     with pytest.raises(InputError, match="the data set has no class bird"):
-        load_results(tmp_path, LABEL_MAP, IMAGES)
-    nothing = [torch.zeros(0, 4)], [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0)]
+        load_results(tmp_path, DATA)
+    nothing = DataSetDetections()
     with pytest.raises(InputError, match="'and/or' cannot be part of a file name"):
-        save_results(tmp_path, *nothing, {"and/or": 1}, ["1.jpg"])
+        save_results(tmp_path, nothing, images_of([], ["and/or"]))
     with pytest.raises(InputError, match="Cat and cat differ only in case"):
-        save_results(tmp_path, *nothing, {"Cat": 1, "cat": 2}, ["1.jpg"])
+        save_results(tmp_path, nothing, images_of([], ["Cat", "cat"]))
     with pytest.raises(InputError, match="b/1.jpg and a/1.jpg have the same image id 1"):
-        save_results(tmp_path, *[values * 2 for values in nothing], LABEL_MAP, ["a/1.jpg", "b/1.jpg"])
+        save_results(tmp_path, nothing, images_of(["a/1.jpg", "b/1.jpg"]))

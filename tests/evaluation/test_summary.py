@@ -93,4 +93,4 @@ def test_without_the_coco_library(monkeypatch):
     summary = summarize(match_detections(*random_case(0)))
     assert summary["coco"] is None
     text = format_summary(summary)
-    assert 'COCO AP             n/a (pip install -e ".[eval]")' in text and "small" not in text
+    assert "COCO AP             n/a (pip install hotcoco)" in text and "small" not in text

@@ -21,7 +21,7 @@ from ssd.data.formats.records import (
     read_images,
 )
 from ssd.data.images import picture_endings
-from ssd.errors import InputError
+from ssd.errors import InputError, optional
 from ssd.files import find_files, read_text, write_text
 
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")  # of labelImg, CVAT and Roboflow, without data.yaml
@@ -88,10 +88,7 @@ def _data_yaml(path: Path) -> tuple[dict, Path]:
 
 def _read_yaml(path: Path) -> dict:
     text = read_text(path, missing="no such data.yaml or folder")
-    try:
-        import yaml
-    except ImportError:
-        raise InputError(f'{path}: reading YAML needs PyYAML: pip install -e ".[yolo]"') from None
+    yaml = optional("yaml", extra="yolo", what=path.name, package="PyYAML")
     if len(text) > LARGEST_YAML:
         raise InputError(f"{path}: too long for a description of a data set ({len(text)} characters)")
     try:

@@ -1,6 +1,7 @@
 """Pictures that show what a detector does: confident false positives, missed objects, best detections."""
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,7 @@ from ssd.evaluation.report.mistakes import KINDS, Errors
 from ssd.visualize import HIT, MISS, MISTAKE, OTHER, TRUTH, draw_boxes, fit_to_side
 
 SIDE = 640  # pixels: the longer side of a picture in the gallery
+CASES = 12  # pictures of each kind
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,14 @@ class Case:
     truth: int = -1
 
 
-def confident_false_positives(matches: Matches, errors: Errors, n: int = 12) -> list[Case]:
-    """The n false positives of the highest scores, at most one of each picture."""
+def confident_false_positives(matches: Matches, errors: Errors) -> list[Case]:
+    """The CASES false positives of the highest scores, at most one of each picture."""
     false = matches.best_first(np.flatnonzero(matches.false))
-    return [_false_positive(matches, errors, k) for k in _first_of_each(matches.det_images[false], false)[:n]]
+    return [_false_positive(matches, errors, k) for k in _first_of_each(matches.det_images[false], false)[:CASES]]
 
 
-def missed_objects(matches: Matches, n: int = 12, min_score: float = SHOWN_SCORE) -> list[Case]:
-    """The n largest easy objects that no detection found, at most one of each picture.
+def missed_objects(matches: Matches, min_score: float = SHOWN_SCORE) -> list[Case]:
+    """The CASES largest easy objects that no detection found, at most one of each picture.
 
     After them, those that only detections of a score up to min_score found, the lowest first.
     """
@@ -44,36 +46,36 @@ def missed_objects(matches: Matches, n: int = 12, min_score: float = SHOWN_SCORE
     area = (matches.true_boxes[:, 2:] - matches.true_boxes[:, :2]).prod(axis=1)
     missed = missed[np.lexsort((-area[missed], scores[missed]))]
     cases = []
-    for k in _first_of_each(matches.true_images[missed], missed)[:n]:
+    for k in _first_of_each(matches.true_images[missed], missed)[:CASES]:
         name = matches.names[matches.true_classes[k]]
         caption = "not found" if matches.true_found[k] < 0 else f"found with a score of {scores[k]:.2f} only"
         cases.append(Case(matches.true_images[k], matches.true_boxes[k], name, f"{name}: {caption}", MISS, truth=k))
     return cases
 
 
-def best_detections(matches: Matches, n: int = 12) -> list[Case]:
-    """n true positives of the highest product of score and IoU: the best of each class, then the second best, ..."""
+def best_detections(matches: Matches) -> list[Case]:
+    """CASES true positives of high score times IoU: the best of each class, then the second best of each, ..."""
     right = np.flatnonzero(matches.correct)
     right = right[np.argsort(-matches.det_scores[right] * matches.det_ious[right], kind="stable")]
     right = _first_of_each(matches.det_images[right], right)
-    right = right[np.argsort(_rank_within(matches.det_classes[right]), kind="stable")]
+    right = right[np.argsort(_ranks(matches.det_classes[right].tolist()), kind="stable")]
     cases = []
-    for k in right[:n]:
+    for k in right[:CASES]:
         tag = _tag(matches, k)
         caption = f"{tag}, IoU {matches.det_ious[k]:.2f}"
         cases.append(Case(matches.det_images[k], matches.det_boxes[k], tag, caption, HIT, detection=k))
     return cases
 
 
-def draw_case(case: Case, matches: Matches, path: str, min_score: float = SHOWN_SCORE) -> Image.Image:
-    """The picture of a case: what it points at, ground truth dashed, other detections above min_score thin.
+def draw_case(case: Case, matches: Matches, path: str) -> Image.Image:
+    """The picture of a case: what it points at, ground truth dashed, other detections above SHOWN_SCORE thin.
 
     Raises InputError if the picture at `path` is missing or cannot be read.
     """
     picture, scale = fit_to_side(load_image(path), SIDE)
     truth = np.flatnonzero(matches.true_images == case.image)
     truth = truth[truth != case.truth]
-    others = np.flatnonzero((matches.det_images == case.image) & (matches.det_scores > min_score))
+    others = np.flatnonzero((matches.det_images == case.image) & (matches.det_scores > SHOWN_SCORE))
     others = others[others != case.detection]
     picture = draw_boxes(picture, scale * matches.det_boxes[others], colours=[OTHER] * len(others), width=2)
     tags = [_name(matches, k) for k in truth]
@@ -111,10 +113,7 @@ def _first_of_each(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return rows[np.sort(np.unique(images, return_index=True)[1])]
 
 
-def _rank_within(classes: np.ndarray) -> np.ndarray:
-    """For each element, how many of its class come before it."""
-    order = np.argsort(classes, kind="stable")
-    starts = np.searchsorted(classes[order], classes[order])
-    ranks = np.empty(len(classes), dtype=np.int64)
-    ranks[order] = np.arange(len(classes)) - starts
-    return ranks
+def _ranks(classes: list[int]) -> list[int]:
+    """For each element, how many equal ones come before it."""
+    counts = {each: count() for each in set(classes)}
+    return [next(counts[each]) for each in classes]

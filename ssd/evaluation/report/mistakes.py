@@ -1,8 +1,8 @@
 """What the false positives and the missed objects are, and the AP that each kind of error costs.
 
 The kinds and their order are those of TIDE (Bolya et al., ECCV 2020, section 2.2, and its reference implementation);
-matches and AP are the devkit's, so that the losses are parts of the reported mAP. Difficult objects are as if they
-were not there: they take no blame for an error, and a detection that the devkit ignores is no error.
+matches and AP are the devkit's, so that the losses are parts of the reported mAP. Difficult objects are treated as
+absent, and a detection that the devkit ignores is no error.
 """
 
 from dataclasses import dataclass, replace

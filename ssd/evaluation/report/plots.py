@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssd.errors import InputError
+from ssd.errors import optional
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import Curve, average_precision, best_f1, curves
 
@@ -111,11 +111,7 @@ def figure_class() -> "type[Figure]":
 
     Raises InputError if matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError('diagrams need matplotlib: pip install -e ".[plots]"') from None
-    return Figure
+    return optional("matplotlib.figure", extra="plots", what="diagrams").Figure
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -412,7 +412,7 @@ def test_lists_of_pictures_that_leave_the_folder(yolo, tmp_path):
 def test_yaml_without_its_library(yolo, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "yaml", None)
     args = ["--yolo", yolo, "--output", tmp_path / "x"]
-    refused(capsys, create_data_lists, args, 'data.yaml: reading YAML needs PyYAML: pip install -e ".[yolo]"')
+    refused(capsys, create_data_lists, args, 'PyYAML is needed for data.yaml (extra "yolo"): pip install PyYAML')
 
 
 # -- Supervisely
