@@ -64,7 +64,7 @@ def arguments() -> ArgumentParser:
     )
     recipe.add_argument(
         "--augmentation", choices=AUGMENTATIONS, default="paper",
-        help="no-expand: never zoom out; flip: for runs of a few minutes",
+        help="no-expand: never zoom out; flip: for trial runs of a few minutes (docs/training.md: what they can show)",
     )  # fmt: skip
     recipe.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=Recipe.seed, help="of all random choices")
     recipe.add_argument(

@@ -15,7 +15,7 @@ from ssd.commands import eval as evaluation
 from ssd.convert import read_weights
 from ssd.data import read_data_list, write_data_lists
 from tests.helpers.scripts import refused
-from tests.helpers.voc_folders import entries
+from tests.helpers.voc_folders import data_list, entries
 
 CLASSES = ["circle", "square", "star", "triangle"]
 
@@ -61,6 +61,18 @@ def test_the_list_that_is_evaluated_and_what_it_chose(data_folder, checkpoint, t
         assert ("best of its run's evaluations on this list" in capsys.readouterr().out) == is_optimistic
         assert ("remark" in told) == is_optimistic
     refused(capsys, evaluation, ["--data", data_folder, "--split", "val"], "VAL_images.json", "--val-fraction")
+
+
+def test_the_floor_of_a_data_set_with_one_object_in_a_picture(tmp_path, capsys):
+    (tmp_path / "results.json").write_text("[]")
+    args = ["--data", tmp_path, "--results", tmp_path / "results.json", "--json", tmp_path / "figures.json"]
+    for n, floor in ((1, 1.0), (2, None)):
+        row = {"size": [100, 100], "boxes": [[20, 20, 80, 80]] * n, "labels": [1] * n, "difficulties": [0] * n}
+        data = data_list([f"{k}.jpg" for k in range(4)], [row] * 4, ("raccoon",))
+        write_data_lists(tmp_path, train=data, test=data)
+        assert evaluate(*args) == 0
+        assert ("constant box        1.0000 (mAP" in capsys.readouterr().out) == (floor is not None)
+        assert json.loads((tmp_path / "figures.json").read_text())["constant_box_map_voc07"] == floor
 
 
 @pytest.fixture
