@@ -66,8 +66,11 @@ def sample_augmentation(
 
 
 def sample_colours(rng: np.random.Generator) -> Colours:
-    """Draw each distortion with probability 1/2, in the ranges of the release."""
-    brightness, contrast, saturation, hue = rng.uniform((-32, 0.5, 0.5, -18), (32, 1.5, 1.5, 18))
+    """Draw each distortion with probability 1/2, in the ranges of the release.
+
+    Its hue of -18 to 18 counts OpenCV's steps of two degrees.
+    """
+    brightness, contrast, saturation, hue = rng.uniform((-32, 0.5, 0.5, -36), (32, 1.5, 1.5, 36))
     chosen = rng.random(4) < 0.5
     return Colours(
         brightness=brightness if chosen[0] else 0.0,

@@ -227,3 +227,11 @@ def test_windows_are_distributed_as_in_the_paper():
     for name in ("brightness", "contrast", "saturation", "hue"):
         values = np.array([getattr(sample.colours, name) for sample in samples])
         assert (values != getattr(untouched, name)).mean() == pytest.approx(0.5, abs=0.04)
+
+
+def test_the_hue_turns_by_36_degrees():
+    """The release's 18 are OpenCV's, whose circle has 180 steps."""
+    rng = np.random.default_rng(0)
+    hues = np.array([sample_augmentation(rng, SIZE, BOXES).colours.hue for _ in range(2000)])
+    assert 35 < hues.max() <= 36 and -36 <= hues.min() < -35
+    assert np.abs(hues[hues != 0]).mean() == pytest.approx(18, abs=1)
