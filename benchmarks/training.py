@@ -53,7 +53,8 @@ def our_step(
     model: SSD300, images: Tensor, boxes: Tensors, labels: Tensors, device: torch.device, precision: str
 ) -> Callable[[], object]:
     """A function that takes one step as train.py does."""
-    batch = Batch(images, padded(boxes), padded(labels), padded(labels) < 0, [], {})
+    crowds = torch.zeros(len(images), 1, 4)
+    batch = Batch(images, padded(boxes), padded(labels), padded(labels) < 0, crowds, [], {})
     batch = batch.pin_memory() if device.type == "cuda" else batch  # as the loader returns it
     recipe = Recipe(iterations=1, batch_size=len(images), lr=RATE)
     step = TrainingStep(model, recipe, device, choose_precision(precision, device))

@@ -17,6 +17,7 @@ N_COLOURS = 128
 SMALLEST_TEXT, LARGEST_TEXT = 11, 80  # font size, pixels
 TINY_TEXT = 8  # the smallest legible size, for thumbnails
 SMALLEST_LINE, LARGEST_LINE = 1, 16  # pixels
+CROWD = (150, 150, 150)
 # The colours of objects and detections in evaluations: ground truth, true and false positives, missed objects, others.
 TRUTH, HIT, MISTAKE, MISS, OTHER = (60, 200, 80), (40, 110, 255), (255, 120, 0), (230, 40, 200), (150, 190, 235)
 ROWS_TRIED = 8  # places for a tag down each side of its box

@@ -153,7 +153,8 @@ def print_summary(output: str, lists: dict[str, DataList], notes: Sequence[Note]
         print(f"and {len(notes) - NOTES_SHOWN} more like these in the report: {count_notes(notes)} in all")
     for split, data in lists.items():
         n_difficult = data.difficulties.sum()
-        print(f"{split}: {len(data)} images, {len(data.labels)} objects, {n_difficult} of them difficult")
+        crowds = f", {len(data.crowds)} crowds" if len(data.crowds) else ""
+        print(f"{split}: {len(data)} images, {len(data.labels)} objects, {n_difficult} of them difficult{crowds}")
     class_names = lists["train"].class_names
     print(one_line(f"{len(class_names)} classes: {', '.join(class_names)}"))
     print(f"data lists: {output}, report: {Path(output) / 'report.txt'}")

@@ -67,8 +67,8 @@ def main(argv: list[str] | None = None) -> None:
         print(f"figures: {args.json}")
     if args.save_results:
         save_results(args.save_results, found, data)
-        save_truth(args.save_results, data)
-        print(f"detections: {args.save_results}")
+        notes = save_truth(args.save_results, data)
+        print(*map(str, notes), f"detections: {args.save_results}", sep="\n")
     if args.report:
         shown = [(name.replace("_", " "), text) for name, text in details.items()]
         print(f"report: {write_report(args.report, matches, summary, data.paths, shown)}")

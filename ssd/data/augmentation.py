@@ -143,18 +143,24 @@ def augment(
     """
     window = np.array(augmentation.window)
     kept = centres_inside(boxes, window)
-    boxes = (boxes[kept] - np.tile(window[:2], 2)) / np.tile(window[2:] - window[:2], 2)
-    boxes = boxes.clip(0, 1)
-
     part, (left, top) = look_through(image, window * scale, config.input_size)
     part = distort(part, augmentation.colours)
     if augmentation.flip:
         part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         left = config.input_size - left - part.width
-        boxes = np.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], axis=1)
     canvas = torch.zeros(3, config.input_size, config.input_size)  # 0 is the mean
     canvas[:, top : top + part.height, left : left + part.width] = normalise(part, config)
-    return canvas, boxes, kept
+    return canvas, move_boxes(boxes[kept], augmentation), kept
+
+
+def move_boxes(boxes: np.ndarray, augmentation: Augmentation) -> np.ndarray:
+    """Boxes (n, 4) in pixels of the picture -> in fractions of the input, clipped to it."""
+    window = np.array(augmentation.window)
+    boxes = (boxes - np.tile(window[:2], 2)) / np.tile(window[2:] - window[:2], 2)
+    boxes = boxes.clip(0, 1)
+    if augmentation.flip:
+        boxes = np.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], axis=1)
+    return boxes
 
 
 def look_through(image: Image.Image, window: np.ndarray, side: int) -> tuple[Image.Image, tuple[int, int]]:

@@ -187,8 +187,8 @@ def check_splits(
     for step in steps:
         splits, more_notes = step(splits)
         notes += more_notes
-    names = {each.name for images in splits.values() for image in images for each in image.objects}
-    if not names:
+    objects = [each for images in splits.values() for image in images for each in image.objects]
+    if all(each.crowd for each in objects):
         first = f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""
         raise InputError(f"no image has an object that can be learnt from{first}")
-    return splits, tuple(class_names or sorted(names)), notes
+    return splits, tuple(class_names or sorted({each.name for each in objects})), notes

@@ -119,7 +119,7 @@ def _without_duplicates(image: AnnotatedImage, notes: list[Note]) -> AnnotatedIm
     """The image with each object once; a note for each of the others is added to `notes`."""
     first: dict[tuple, AnnotatedObject] = {}
     for each in image.objects:
-        key = (each.name, each.box)
+        key = (each.name, each.box, each.crowd)
         if key in first:
             corners = ", ".join(f"{value:g}" for value in each.box)
             what = f"{each.name} with x_min, y_min, x_max, y_max = {corners} is there already"

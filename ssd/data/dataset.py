@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from ssd.config import SSDConfig
-from ssd.data.augmentation import augment, needed_size, sample_augmentation
+from ssd.data.augmentation import Augmentation, augment, move_boxes, needed_size, sample_augmentation
 from ssd.data.images import load_reduced, preprocess
 from ssd.data.lists import read_data_list
 from ssd.data.loading import Sample
@@ -18,7 +18,7 @@ from ssd.errors import InputError
 
 
 class PascalVOCDataset(Dataset):
-    """The pictures of a data list as samples (image, boxes, labels, difficulties).
+    """The pictures of a data list as samples (image, boxes, labels, difficulties); `crowds` gives their crowds.
 
     image: (3, 300, 300) float32, normalised. boxes: (n, 4) float32 corner fractions. labels: (n,) int64, from 1.
     difficulties: (n,) bool. n may be 0.
@@ -46,8 +46,8 @@ class PascalVOCDataset(Dataset):
         self.config = config or SSDConfig(class_names=self.data.class_names)
         if self.config.class_names != self.data.class_names:
             raise InputError(
-                f"the model detects {', '.join(self.config.class_names)}, but the classes of {data_folder} are "
-                f"{', '.join(self.data.class_names)}; give the data lists that belong to the model"
+                f"the model detects {', '.join(filter(None, self.config.class_names))}, but the classes of "
+                f"{data_folder} are {', '.join(self.data.class_names)}; give the data lists that belong to the model"
             )
         self.augment = augment
         self.augmentation = augmentation
@@ -69,12 +69,9 @@ class PascalVOCDataset(Dataset):
         return len(self.data)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        listed = self.data[index]
+        listed, augmentation = self._drawn(key)
         boxes, labels, difficulties = listed.boxes, listed.labels, listed.difficulties
-        if self.augment:
-            rng = np.random.default_rng((self.seed, epoch, index))
-            augmentation = sample_augmentation(rng, listed.size, boxes, self.augmentation)
+        if augmentation:
             image, scale = _load(listed, needed_size(augmentation, listed.size, self.config.input_size))
             image, boxes, kept = augment(image, boxes, augmentation, self.config, scale)
             labels, difficulties = labels[kept], difficulties[kept]
@@ -83,6 +80,22 @@ class PascalVOCDataset(Dataset):
             boxes = boxes / np.tile(image.size, 2)
             image = preprocess(image, self.config)
         return image, torch.from_numpy(boxes).float(), torch.tensor(labels), torch.tensor(difficulties)
+
+    def crowds(self, key: int | tuple[int, int]) -> torch.Tensor:
+        """The crowds of the sample `self[key]`, (c, 4) float32 corner fractions; of each the part inside the input."""
+        listed, augmentation = self._drawn(key)
+        crowds = move_boxes(listed.crowds, augmentation or Augmentation((0.0, 0.0, *listed.size)))
+        crowds = crowds[(crowds[:, 2:] > crowds[:, :2]).all(axis=1)]
+        return torch.from_numpy(crowds).float()
+
+    def _drawn(self, key):
+        """The `ListedImage` of a sample and its augmentation, or None."""
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        listed = self.data[index]
+        if not self.augment:
+            return listed, None
+        rng = np.random.default_rng((self.seed, epoch, index))
+        return listed, sample_augmentation(rng, listed.size, listed.boxes, self.augmentation)
 
 
 def _load(listed, least_size=None):

@@ -3,12 +3,14 @@
 One folder holds, for each split, `TRAIN_images.json` (absolute paths) and `TRAIN_objects.json` (for each image its
 size, boxes, labels and difficulties, in pixels of the upright picture), and `label_map.json` (class name -> label).
 The splits are "train", "test" and, where the data set has one, "val": what training chooses its best model by.
+An image with crowds also has "crowds" (their boxes) and "crowd_labels"; without the latter, they are of any class.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import isfinite
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
@@ -24,17 +26,25 @@ SPLITS = ("train", "val", "test")
 
 
 class ListedImage(NamedTuple):
-    """An image of a data list and its n objects."""
+    """An image of a data list, its n objects, and its c crowds: regions of many objects, not boxed one by one."""
 
     path: str
     size: tuple[int, int]  # (width, height)
     boxes: np.ndarray  # (n, 4) float64, x_min, y_min, x_max, y_max in pixels of the upright picture
     labels: np.ndarray  # (n,) int64, from 1
     difficulties: np.ndarray  # (n,) bool
+    crowds: np.ndarray  # (c, 4) float64, boxes
+    crowd_labels: np.ndarray  # (c,) int64, 0 for a crowd of any class
 
 
 def listed_image(
-    path: str, size: tuple[int, int], boxes: Sequence, labels: Sequence[int], difficulties: Sequence[bool]
+    path: str,
+    size: tuple[int, int],
+    boxes: Sequence,
+    labels: Sequence[int],
+    difficulties: Sequence[bool],
+    crowds: Sequence = (),
+    crowd_labels: Sequence[int] = (),
 ) -> ListedImage:
     """A `ListedImage` from plain lists, those of n = 0 included."""
     return ListedImage(
@@ -43,6 +53,8 @@ def listed_image(
         np.array(boxes, dtype=np.float64).reshape(-1, 4),
         np.array(labels, dtype=np.int64),
         np.array(difficulties, dtype=bool),
+        np.array(crowds, dtype=np.float64).reshape(-1, 4),
+        np.array(crowd_labels, dtype=np.int64),
     )
 
 
@@ -50,7 +62,7 @@ def listed_image(
 class DataList:
     """The images of one split with their objects, as columns: image k has the objects offsets[k] to offsets[k + 1].
 
-    `data[k]` is a `ListedImage`, whose arrays are views of the columns.
+    Crowds have columns of the same kind. `data[k]` is a `ListedImage`, whose arrays are views of the columns.
     """
 
     paths: list[str]  # n images
@@ -59,6 +71,9 @@ class DataList:
     boxes: np.ndarray  # (m, 4) float64, pixels of the upright picture
     labels: np.ndarray  # (m,) int64, from 1
     difficulties: np.ndarray  # (m,) bool
+    crowd_offsets: np.ndarray  # (n + 1,) int64
+    crowds: np.ndarray  # (c, 4) float64, pixels of the upright picture
+    crowd_labels: np.ndarray  # (c,) int64, 0 for a crowd of any class
     class_names: tuple[str, ...]  # in the order of the labels 1, 2, ...
 
     @classmethod
@@ -72,6 +87,9 @@ class DataList:
             boxes=np.concatenate([np.zeros((0, 4)), *(image.boxes for image in images)]),
             labels=np.concatenate([np.zeros(0, np.int64), *(image.labels for image in images)]),
             difficulties=np.concatenate([np.zeros(0, bool), *(image.difficulties for image in images)]),
+            crowd_offsets=np.cumsum([0, *(len(image.crowds) for image in images)]),
+            crowds=np.concatenate([np.zeros((0, 4)), *(image.crowds for image in images)]),
+            crowd_labels=np.concatenate([np.zeros(0, np.int64), *(image.crowd_labels for image in images)]),
             class_names=tuple(class_names),
         )
 
@@ -80,8 +98,11 @@ class DataList:
 
     def __getitem__(self, k: int) -> ListedImage:
         width, height = self.sizes[k].tolist()
-        own = slice(self.offsets[k], self.offsets[k + 1])
-        return ListedImage(self.paths[k], (width, height), self.boxes[own], self.labels[own], self.difficulties[own])
+        own, crowds = (slice(offsets[k], offsets[k + 1]) for offsets in (self.offsets, self.crowd_offsets))
+        return ListedImage(
+            self.paths[k], (width, height), self.boxes[own], self.labels[own], self.difficulties[own],
+            self.crowds[crowds], self.crowd_labels[crowds],
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[ListedImage]:
         return (self[k] for k in range(len(self)))
@@ -100,6 +121,25 @@ class DataList:
     def subset(self, indices: Iterable[int]) -> "DataList":
         """The data list of some of the images."""
         return self.from_images((self[k] for k in indices), self.class_names)
+
+    def with_difficult_crowds(self) -> "DataList":
+        """The data list with each crowd as a difficult object, after the others; one of any class as one of each."""
+        if not len(self.crowds):
+            return self
+        labels = range(1, len(self.class_names) + 1)
+        return self.from_images((_with_difficult_crowds(image, labels) for image in self), self.class_names)
+
+
+def _with_difficult_crowds(image, every_label):
+    labels = [every_label if label == 0 else [label] for label in image.crowd_labels.tolist()]
+    boxes = np.repeat(image.crowds, list(map(len, labels)), axis=0)
+    return listed_image(
+        image.path,
+        image.size,
+        [*image.boxes, *boxes],
+        [*image.labels, *chain.from_iterable(labels)],
+        [*image.difficulties, *[True] * len(boxes)],
+    )
 
 
 def label_images(images: Sequence[AnnotatedImage], class_names: Sequence[str]) -> DataList:
@@ -120,12 +160,16 @@ def label_images(images: Sequence[AnnotatedImage], class_names: Sequence[str]) -
 
 
 def _labelled(image, label_map):
+    objects = [each for each in image.objects if not each.crowd]
+    crowds = [each for each in image.objects if each.crowd]
     return listed_image(
         image.path,
         image.size,
-        [each.box for each in image.objects],
-        [label_map[each.name] for each in image.objects],
-        [each.difficult for each in image.objects],
+        [each.box for each in objects],
+        [label_map[each.name] for each in objects],
+        [each.difficult for each in objects],
+        [each.box for each in crowds],
+        [label_map[each.name] for each in crowds],
     )
 
 
@@ -152,12 +196,13 @@ def _files(folder, split):
 
 
 def _entry(image):
+    crowds = {"crowds": image.crowds.tolist(), "crowd_labels": image.crowd_labels.tolist()}
     return {
         "size": list(image.size),
         "boxes": image.boxes.tolist(),
         "labels": image.labels.tolist(),
         "difficulties": image.difficulties.astype(int).tolist(),
-    }
+    } | (crowds if len(image.crowds) else {})
 
 
 def read_data_list(folder: str | Path, split: str) -> DataList:
@@ -208,10 +253,14 @@ def _listed_image(path, entry, n_classes, where):
     """The `ListedImage` of an entry of `*_objects.json`. Raises InputError where the entry is none."""
     try:
         (width, height), boxes, labels = entry["size"], entry["boxes"], entry["labels"]
-        difficulties = entry["difficulties"]
-        fits = len(boxes) == len(labels) == len(difficulties) and all(len(box) == 4 for box in boxes)
+        difficulties, crowds = entry["difficulties"], entry.get("crowds", [])
+        crowd_labels = entry.get("crowd_labels", [0] * len(crowds))
+        every_box = [*boxes, *crowds]
+        fits = len(boxes) == len(labels) == len(difficulties) and len(crowds) == len(crowd_labels)
         fits = fits and all(0 < label <= n_classes for label in labels)
-        fits = fits and all(map(isfinite, (width, height, *(value for box in boxes for value in box))))
+        fits = fits and all(0 <= label <= n_classes for label in crowd_labels)
+        fits = fits and all(len(box) == 4 for box in every_box)
+        fits = fits and all(map(isfinite, (width, height, *(value for box in every_box for value in box))))
     except KeyError:
         raise InputError(f"{where} must hold size, boxes, labels and difficulties") from None
     except (TypeError, ValueError, OverflowError):
@@ -219,9 +268,9 @@ def _listed_image(path, entry, n_classes, where):
     if not fits:
         raise InputError(
             f"{where} must hold a size of two finite numbers, boxes of four, and for each box a label from 1 to "
-            f"{n_classes} and a difficulty"
+            f"{n_classes} and a difficulty; crowds are boxes too, and their labels may be 0"
         )
-    return listed_image(path, (width, height), boxes, labels, difficulties)
+    return listed_image(path, (width, height), boxes, labels, difficulties, crowds, crowd_labels)
 
 
 def _read(path, kind):

@@ -15,7 +15,7 @@ from ssd.data.lists import DataList
 from ssd.model.boxes import cxcy_to_xy
 from ssd.model.priors import create_prior_boxes
 from ssd.text import one_line, text_table
-from ssd.visualize import class_colour, draw_boxes, fit_to_side, mosaic
+from ssd.visualize import CROWD, class_colour, draw_boxes, fit_to_side, mosaic
 
 SIDES = (16, 32, 64, 128)  # pixels of the network's input, between which objects are counted
 MOST_OBJECTS = 50_000  # compared with the priors: more would not change the printed figures
@@ -49,7 +49,8 @@ def _contents(lists):
         ("objects in an image, median", *(f"{np.median(n):g}" for n in n_objects.values())),
         ("objects in an image, most", *(n.max() for n in n_objects.values())),
     ]
-    return text_table(rows)
+    n_crowds = [len(data.crowds) for data in lists.values()]
+    return text_table([*rows, ("crowds", *n_crowds)] if any(n_crowds) else rows)
 
 
 def _classes(lists):
@@ -146,4 +147,11 @@ def _draw_sample(listed, class_names):
         f"{name} (difficult)" if difficult else name for name, difficult in zip(names, listed.difficulties, strict=True)
     ]
     colours = [class_colour(label) for label in listed.labels.tolist()]
-    return draw_boxes(shown, listed.boxes * scale, tags, colours)
+    n_crowds = len(listed.crowds)
+    return draw_boxes(
+        shown,
+        np.concatenate([listed.boxes, listed.crowds]) * scale,
+        tags + ["crowd"] * n_crowds,
+        colours + [CROWD] * n_crowds,
+        dashed=[False] * len(tags) + [True] * n_crowds,
+    )

@@ -103,13 +103,15 @@ def detect_dataset(
             watch.lap("data")
             predictions = predictor(images)
             watch.lap("network")
-            batch_sizes = sizes[len(found.boxes) : len(found.boxes) + len(images)]
+            first = len(found.boxes)
+            batch_sizes = sizes[first : first + len(images)]
             batch = detections(predictor, predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
             for boxes, labels, scores in zip(*batch, strict=True):
                 found.add(boxes, labels_in_data[labels], scores)
             watch.lap("post-processing")
             if criterion:
-                true = ([tensor.to(device) for tensor in part] for part in (true_boxes, true_labels))
+                crowds = [dataset.crowds(k) for k in range(first, first + len(images))]
+                true = ([tensor.to(device) for tensor in part] for part in (true_boxes, true_labels, crowds))
                 found.sums += criterion.measure(*predictions, *true).pack().cpu()
                 watch.lap()
             bar.update(len(images))
@@ -118,7 +120,8 @@ def detect_dataset(
 
 
 def match_dataset(found: DataSetDetections, data: DataList) -> Matches:
-    """The `Matches` of detections with the objects of a data list."""
+    """The `Matches` of detections with the objects of a data list, in which crowds count as difficult objects."""
+    data = data.with_difficult_crowds()
     n_objects = np.diff(data.offsets).tolist()
     columns = (data.boxes, data.labels, data.difficulties)
     boxes, labels, difficulties = (torch.from_numpy(column).split(n_objects) for column in columns)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ssd.data.formats.coco import coco_annotation
+from ssd.data.formats.records import Note
 from ssd.data.lists import DataList
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections
@@ -49,8 +50,13 @@ def save_results(folder: str | Path, found: DataSetDetections, data: DataList) -
     write_text(folder / COCO_NAME, json.dumps(entries) + "\n")
 
 
-def save_truth(folder: str | Path, data: DataList) -> None:
-    """Write the objects of a data list as COCO's ground truth, beside the results; difficult ones are crowds."""
+def save_truth(folder: str | Path, data: DataList) -> list[Note]:
+    """Write the objects of a data list as COCO's ground truth, beside the results.
+
+    Difficult objects become crowds, which COCO's evaluation neither rewards nor punishes either; a note says so.
+    """
+    path, n_difficult = Path(folder) / COCO_TRUTH_NAME, data.difficulties.sum()
+    data = data.with_difficult_crowds()
     images = [
         {"id": k, "file_name": PureWindowsPath(image.path).name, "width": image.size[0], "height": image.size[1]}
         for k, image in enumerate(data)
@@ -63,7 +69,9 @@ def save_truth(folder: str | Path, data: DataList) -> None:
         "categories": [{"id": label, "name": name} for name, label in data.label_map.items() if label],
         "annotations": [coco_annotation(number, *row) for number, row in enumerate(rows, start=1)],
     }
-    write_text(Path(folder) / COCO_TRUTH_NAME, json.dumps(truth) + "\n")
+    write_text(path, json.dumps(truth) + "\n")
+    what = f"{n_difficult} difficult objects, which COCO does not know"
+    return [Note(str(path), what, "became crowds")] if n_difficult else []
 
 
 def check_names(data: DataList) -> None:

@@ -49,9 +49,22 @@ def paired_iou(a: Tensor, b: Tensor) -> Tensor:
     0 for two empty boxes; a box with x_max < x_min or y_max < y_min is empty. The sum is the VOC devkit's,
     (area + other area) - intersection. `torchvision.ops.box_iou` compares every box with every other.
     """
-    inside = _area(torch.cat([torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])], dim=-1))
+    inside = _common_area(a, b)
     union = _area(a) + _area(b) - inside
     return inside / union.clamp(min=torch.finfo(union.dtype).tiny)
+
+
+def share_inside(a: Tensor, b: Tensor) -> Tensor:
+    """The share (...) of the area of each box of `a` that lies in the box at the same place in `b`; 0 if it is empty.
+
+    Both are (..., 4) corners, in any unit, and broadcast against each other.
+    """
+    area = _area(a)
+    return _common_area(a, b) / area.clamp(min=torch.finfo(area.dtype).tiny)
+
+
+def _common_area(a: Tensor, b: Tensor) -> Tensor:
+    return _area(torch.cat([torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])], dim=-1))
 
 
 def _area(boxes: Tensor) -> Tensor:

@@ -10,10 +10,12 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import box_iou
 
 from ssd.config import VARIANCES
-from ssd.model.boxes import cxcy_to_xy, decode, encode, paired_iou
+from ssd.model.boxes import cxcy_to_xy, decode, encode, paired_iou, share_inside
 from ssd.model.matching import match
 
 PerImage = Sequence[Tensor] | Tensor  # one tensor per image, or all of them in one, as `padded` returns it
+
+IGNORED = -100  # the class of a prior that counts as nothing; `F.cross_entropy` gives it a loss of 0
 
 
 class Figures(NamedTuple):
@@ -45,7 +47,7 @@ class MultiBoxLoss(nn.Module):
 
     L_loc: smooth L1 over the four offsets, summed over the positive priors.
     L_conf: cross-entropy, summed over the positive priors and, in each image, over the `neg_pos_ratio` times as many
-    negatives that have the largest loss (hard negative mining).
+    negatives that have the largest loss (hard negative mining). Priors in ignored regions are no negatives.
 
     priors_cxcy: (n_priors, 4) centre-size fractions. threshold: IoU from which a prior is positive.
     """
@@ -67,31 +69,37 @@ class MultiBoxLoss(nn.Module):
         self.alpha = alpha
         self.variances = variances
 
-    def forward(self, locs: Tensor, scores: Tensor, boxes: PerImage, labels: PerImage) -> Tensor:
+    def forward(
+        self, locs: Tensor, scores: Tensor, boxes: PerImage, labels: PerImage, ignored: PerImage | None = None
+    ) -> Tensor:
         """The loss, a scalar. Takes what `sums` takes. Without any objects the loss is 0, and so are its gradients."""
-        loc_sum, conf_sum, n_positives = self.sums(locs, scores, boxes, labels)
+        loc_sum, conf_sum, n_positives = self.sums(locs, scores, boxes, labels, ignored)
         return (conf_sum + self.alpha * loc_sum) / n_positives.clamp(min=1)
 
     def sums(
-        self, locs: Tensor, scores: Tensor, boxes: PerImage, labels: PerImage
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        self, locs: Tensor, scores: Tensor, boxes: PerImage, labels: PerImage, ignored: PerImage | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The numerators and the denominator of the loss, for a batch that is spread over processes or steps.
 
         locs: (N, n_priors, 4) predicted offsets. scores: (N, n_priors, n_classes) logits.
         boxes: N tensors (n_objects, 4), corner fractions. labels: N tensors (n_objects,), from 1. n_objects may be 0.
+        ignored: N tensors (n_regions, 4), corner fractions of regions with objects that nobody has boxed one by one,
+        such as COCO's crowds. A prior that has half of its area in one of them is never a negative.
         Returns three float32 scalars: the sums of L_loc and L_conf, and the number of positives.
         Raises ValueError if an image does not have one label per box.
         """
-        return self._sums(locs, scores, *self._targets(boxes, labels))
+        return self._sums(locs, scores, *self._targets(boxes, labels, ignored))
 
-    def measure(self, locs: Tensor, scores: Tensor, boxes: PerImage, labels: PerImage) -> Figures:
+    def measure(
+        self, locs: Tensor, scores: Tensor, boxes: PerImage, labels: PerImage, ignored: PerImage | None = None
+    ) -> Figures:
         """The sums of the loss, and how good the positive priors already are. Takes what `sums` takes."""
-        true_locs, true_classes = self._targets(boxes, labels)
+        true_locs, true_classes = self._targets(boxes, labels, ignored)
         sums = self._sums(locs, scores, true_locs, true_classes)
         return Figures(*sums, *self._agreement(locs, scores, true_locs, true_classes))
 
-    def _targets(self, boxes, labels):
-        return prior_targets(boxes, labels, self.priors_cxcy, self.threshold, self.variances)
+    def _targets(self, boxes, labels, ignored):
+        return prior_targets(boxes, labels, self.priors_cxcy, self.threshold, self.variances, ignored)
 
     def _sums(self, locs, scores, true_locs, true_classes):
         positive = true_classes > 0  # (N, n_priors)
@@ -118,11 +126,16 @@ class MultiBoxLoss(nn.Module):
 
 @torch.no_grad()
 def prior_targets(
-    boxes: PerImage, labels: PerImage, priors_cxcy: Tensor, threshold: float, variances: tuple[float, float]
+    boxes: PerImage,
+    labels: PerImage,
+    priors_cxcy: Tensor,
+    threshold: float,
+    variances: tuple[float, float],
+    ignored: PerImage | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What each prior should predict: offsets (N, n_priors, 4), 0 for the background, and classes (N, n_priors).
 
-    Arguments as for `MultiBoxLoss` and its `sums`.
+    Priors that count as nothing have the class IGNORED. Arguments as for `MultiBoxLoss` and its `sums`.
     """
     boxes, labels = _padded_objects(boxes, labels)  # (N, n_objects, 4), (N, n_objects)
     priors_xy = cxcy_to_xy(priors_cxcy)
@@ -130,9 +143,16 @@ def prior_targets(
     matched = match(overlaps.masked_fill(labels.unsqueeze(2) == 0, -1), threshold)
     positive, obj = matched >= 0, matched.clamp(min=0)  # (N, n_priors)
     true_classes = labels.gather(1, obj) * positive
+    if ignored is not None:
+        true_classes = true_classes.masked_fill(~positive & _mostly_inside(priors_xy, padded(ignored)), IGNORED)
     true_boxes = boxes.gather(1, obj.unsqueeze(2).expand(-1, -1, 4))
     true_boxes = torch.where(positive.unsqueeze(2), true_boxes, priors_xy)  # the offset of a prior to itself is 0
     return encode(true_boxes, priors_cxcy, variances), true_classes
+
+
+def _mostly_inside(priors_xy: Tensor, regions: Tensor) -> Tensor:
+    """Which priors (n_priors, 4) have half of their area in one region (N, n_regions, 4) of an image: (N, n_priors)."""
+    return (share_inside(priors_xy, regions.unsqueeze(2)) >= 0.5).any(dim=1)
 
 
 def _padded_objects(boxes: PerImage, labels: PerImage) -> tuple[Tensor, Tensor]:

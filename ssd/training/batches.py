@@ -53,8 +53,8 @@ class TrainingBatches(Sampler):
 class Batch:
     """A batch, or a part of one.
 
-    images: (N, 3, 300, 300). boxes, labels, difficulties: `padded`, because a few tensors travel faster between
-    processes, and to a GPU, than many. paths: of the N pictures.
+    images: (N, 3, 300, 300). boxes, labels, difficulties, crowds: `padded`, because a few tensors travel faster
+    between processes, and to a GPU, than many. paths: of the N pictures.
     faults: path -> sentence, for each picture that could not be used and was replaced by another.
     """
 
@@ -62,32 +62,34 @@ class Batch:
     boxes: torch.Tensor
     labels: torch.Tensor
     difficulties: torch.Tensor
+    crowds: torch.Tensor
     paths: list[str]
     faults: dict[str, str]
 
     def pin_memory(self) -> "Batch":
         """The batch in pinned memory, for faster copies to a GPU. Called by the DataLoader."""
-        images, boxes, labels = (tensor.pin_memory() for tensor in (self.images, self.boxes, self.labels))
-        return replace(self, images=images, boxes=boxes, labels=labels)
+        tensors = (self.images, self.boxes, self.labels, self.crowds)
+        images, boxes, labels, crowds = (tensor.pin_memory() for tensor in tensors)
+        return replace(self, images=images, boxes=boxes, labels=labels, crowds=crowds)
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch with its images, boxes and labels on a device."""
+        """The batch with its images, boxes, labels and crowds on a device."""
         images = self.images.to(device, memory_format=torch.channels_last, non_blocking=True)
-        boxes, labels = (tensor.to(device, non_blocking=True) for tensor in (self.boxes, self.labels))
-        return replace(self, images=images, boxes=boxes, labels=labels)
+        targets = (self.boxes, self.labels, self.crowds)
+        boxes, labels, crowds = (tensor.to(device, non_blocking=True) for tensor in targets)
+        return replace(self, images=images, boxes=boxes, labels=labels, crowds=crowds)
 
     def record_stream(self, stream: torch.cuda.Stream) -> None:
         """Keep the batch's memory on a GPU from being reused before the present work of `stream` is done."""
-        for tensor in (self.images, self.boxes, self.labels):
+        for tensor in (self.images, self.boxes, self.labels, self.crowds):
             tensor.record_stream(stream)
 
     def samples(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Each picture's image, boxes, labels and difficulties, without the padding."""
-        for image, boxes, labels, difficulties in zip(
-            self.images, self.boxes, self.labels, self.difficulties, strict=True
-        ):
+        """Each picture's image, boxes, labels, difficulties and crowds, without the padding."""
+        columns = (self.images, self.boxes, self.labels, self.difficulties, self.crowds)
+        for image, boxes, labels, difficulties, crowds in zip(*columns, strict=True):
             real = labels > 0
-            yield image, boxes[real], labels[real], difficulties[real]
+            yield image, boxes[real], labels[real], difficulties[real], crowds[crowds.any(dim=1)]
 
 
 class _Readable(Dataset):
@@ -101,19 +103,21 @@ class _Readable(Dataset):
         n_images = len(self.dataset)
         faults: dict[str, str] = {}
         for other in range(index, index + n_images):
+            key = epoch, other % n_images
             path = self.dataset.data.paths[other % n_images]
             try:
-                return self.dataset[epoch, other % n_images], path, faults
+                return self.dataset[key], self.dataset.crowds(key), path, faults
             except InputError as error:
                 faults[path] = str(error)
         raise InputError(f"no picture can be read; the first: {next(iter(faults.values()))}")
 
 
 def _create_batch(entries):
-    samples, paths, faults = zip(*entries, strict=True)
-    images, boxes, labels, difficulties = collate(samples)
+    samples, crowds, paths, faults = zip(*entries, strict=True)
+    images, *targets = collate(samples)
+    boxes, labels, difficulties = map(padded, targets)
     all_faults = {path: why for part in faults for path, why in part.items()}
-    return Batch(images, padded(boxes), padded(labels), padded(difficulties), list(paths), all_faults)
+    return Batch(images, boxes, labels, difficulties, padded(crowds), list(paths), all_faults)
 
 
 def training_loader(

@@ -73,7 +73,7 @@ class TrainingStep:
         with nullcontext() if last else distributed.without_averaging(self.network):
             with autocast(self.device, self.dtype):
                 locs, scores = self.network(part.images)
-            figures = self.criterion.measure(locs, scores, part.boxes, part.labels)
+            figures = self.criterion.measure(locs, scores, part.boxes, part.labels, part.crowds)
             self.scaler.scale(figures.conf_sum + self.criterion.alpha * figures.loc_sum).backward()
         return figures.pack().detach()
 

@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ssd.commands import data as create_data_lists
 from ssd.config import VOC_CLASSES
 from ssd.data import read_data_list
 from ssd.data.lists import validation_split
+from ssd.visualize import CROWD
 from tests.helpers.annotations import lists, picture, write
 from tests.helpers.scripts import refused
 from tests.helpers.voc_folders import entries, make_voc, voc_object
@@ -223,3 +226,24 @@ def test_missing_image_and_annotation(tmp_path, capsys):
 def test_nothing_to_learn(tmp_path, capsys):
     folder = make_voc(tmp_path / "voc", {"trainval": ["a"], "test": ["b"]})
     refused(capsys, create_data_lists, ["--voc", folder, "--output", tmp_path / "x"], "no image has an object")
+
+
+def test_crowds_are_counted_apart(tmp_path, capsys):
+    picture(tmp_path / "a.jpg")
+    boxes = [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 10, side], "iscrowd": k} for k, side in ((0, 9), (1, 20))]
+    categories = [{"id": 1, "name": "cat"}]
+    content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": boxes, "categories": categories}
+    for split in ("train", "test"):
+        write(tmp_path / f"{split}.json", content)
+    train, _ = lists("--coco", tmp_path, "--pictures", tmp_path / "mosaic.png", output=tmp_path / "lists")
+    assert entries(train) == [
+        {"size": [40, 30], "boxes": [[0, 0, 10, 9]], "labels": [1], "difficulties": [0]}
+        | {"crowds": [[0, 0, 10, 20]], "crowd_labels": [1]}
+    ]
+    assert "train: 1 images, 1 objects, 0 of them difficult, 1 crowds" in capsys.readouterr().out
+    with Image.open(tmp_path / "mosaic.png") as mosaic:
+        assert (np.asarray(mosaic) == CROWD).all(axis=-1).any()
+    content["annotations"] = boxes[1:]
+    for split in ("train", "test"):
+        write(tmp_path / f"{split}.json", content)
+    refused(capsys, create_data_lists, ["--coco", tmp_path, "--output", tmp_path / "no"], "no image has an object")

@@ -11,7 +11,7 @@ from ssd.data.augmentation import Augmentation, sample_augmentation
 from ssd.data.images import image_size
 from ssd.data.lists import label_images
 from ssd.errors import InputError
-from tests.helpers.annotations import annotated
+from tests.helpers.annotations import annotated, crowd
 from tests.helpers.voc_folders import data_list, entries
 
 
@@ -50,6 +50,45 @@ def test_a_list_is_known_again_by_the_names_of_its_pictures():
     assert len({digest(), digest("x.jpg"), digest("y.jpg"), digest("x.jpg", "y.jpg"), digest("x.jpg", "x.jpg")}) == 5
 
 
+CROWDS = ENTRY | {"crowds": [[0, 0, 10, 5.5], [0, 10, 10, 20]], "crowd_labels": [1, 0]}
+
+
+def test_crowds_in_data_lists(tmp_path):
+    write_data_lists(tmp_path, train=data_list("xyz", [ENTRY, CROWDS, ENTRY], ("a", "b")))
+    written = json.loads((tmp_path / "TRAIN_objects.json").read_text())
+    assert written == [ENTRY, CROWDS, ENTRY]
+    data = read_data_list(tmp_path, "train")
+    assert entries(data) == written
+    assert entries(data.subset([1, 0])) == [CROWDS, ENTRY]
+    assert data.crowds.tolist() == CROWDS["crowds"] and data.crowd_offsets.tolist() == [0, 0, 2, 2]
+
+
+def test_crowds_without_labels_are_of_any_class(tmp_path):
+    write_data_lists(tmp_path, train=data_list("x", [ENTRY], ("a", "b")))
+    entry = ENTRY | {"crowds": CROWDS["crowds"]}
+    (tmp_path / "TRAIN_objects.json").write_text(json.dumps([entry]))
+    assert read_data_list(tmp_path, "train").crowd_labels.tolist() == [0, 0]
+
+
+def test_crowds_as_difficult_objects():
+    data = data_list("xy", [CROWDS, ENTRY], ("a", "b")).with_difficult_crowds()
+    boxes = [*ENTRY["boxes"], CROWDS["crowds"][0], CROWDS["crowds"][1], CROWDS["crowds"][1]]
+    expected = ENTRY | {"boxes": boxes, "labels": [1, 1, 1, 2], "difficulties": [0, 1, 1, 1]}
+    assert entries(data) == [expected, ENTRY]
+    without = data_list("x", [ENTRY], ("a", "b"))
+    assert without.with_difficult_crowds() is without
+
+
+def test_crowds_are_no_objects_of_a_data_list():
+    image = annotated("w.jpg", ("dog", (0, 0, 1, 1), 0))
+    image.objects.insert(0, crowd("cat", (0, 0, 9, 9)))
+    data = label_images([image], ("cat", "dog"))
+    assert entries(data) == [
+        {"size": [40, 30], "boxes": [[0, 0, 1, 1]], "labels": [2], "difficulties": [0]}
+        | {"crowds": [[0, 0, 9, 9]], "crowd_labels": [1]}
+    ]
+
+
 @pytest.mark.parametrize("name, content, message", [
     ("TRAIN_images.json", None, "no such data list"),
     ("TRAIN_images.json", "[", "not JSON"),
@@ -59,6 +98,11 @@ def test_a_list_is_known_again_by_the_names_of_its_pictures():
     ("TRAIN_objects.json", json.dumps([{**ENTRY, "labels": []}]), "each box a label"),
     ("TRAIN_objects.json", json.dumps([{**ENTRY, "labels": [2]}]), "label from 1 to 1"),
     ("TRAIN_objects.json", json.dumps([{**ENTRY, "boxes": [[1, 2, 3]]}]), "boxes of four"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": [[1, 2, 3]]}]), "crowds are boxes too"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": [[1, 2, float("nan"), 4]]}]), "crowds are boxes too"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": 3}]), "crowds are boxes too"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": [[1, 2, 3, 4]], "crowd_labels": []}]), "labels may be 0"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": [[1, 2, 3, 4]], "crowd_labels": [2]}]), "labels may be 0"),
     ("label_map.json", '{"background": 0, "a": 2}', "labels must be 0"),
     ("label_map.json", '{"background": 1, "a": 0}', "labels must be 0"),
     ("label_map.json", '{"a": 0, "b": 1}', "labels must be 0"),
@@ -207,3 +251,46 @@ def test_image_without_objects(tmp_path):
             _, boxes, labels, difficulties = dataset[epoch, 0]
             assert boxes.shape == (0, 4)
             assert labels.shape == difficulties.shape == (0,)
+
+
+# -- crowds
+
+
+@pytest.fixture
+def with_crowds(tmp_path):
+    """A picture of 50 x 40 pixels; its first crowd has the box of its only object."""
+    Image.effect_noise((50, 40), 50).convert("RGB").save(tmp_path / "a.png")
+    entry = {"size": [50, 40], "boxes": [[5, 10, 30, 40]], "labels": [1], "difficulties": [0]}
+    entry |= {"crowds": [[5, 10, 30, 40], [0, 0, 50, 8]], "crowd_labels": [1, 1]}
+    write_data_lists(tmp_path, train=data_list([tmp_path / "a.png"], [entry], ("a",)))
+    return tmp_path
+
+
+def test_a_sample_has_its_crowds_beside_its_four_entries(with_crowds):
+    dataset = PascalVOCDataset(with_crowds, "train")
+    torch.testing.assert_close(dataset.crowds(0), torch.tensor([[0.1, 0.25, 0.6, 1], [0, 0, 1, 0.2]]))
+    assert len(dataset[0]) == 4 and len(dataset[0][1]) == 1
+
+
+def test_crowds_follow_the_augmentation(with_crowds):
+    dataset = PascalVOCDataset(with_crowds, "train", augment=True)
+    numbers = set()
+    for epoch in range(100):
+        crowds = dataset.crowds((epoch, 0))
+        assert torch.equal(crowds[0], dataset[epoch, 0][1][0])  # the window contains the centre of the only object
+        assert (crowds[:, 2:] > crowds[:, :2]).all()
+        numbers.add(len(crowds))
+    assert numbers == {1, 2}  # the other one is not always seen
+
+
+def test_the_part_of_a_crowd_that_is_seen_stays(with_crowds, monkeypatch):
+    """Also where its centre is outside, which drops an object: there are still many in it."""
+    window = Augmentation((5.0, 6.0, 25.0, 26.0), flip=True)
+    monkeypatch.setattr("ssd.data.dataset.sample_augmentation", lambda *_: window)
+    crowds = PascalVOCDataset(with_crowds, "train", augment=True).crowds(0)
+    torch.testing.assert_close(crowds, torch.tensor([[0, 0.2, 1, 1], [0, 0, 1, 0.1]]))
+
+
+def test_the_message_on_other_classes_leaves_out_labels_without_one(data_folder):
+    with pytest.raises(InputError, match="the model detects cat, dog, but the classes of"):
+        PascalVOCDataset(data_folder, "train", SSDConfig(class_names=("cat", "", "", "dog", "")))

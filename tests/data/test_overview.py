@@ -72,6 +72,13 @@ def test_report():
     ]
 
 
+def test_crowds_are_counted_where_there_are_any():
+    crowds = {"crowds": [[0, 0, 9, 9], [0, 0, 300, 100]], "crowd_labels": [1, 2]}
+    entry = labelled((300, 300), (1, [0, 0, 30, 30], 0))
+    contents = report(lists(entry | crowds, entry, test=[entry]), []).split("\n\n")[0].splitlines()
+    assert contents[3].split() == ["objects", "2", "1"] and contents[-1].split() == ["crowds", "2", "0"]
+
+
 @pytest.mark.parametrize("side, mean, below", [(20, "0.44", "100.0 %"), (22, "0.54", "0.0 %"), (30, "1.00", "0.0 %")])
 def test_share_below_the_threshold(side, mean, below):
     """Squares centred on a prior of 30 x 30 pixels: IoU (side / 30)^2."""

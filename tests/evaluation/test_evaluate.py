@@ -7,10 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from ssd import load_checkpoint
-from ssd.data import PascalVOCDataset
-from ssd.evaluation.evaluate import MAX_OVERLAP, MIN_SCORE, TOP_K, dataset_for, detect_dataset
-from tests.helpers.voc_folders import entries
+from ssd import MultiBoxLoss, load_checkpoint
+from ssd.data import PascalVOCDataset, collate
+from ssd.evaluation import summarize
+from ssd.evaluation.evaluate import (
+    MAX_OVERLAP,
+    MIN_SCORE,
+    TOP_K,
+    DataSetDetections,
+    dataset_for,
+    detect_dataset,
+    match_dataset,
+)
+from ssd.model.loss import Figures
+from tests.helpers.voc_folders import cover_with_crowds, data_list, entries
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +93,33 @@ def same(found, expected, rtol=1e-4):
     torch.testing.assert_close(found.boxes, boxes, rtol=rtol, atol=10 * rtol)  # pixels
     torch.testing.assert_close(found.scores, scores, rtol=rtol, atol=rtol / 10)
     assert set(found.seconds) == {"data", "network", "post-processing"} and min(found.seconds.values()) > 0
+
+
+def test_crowds_are_neither_objects_nor_negatives(model, dataset, data_folder, tmp_path):
+    criterion = MultiBoxLoss(model.priors_cxcy)
+    covered = dataset_for(model.config, cover_with_crowds(data_folder, tmp_path))
+    found = [detect_dataset(model, data, batch_size=3, criterion=criterion, quiet=True) for data in (dataset, covered)]
+    usual, ignoring = (Figures.unpack(each.sums) for each in found)
+    assert ignoring.n_positives == usual.n_positives > 0 and ignoring.loc_sum == usual.loc_sum
+    assert ignoring.conf_sum < 0.5 * usual.conf_sum
+    images, boxes, labels, _ = collate([covered[k] for k in range(len(covered))])
+    crowds = [covered.crowds(k) for k in range(len(covered))]
+    with torch.no_grad():
+        expected = criterion.measure(*model(images), boxes, labels, crowds)
+    torch.testing.assert_close(ignoring.conf_sum, expected.conf_sum, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("label, ignored", [(1, [True, False]), (2, [False, False]), (0, [True, True])])
+def test_what_is_found_in_a_crowd_is_ignored(label, ignored):
+    """Two detections: of the class 1 and of the class 2; a crowd of one class, or of any."""
+    entry = {"size": [100, 100], "boxes": [[70, 70, 90, 90]], "labels": [1], "difficulties": [0]}
+    data = data_list("x", [entry | {"crowds": [[0, 0, 50, 50]], "crowd_labels": [label]}], ("cat", "dog", "cow"))
+    boxes = [torch.tensor([[0.0, 0, 50, 50], [1.0, 0, 50, 50]])]
+    found = DataSetDetections(boxes, [torch.tensor([1, 3])], [torch.tensor([0.9, 0.8])])
+    matches = match_dataset(found, data)
+    assert matches.ignored.tolist() == ignored and not matches.correct.any()
+    assert matches.n_easy.tolist() == [1, 0, 0]
+    if pytest.importorskip("hotcoco") and label == 0:
+        true = DataSetDetections([torch.tensor([[70.0, 70, 90, 90], *boxes[0].tolist()])])
+        true.labels, true.scores = [torch.tensor([1, 1, 3])], [torch.tensor([0.5, 0.9, 0.8])]
+        assert summarize(match_dataset(true, data))["coco"]["ap"] == pytest.approx(1)

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssd.errors import InputError
-from ssd.evaluation import DataSetDetections, load_results, match_detections, save_results, save_truth, summarize
+from ssd.evaluation import (
+    DataSetDetections,
+    load_results,
+    match_dataset,
+    match_detections,
+    save_results,
+    save_truth,
+    summarize,
+)  # fmt: skip
 from ssd.evaluation.report.confusion import confusion_matrix
 from ssd.evaluation.report.mistakes import error_breakdown
 from tests.helpers.detection_cases import random_case
@@ -169,16 +177,21 @@ def test_other_tools_score_the_saved_files(tmp_path):
         {"size": [150, 120], "boxes": boxes.tolist(), "labels": labels.tolist(), "difficulties": difficult.tolist()}
         for boxes, labels, difficult in zip(*case[3:6], strict=True)
     ]
+    objects[0] |= {"crowds": [[0, 0, 75, 120], [0, 0, 150, 60]], "crowd_labels": [1, 0]}
     data = data_list(images, objects, list(case[6])[1:])
     save_results(tmp_path, DataSetDetections(*case[:3]), data)
-    save_truth(tmp_path, data)
+    n_difficult = data.difficulties.sum()
+    assert [str(note).partition(": ")[2] for note in save_truth(tmp_path, data)] == [
+        f"{n_difficult} difficult objects, which COCO does not know, became crowds"
+    ]
     truth = coco.COCO(tmp_path / "coco_truth.json")
     assert truth.loadImgs(5)[0] == {"id": 5, "file_name": "000005.jpg", "width": 150, "height": 120}
     evaluation = cocoeval.COCOeval(truth, truth.loadRes(str(tmp_path / "coco_results.json")), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    expected = summarize(match_detections(*case))["coco"]
+    assert len(truth.getAnnIds(iscrowd=True)) == n_difficult + 1 + len(case[6]) - 1
+    expected = summarize(match_dataset(DataSetDetections(*case[:3]), data))["coco"]
     figures = [-1 if value is None else value for value in expected.values()]
     assert expected["ap"] > 0 and evaluation.stats[:6].tolist() == pytest.approx(figures, abs=1e-12)
 

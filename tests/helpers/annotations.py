@@ -26,6 +26,10 @@ def annotated(path, *rows, size=(40, 30)):
     return AnnotatedImage(str(path), size, [AnnotatedObject(name, tuple(box), bool(d)) for name, box, d in rows])
 
 
+def crowd(name, box):
+    return AnnotatedObject(name, tuple(box), crowd=True)
+
+
 def paths(images):
     return [image.path for image in images]
 

@@ -46,28 +46,38 @@ def to_corners(prior):
     return [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]
 
 
-def multibox_loss(locs, scores, boxes, labels, priors, threshold=0.5, neg_pos_ratio=3, alpha=1.0):
+def share_inside(box, region):
+    """The share of a corner box's area that lies in a region."""
+    width = max(0.0, min(box[2], region[2]) - max(box[0], region[0]))
+    height = max(0.0, min(box[3], region[3]) - max(box[1], region[1]))
+    return width * height / ((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def multibox_loss(locs, scores, boxes, labels, priors, threshold=0.5, neg_pos_ratio=3, alpha=1.0, ignored=None):
     """The loss of a batch given as nested lists, prior by prior."""
     loc_sum = conf_sum = 0.0
     n_positives = 0
-    for image_locs, image_scores, image_boxes, image_labels in zip(locs, scores, boxes, labels, strict=True):
+    ignored = ignored or [[] for _ in locs]
+    images = zip(locs, scores, boxes, labels, ignored, strict=True)
+    for image_locs, image_scores, image_boxes, image_labels, image_ignored in images:
         overlaps = [[iou(box, to_corners(prior)) for prior in priors] for box in image_boxes]
         matched = match(overlaps, threshold) if image_boxes else [-1] * len(priors)
-        negatives = []
+        negatives, n_image = [], 0
         for p, prior in enumerate(priors):
             label = image_labels[matched[p]] if matched[p] >= 0 else 0
             highest = max(image_scores[p])
             total = math.log(sum(math.exp(s - highest) for s in image_scores[p])) + highest
             cross_entropy = total - image_scores[p][label]
             if label == 0:
-                negatives.append(cross_entropy)
+                if all(share_inside(to_corners(prior), region) < 0.5 for region in image_ignored):
+                    negatives.append(cross_entropy)
                 continue
-            n_positives += 1
+            n_image += 1
             conf_sum += cross_entropy
             for predicted, true in zip(image_locs[p], encode(image_boxes[matched[p]], prior), strict=True):
                 distance = abs(predicted - true)
                 loc_sum += 0.5 * distance**2 if distance < 1 else distance - 0.5
-        n_image = len(priors) - len(negatives)
+        n_positives += n_image
         conf_sum += sum(sorted(negatives, reverse=True)[: neg_pos_ratio * n_image])
     return (conf_sum + alpha * loc_sum) / max(n_positives, 1)
 

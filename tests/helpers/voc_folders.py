@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from ssd.data.lists import DataList, listed_image
+from ssd.data.lists import DataList, listed_image, read_data_list, write_data_lists
 
 
 def make_voc(folder, names, objects="", size=(40, 30)):
@@ -32,14 +32,26 @@ def entries(data):
             "labels": image.labels.tolist(),
             "difficulties": image.difficulties.astype(int).tolist(),
         }
+        | ({"crowds": image.crowds.tolist(), "crowd_labels": image.crowd_labels.tolist()} if len(image.crowds) else {})
         for image in data
     ]
 
 
 def data_list(paths, entries, class_names):
     """A `DataList` of images and their objects as the JSON file has them."""
-    fields = ("size", "boxes", "labels", "difficulties")
-    images = (
-        listed_image(str(path), *(entry[field] for field in fields)) for path, entry in zip(paths, entries, strict=True)
-    )
+    images = (listed_image(str(path), **entry) for path, entry in zip(paths, entries, strict=True))
     return DataList.from_images(images, class_names)
+
+
+def cover_with_crowds(data_folder, folder, n_crowds=1):
+    """Copies of data lists in which `n_crowds` crowds cover each picture."""
+    covered_lists = {}
+    for split in ("train", "test"):
+        data = read_data_list(data_folder, split)
+        covered = [
+            entry | {"crowds": [[0, 0, *entry["size"]]] * n_crowds, "crowd_labels": [1] * n_crowds}
+            for entry in entries(data)
+        ]
+        covered_lists[split] = data_list(data.paths, covered, data.class_names)
+    write_data_lists(folder, **covered_lists)
+    return folder

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssd.model.boxes import cxcy_to_xy, decode, encode, paired_iou, xy_to_cxcy
+from ssd.model.boxes import cxcy_to_xy, decode, encode, paired_iou, share_inside, xy_to_cxcy
 from tests.helpers import reference
 
 coordinates = st.floats(0.01, 0.99)
@@ -27,6 +27,16 @@ def test_paired_iou_by_hand():
     b = torch.tensor([box, [2.0, 0, 6, 4], [4.0, 0, 8, 4], [0.0, 0, 4, 1], empty, reversed_, reversed_])
     assert paired_iou(a, b).tolist() == pytest.approx([1, 1 / 3, 0, 1 / 4, 0, 0, 0])
     assert paired_iou(a[:, None], b).equal(paired_iou(b, a[:, None])) and paired_iou(a[:0], b[:0]).shape == (0,)
+
+
+def test_share_inside_by_hand():
+    box = torch.tensor([0.0, 0, 4, 2])
+    regions = torch.tensor(
+        [[0.0, 0, 4, 2], [-9.0, -9, 9, 9], [2.0, 0, 9, 2], [3.0, 1, 4, 2], [4.0, 0, 8, 2], [1.0, 1, 1, 1]]
+    )
+    assert share_inside(box, regions).tolist() == [1, 1, 0.5, 0.125, 0, 0]
+    assert share_inside(regions[-1], box).item() == 0  # without area
+    assert share_inside(regions, regions[:, None]).shape == (6, 6)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (5, 0, 4)])

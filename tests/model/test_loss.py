@@ -49,6 +49,43 @@ def test_full_prior_table_against_a_loop():
     assert MultiBoxLoss(priors)(locs, scores, boxes, labels).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("n_objects", [[1], [3, 0, 1]])
+@pytest.mark.parametrize("n_ignored", [3, 6])
+def test_ignored_regions_against_a_loop(n_objects, n_ignored):
+    priors, locs, scores, boxes, labels = random_batch(n_objects)
+    ignored = [random_boxes(n_ignored if k != 1 else 0) for k in range(len(n_objects))]
+    criterion = MultiBoxLoss(priors)
+    loss = criterion(locs, scores, boxes, labels, ignored)
+    plain = [locs.tolist(), scores.tolist(), [b.tolist() for b in boxes], [lb.tolist() for lb in labels]]
+    expected = reference.multibox_loss(*plain, priors.tolist(), ignored=[b.tolist() for b in ignored])
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert criterion(locs, scores, boxes, labels, padded(ignored)) == loss < criterion(locs, scores, boxes, labels)
+
+
+def test_a_prior_with_half_its_area_in_a_region_is_no_negative_and_positives_stay():
+    square = [0.5, 0.5, 0.25, 0.25]
+    priors = torch.tensor([square, [0.0, 0.5, 0.5, 0.5], [0.0, 0.5, 0.5, 0.5], [0.875, 0.875, 0.25, 0.25]])
+    locs, scores = torch.zeros(1, 4, 4), torch.tensor([[[0.0, 0], [0, 2], [0, 3], [0, 1]]], requires_grad=True)
+    boxes, labels = [cxcy_to_xy(torch.tensor([square]))], [torch.tensor([1])]
+    loss = MultiBoxLoss(priors)(locs, scores, boxes, labels, [torch.tensor([[0.0, 0.0, 0.75, 1.0]])])
+    loss.backward()
+    assert (scores.grad[0] != 0).any(dim=1).tolist() == [True, False, False, True]
+    for right, counts in ((0.0, False), (-0.01, True)):  # half of the second and third is outside the picture
+        region = torch.tensor([[right - 1, 0.0, right, 1.0]])
+        assert (MultiBoxLoss(priors)(locs, scores, boxes, labels, [region]) > loss + 1).item() is counts
+
+
+@pytest.mark.parametrize("ignored", [torch.zeros(2, 1, 4), torch.zeros(2, 0, 4), [torch.zeros(0, 4)] * 2])
+def test_without_regions_everything_stays_as_it_is(ignored):
+    priors, locs, scores, boxes, labels = random_batch([3, 1])
+    criterion = MultiBoxLoss(priors)
+    expected = criterion(locs, scores, boxes, labels)
+    gradient = torch.autograd.grad(expected, scores)[0]
+    loss = criterion(locs, scores, boxes, labels, ignored)
+    assert loss == expected and torch.equal(torch.autograd.grad(loss, scores)[0], gradient)
+    assert criterion.measure(locs, scores, boxes, labels, ignored) == criterion.measure(locs, scores, boxes, labels)
+
+
 @pytest.mark.parametrize("n_objects", [[0], [0, 0, 0]])
 def test_no_objects_at_all(n_objects):
     priors, locs, scores, boxes, labels = random_batch(n_objects)

@@ -7,6 +7,7 @@ import torch
 from ssd.data import PascalVOCDataset
 from ssd.training.batches import TrainingBatches, on_device
 from tests.helpers.runs import batches_of
+from tests.helpers.voc_folders import cover_with_crowds
 
 
 @pytest.mark.parametrize("n_images, batch_size", [(10, 4), (3, 8), (8, 8)])
@@ -41,7 +42,7 @@ def test_workers_change_nothing(data_folder):
         for batch, expected in zip(run, runs[0], strict=True):
             assert torch.equal(batch.images, expected.images)
             assert batch.paths == expected.paths
-            for kind in ("boxes", "labels", "difficulties"):
+            for kind in ("boxes", "labels", "difficulties", "crowds"):
                 pairs = zip(getattr(batch, kind), getattr(expected, kind), strict=True)
                 assert all(torch.equal(a, b) for a, b in pairs)
 
@@ -77,4 +78,15 @@ def test_samples_of_a_batch_are_those_of_the_data_set(train_set):
     places = [train_set.data.paths.index(path) for path in batch.paths]
     assert batch.labels.eq(0).any()  # filled up
     for place, sample in zip(places, batch.samples(), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(sample, train_set[0, place], strict=True))
+        expected = *train_set[0, place], train_set.crowds((0, place))
+        assert all(torch.equal(a, b) for a, b in zip(sample, expected, strict=True))
+
+
+def test_a_batch_has_the_crowds_of_its_samples(data_folder, tmp_path):
+    dataset = PascalVOCDataset(cover_with_crowds(data_folder, tmp_path, 2), "train", augment=True)
+    batch = next(iter(batches_of(dataset, len(dataset), 1)))
+    places = [dataset.data.paths.index(path) for path in batch.paths]
+    for place, sample in zip(places, batch.samples(), strict=True):
+        assert torch.equal(sample[4], dataset.crowds((0, place))) and len(sample[4]) == 2
+    moved = batch.to(torch.device("cpu"))
+    assert torch.equal(moved.crowds, batch.crowds) and batch.crowds.shape == (len(dataset), 2, 4)

@@ -26,7 +26,7 @@ def fake():
 
 def fake_batch(n_images=4, n_objects=7):
     boxes, labels = torch.rand(n_images, n_objects, 4), torch.ones(n_images, n_objects, dtype=torch.int64)
-    return Batch(torch.rand(n_images, 3, 300, 300), boxes, labels, labels > 1, [], {})
+    return Batch(torch.rand(n_images, 3, 300, 300), boxes, labels, labels > 1, boxes[:, :2], [], {})
 
 
 def give_gradients(model):

@@ -14,6 +14,7 @@ from ssd.training.trainer import Trainer
 from tests.helpers.networks import OneLayer
 from tests.helpers.runs import batches_of
 from tests.helpers.small_network import SmallSSD
+from tests.helpers.voc_folders import cover_with_crowds
 
 
 def new_step(train_set, clip_norm=10.0):
@@ -24,6 +25,17 @@ def new_step(train_set, clip_norm=10.0):
 
 def first_batch(train_set, batch_size=2):
     return next(iter(batches_of(train_set, batch_size, 1)))
+
+
+def test_nothing_in_a_crowd_is_a_negative(train_set, data_folder, tmp_path):
+    covered = PascalVOCDataset(cover_with_crowds(data_folder, tmp_path), "train")
+    batch, step = first_batch(covered), TrainingStep(SmallSSD(train_set.config), Recipe(1, batch_size=2, lr=1e-3))
+    locs, scores = step.model(batch.images)
+    usual = step.criterion.measure(locs, scores, batch.boxes, batch.labels)
+    expected = step.criterion.measure(locs, scores, batch.boxes, batch.labels, batch.crowds)
+    figures = step([batch], 1e-3).figures
+    assert figures == expected and figures.n_positives == usual.n_positives > 0
+    assert figures.conf_sum < 0.8 * usual.conf_sum
 
 
 def test_loss_falls_on_one_batch(train_set):

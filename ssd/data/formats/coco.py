@@ -41,7 +41,7 @@ def read_coco(
     """The annotated images of a COCO JSON file, and notes, see `ssd.data.formats.records`.
 
     path, split: see `coco_file`. images_folder: what file names are relative to; without it, the usual places near the
-    JSON are tried. Crowd regions become difficult, and so do objects to "ignore", which converters from VOC write.
+    JSON are tried. Objects to "ignore", which converters from VOC write, become difficult.
     Raises InputError where the file is not in this format or none of its images can be used.
     """
     path = coco_file(path, split)
@@ -107,10 +107,10 @@ def _raw_object(record: Record, names: dict[str, object]) -> RawObject:
     bbox, number = record.get("bbox"), short(record.get("id"))
     numbers = [as_number(value) for value in bbox] if isinstance(bbox, list) else []
     x_min, y_min, width, height = numbers if len(numbers) == 4 else [nan] * 4
-    difficult = record.get("iscrowd") in (1, True) or record.get("ignore") in (1, True)
+    crowd, difficult = (record.get(key) in (1, True) for key in ("iscrowd", "ignore"))
     name = names.get(_key(record, "category_id"))
     wording = f"bbox = {short(bbox)}, category_id = {short(record.get('category_id'))} (annotation {number})"
-    return RawObject(name, (x_min, y_min, x_min + width, y_min + height), difficult, wording)
+    return RawObject(name, (x_min, y_min, x_min + width, y_min + height), difficult, wording, crowd)
 
 
 def _images_folder(path: Path, records: list[Record]) -> Path:
@@ -180,17 +180,18 @@ def find_coco(folder: str | Path) -> dict[str, list[Path]]:
 
 
 def write_coco(path: str | Path, images: Sequence[AnnotatedImage], class_names: Sequence[str]) -> list[Note]:
-    """Write a JSON file in COCO's format (https://cocodataset.org/#format-data). Returns no notes: it holds everything.
+    """Write a JSON file in COCO's format (https://cocodataset.org/#format-data).
 
     class_names: of the labels 1, 2, ..., which become the category ids; an empty name is a label without a class, and
-    gives no category. Images count from 1. A difficult object becomes a crowd, which COCO's evaluation neither rewards
-    nor punishes either. A score becomes the "score" of COCO's results.
+    gives no category. Images count from 1. A score becomes the "score" of COCO's results.
+    COCO has no difficult objects: they are marked "ignore", which is noted.
     """
     ids = {name: label for label, name in enumerate(class_names, start=1) if name}
     numbered = list(enumerate(images, start=1))
     rows = [(number, each) for number, image in numbered for each in image.objects]
     annotations = [
-        coco_annotation(k, number, ids[each.name], each.box, each.difficult)
+        coco_annotation(k, number, ids[each.name], each.box, each.crowd)
+        | ({"ignore": 1} if each.difficult else {})
         | ({} if each.score is None else {"score": each.score})
         for k, (number, each) in enumerate(rows, start=1)
     ]
@@ -203,11 +204,13 @@ def write_coco(path: str | Path, images: Sequence[AnnotatedImage], class_names: 
         "categories": [{"id": number, "name": name} for name, number in ids.items()],
     }
     write_text(path, json.dumps(content) + "\n")
-    return []
+    difficult = sum(each.difficult for _, each in rows)
+    what = f"{difficult} difficult objects, which COCO does not know and its tools take for ordinary ones"
+    return [Note(str(path), what, 'marked "ignore"')] if difficult else []
 
 
-def coco_annotation(number: int, image_id: int, category_id: int, box: Box, difficult: bool) -> Record:
-    """An object in COCO's format. box: x_min, y_min, x_max, y_max in pixels."""
+def coco_annotation(number: int, image_id: int, category_id: int, box: Box, crowd: bool) -> Record:
+    """An object or a crowd in COCO's format. box: x_min, y_min, x_max, y_max in pixels."""
     x_min, y_min, x_max, y_max = box
     bbox = [x_min, y_min, x_max - x_min, y_max - y_min]
     return {
@@ -216,5 +219,5 @@ def coco_annotation(number: int, image_id: int, category_id: int, box: Box, diff
         "category_id": category_id,
         "bbox": bbox,
         "area": bbox[2] * bbox[3],
-        "iscrowd": int(difficult),
+        "iscrowd": int(crowd),
     }

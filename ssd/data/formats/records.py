@@ -27,6 +27,7 @@ class AnnotatedObject(NamedTuple):
     """An object on a picture.
 
     name: of its class. truncated: it reaches beyond the picture's border. score: of a detection.
+    crowd: not one object but a region of many, which nobody has boxed one by one.
     """
 
     name: str
@@ -34,6 +35,7 @@ class AnnotatedObject(NamedTuple):
     difficult: bool = False
     score: float | None = None
     truncated: bool = False
+    crowd: bool = False
 
 
 class AnnotatedImage(NamedTuple):
@@ -55,6 +57,7 @@ class RawObject(NamedTuple):
     box: Box
     difficult: bool
     wording: str
+    crowd: bool = False
 
 
 class Note(NamedTuple):
@@ -164,7 +167,18 @@ def _check_object(name: str, raw: RawObject, size: Size) -> tuple[AnnotatedObjec
         return None, "has no area in the picture"
     leaves = max(abs(a - b) for a, b in zip(box, clipped, strict=True)) >= CLIPPED_SILENTLY
     problem = f"leaves the picture of {size[0]} x {size[1]} pixels" if leaves else None
-    return AnnotatedObject(name, (x_min, y_min, x_max, y_max), raw.difficult), problem
+    return AnnotatedObject(name, (x_min, y_min, x_max, y_max), raw.difficult, crowd=raw.crowd), problem
+
+
+def without_crowds(
+    images: Iterable[AnnotatedImage], where: str | Path, format_name: str
+) -> tuple[list[AnnotatedImage], list[Note]]:
+    """The images without their crowds, for a format that has none, and a note if there are any."""
+    images = list(images)
+    n_crowds = sum(each.crowd for image in images for each in image.objects)
+    kept = [image._replace(objects=[each for each in image.objects if not each.crowd]) for image in images]
+    notes = [Note(str(where), f"{n_crowds} crowds, which {format_name} does not know", "dropped")]
+    return kept, notes if n_crowds else []
 
 
 def as_number(value: object) -> float:

@@ -19,6 +19,7 @@ from ssd.data.formats.records import (
     as_number,
     as_size,
     read_images,
+    without_crowds,
 )
 from ssd.errors import InputError
 from ssd.files import find_files, read_bytes, read_text, write_text
@@ -166,11 +167,12 @@ def write_voc(folder: str | Path, images: Sequence[AnnotatedImage], split: str |
     """Write Annotations/NAME.xml for each image and, with a split, the names in ImageSets/Main/`split`.txt.
 
     VOC counts pixels from 1 and includes the last, so it cannot hold a box that is no wider or higher than a pixel.
-    Such boxes, and those that leave the picture, are dropped and noted. Coordinates have at most six decimals.
+    Such boxes, those that leave the picture, and crowds are dropped and noted. Coordinates have at most six decimals.
     A score becomes the object's element <score>, which is not VOC's; its readers skip it.
     Raises InputError where two images would share a file, see `annotation_names`.
     """
-    folder, notes = Path(folder), []
+    folder = Path(folder)
+    images, notes = without_crowds(images, folder, "VOC")
     paths = [image.path for image in images]
     files = annotation_names(paths, ".xml")
     for name, file, image in zip(relative_names(paths), files, images, strict=True):

@@ -19,6 +19,7 @@ from ssd.data.formats.records import (
     as_number,
     box_around,
     read_images,
+    without_crowds,
 )
 from ssd.data.images import picture_endings
 from ssd.errors import InputError, optional
@@ -254,17 +255,18 @@ def write_yolo(
 
     Each object has a line: the place of its class, and the box's centre, width and height as fractions of the picture.
     A score is the sixth number. Places count from 0 over the class names that are not empty.
-    YOLO has no difficult objects: they become ordinary ones, which is noted.
+    YOLO has no difficult objects, which become ordinary ones, and no crowds, which are dropped; both are noted.
     Raises InputError where two images would share a file, see `annotation_names`.
     """
     folder, names = Path(folder), list(filter(None, class_names))
     labels, places = folder / "labels" / (split or ""), {name: place for place, name in enumerate(names)}
+    images, notes = without_crowds(images, labels, "YOLO")
     for image, file in zip(images, annotation_names([image.path for image in images], ".txt"), strict=True):
         write_text(labels / file, "".join(_line(places[each.name], each, image.size) for each in image.objects))
     write_text(folder / "data.yaml", _yaml(folder, names))
     difficult = sum(each.difficult for image in images for each in image.objects)
     what = f"{difficult} difficult objects, which YOLO does not know"
-    return [Note(str(labels), what, "became ordinary")] if difficult else []
+    return notes + ([Note(str(labels), what, "became ordinary")] if difficult else [])
 
 
 def _line(place: int, each: AnnotatedObject, size: Size) -> str:

@@ -15,7 +15,7 @@ from ssd.data.lists import ListedImage
 from ssd.detector import Detections
 from ssd.evaluation.report.gallery import SIDE
 from ssd.files import replacing
-from ssd.visualize import HIT, TRUTH, class_colour, draw_boxes, fit_to_side, mosaic
+from ssd.visualize import CROWD, HIT, TRUTH, class_colour, draw_boxes, fit_to_side, mosaic
 
 BATCH_NAME, VALIDATION_NAME = "train_batch.jpg", "validation.jpg"
 MIN_SCORE, MOST_SHOWN = 0.4, 50  # of the detections drawn: early in a run there are too many to look at
@@ -77,24 +77,30 @@ def draw_validation(pictures: Sequence[TrackedPicture], class_names: Sequence[st
 
 
 def draw_batch(samples: Iterable[tuple[torch.Tensor, ...]], config: SSDConfig, most: int = 16) -> Image.Image:
-    """The first `most` training samples in a grid, as the network gets them, with their boxes.
+    """The first `most` training samples in a grid, as the network gets them, with their boxes; crowds are dashed.
 
     samples: (image (3, 300, 300) normalised, boxes (n, 4) fractions, labels (n,), difficulties (n,)), as in a
-    `PascalVOCDataset`. config: the model's.
+    `PascalVOCDataset`, and where there are any, the crowds (c, 4). config: the model's.
     """
     drawn = [_draw_sample(sample, config) for sample in islice(samples, most)]
     return mosaic(drawn, tile=config.input_size + 2)  # in their own pixels, with a white line around
 
 
 def _draw_sample(sample, config):
-    image, boxes, labels, difficulties = sample
+    image, boxes, labels, difficulties, *crowds = sample
     labels = labels.tolist()
     texts = [
         config.class_names[label - 1] + (" (difficult)" if difficult else "")
         for label, difficult in zip(labels, difficulties.tolist(), strict=True)
     ]
-    pixels = boxes.cpu() * config.input_size
-    return draw_boxes(denormalise(image, config), pixels, texts, [class_colour(label) for label in labels])
+    n_crowds = sum(map(len, crowds))
+    return draw_boxes(
+        denormalise(image, config),
+        torch.cat([boxes, *crowds]).cpu() * config.input_size,
+        texts + ["crowd"] * n_crowds,
+        [class_colour(label) for label in labels] + [CROWD] * n_crowds,
+        dashed=[False] * len(labels) + [True] * n_crowds,
+    )
 
 
 def write_jpeg(image: Image.Image, path: str | Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ssd.data.formats.coco import find_coco, read_coco
-from tests.helpers.annotations import annotated, lists, names, paths, picture, write
+from tests.helpers.annotations import annotated, crowd, lists, names, paths, picture, write
 from tests.helpers.voc_folders import entries
 
 
@@ -23,8 +23,9 @@ def test_coco(tmp_path):
         coco_object([0, 0, 40, 30], iscrowd=1, segmentation={"counts": [], "size": [30, 40]}),
         coco_object([1, 1, 2, 2], ignore=1),
     )
-    rows = ("dog", (0, 1.5, 10, 21.5), 0), ("dog", (0, 0, 40, 30), 1), ("dog", (1, 1, 3, 3), 1)
-    assert read_coco(write(tmp_path / "train.json", content)) == ([annotated(tmp_path / "a.jpg", *rows)], [])
+    expected = annotated(tmp_path / "a.jpg", ("dog", (0, 1.5, 10, 21.5), 0), ("dog", (1, 1, 3, 3), 1))
+    expected.objects.insert(1, crowd("dog", (0, 0, 40, 30)))
+    assert read_coco(write(tmp_path / "train.json", content)) == ([expected], [])
 
 
 def test_annotations_of_other_tasks_are_passed_over(tmp_path):
@@ -82,3 +83,11 @@ def test_layouts_of_coco(annotations, pictures, tmp_path):
     again = lists(*args, output=tmp_path / "again")
     assert [entries(data) for data in again] == [entries(train), entries(test)]
     assert [data.paths for data in again] == [train.paths, test.paths]
+
+
+def test_a_crowd_to_ignore_is_a_crowd(tmp_path):
+    """Some converters mark a region by both."""
+    picture(tmp_path / "a.jpg")
+    content = coco(coco_object([0, 0, 40, 30], iscrowd=1, ignore=1))
+    (image,), _ = read_coco(write(tmp_path / "train.json", content))
+    assert image.objects[0].crowd

@@ -13,7 +13,7 @@ from ssd.data.formats.records import AnnotatedImage, AnnotatedObject
 from ssd.data.formats.voc import read_voc, voc_annotation, write_voc
 from ssd.data.formats.yolo import read_yolo, write_yolo
 from ssd.errors import InputError
-from tests.helpers.annotations import annotated, picture
+from tests.helpers.annotations import annotated, crowd, picture
 
 CLASSES = ("cat", "traffic light", "Bär: #1")
 SIZES = ((40, 30), (7, 900))
@@ -31,7 +31,9 @@ def boxes(draw, size):
 
 def objects(size):
     fields = st.sampled_from(CLASSES), boxes(size), st.booleans(), st.sampled_from([None, 0.5]), st.just(False)
-    return st.lists(st.builds(AnnotatedObject, *fields), max_size=4)
+    objects = st.builds(AnnotatedObject, *fields, crowd=st.just(False))
+    crowds = objects.map(lambda each: each._replace(difficult=False, crowd=True))
+    return st.lists(objects | crowds, max_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +51,20 @@ def test_what_is_written_is_read(kind, both, split, two_pictures, tmp_path_facto
     files, pictures = two_pictures
     folder = tmp_path_factory.mktemp(kind)
     images = list(map(AnnotatedImage, files, SIZES, both))
+    every_object = [each for found in both for each in found]
+    crowds, difficult = any(each.crowd for each in every_object), any(each.difficult for each in every_object)
     if kind == "coco":
-        assert write_coco(folder / "a.json", images, CLASSES) == []
+        assert len(write_coco(folder / "a.json", images, CLASSES)) == difficult
         read = read_coco(folder / "a.json", images_folder=pictures)
     elif kind == "voc":
-        assert write_voc(folder, images, split=split) == []
+        assert len(write_voc(folder, images, split=split)) == crowds
         read = read_voc(folder, split, pictures)
     else:
-        difficult = any(each.difficult for image in images for each in image.objects)
-        assert len(write_yolo(folder, images, CLASSES, split=split)) == difficult
+        assert len(write_yolo(folder, images, CLASSES, split=split)) == crowds + difficult
         read = read_yolo(folder, split, pictures)
         both = [[each._replace(difficult=False) for each in found] for found in both]
+    if kind != "coco":
+        both = [[each for each in found if not each.crowd] for found in both]
     both = [[each._replace(score=None) for each in found] for found in both]  # no reader keeps scores
     assert read == (list(map(AnnotatedImage, files, SIZES, both)), [])
 
@@ -71,13 +76,18 @@ def test_formats_as_others_read_them(two_pictures, tmp_path):
         AnnotatedImage(path, size, found)
         for path, size, found in zip(two_pictures[0], SIZES, ([light._replace(score=0.25)], []), strict=True)
     ]
-    write_coco(tmp_path / "a.json", scored, CLASSES)
+    notes = write_coco(tmp_path / "a.json", scored, CLASSES)
+    assert [note.action for note in notes] == ['marked "ignore"'] and "1 difficult objects" in str(notes[0])
     content = json.loads((tmp_path / "a.json").read_text())
     assert content["images"][1] == {"id": 2, "file_name": "sub/ü.png", "width": 7, "height": 900}
     assert content["categories"][1] == {"id": 2, "name": "traffic light"}
-    assert content["annotations"] == [
-        {"id": 1, "image_id": 1, "category_id": 2, "bbox": [0, 1, 10, 20.5], "area": 205.0, "iscrowd": 1, "score": 0.25}
-    ]
+    written = {"id": 1, "image_id": 1, "category_id": 2, "bbox": [0, 1, 10, 20.5], "area": 205.0, "iscrowd": 0}
+    assert content["annotations"] == [written | {"ignore": 1, "score": 0.25}]
+    crowds = [AnnotatedImage("a.png", SIZES[0], [crowd("traffic light", (0, 1, 10, 21.5))])]
+    assert write_coco(tmp_path / "a.json", crowds, CLASSES) == []
+    assert json.loads((tmp_path / "a.json").read_text())["annotations"] == [written | {"iscrowd": 1}]
+    for notes in (write_voc(tmp_path / "crowds", crowds), write_yolo(tmp_path / "crowds", crowds, CLASSES)):
+        assert [note.action for note in notes] == ["dropped"] and "1 crowds, which" in str(notes[0])
     notes = write_yolo(tmp_path, [scored[0]._replace(objects=[light]), scored[1]], CLASSES, split="train")
     assert "1 difficult objects" in str(notes[0])
     assert (tmp_path / "labels/train/a b.txt").read_text() == "1 0.125 0.375 0.25 0.6833333333333333\n"

@@ -10,7 +10,7 @@ from ssd.data import PascalVOCDataset, collate
 from ssd.data.images import normalise
 from ssd.errors import InputError
 from ssd.training.run import panels
-from ssd.visualize import class_colour
+from ssd.visualize import CROWD, class_colour
 from tests.helpers.runs import NAMES, detections, tracked
 
 
@@ -102,3 +102,12 @@ def test_a_batch_shows_the_first_sixteen(data_folder, tmp_path):
     panels.write_jpeg(sheet, tmp_path / "train_batch.jpg")
     with Image.open(tmp_path / "train_batch.jpg") as saved:
         assert saved.format == "JPEG" and saved.size == sheet.size
+
+
+def test_a_batch_shows_its_crowds():
+    config = SSDConfig.caffe(class_names=NAMES)
+    image = normalise(Image.new("RGB", (300, 300), (10, 20, 30)), config)
+    none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool)
+    sheet = panels.draw_batch([(image, *none, torch.tensor([[0.1, 0.5, 0.4, 0.9]]))], config)
+    edge = np.asarray(sheet.crop((1, 1, 301, 301)))[269, 30:120]
+    assert 0.3 < (edge == CROWD).all(axis=-1).mean() < 0.9  # dashed
