@@ -13,28 +13,11 @@ EXTRAS = {
     "onnx": ["onnx", "onnxscript", "onnxruntime"],
     "video": ["av>=14"],
     "yolo": ["pyyaml"],
-    # What `make test`, `make lint` and `python -m benchmarks` need. Results are compared with some of these libraries.
-    "dev": [
-        "pytest",
-        "hypothesis",
-        "ruff",
-        "mypy",
-        "setuptools>=70.1",
-        "matplotlib",
-        "hotcoco",
-        "av>=14",
-        "tensorboard",
-        "wandb",
-        "onnx",
-        "onnxscript",
-        "onnxruntime",
-        "pycocotools",
-        "torchmetrics",
-        "tidecv",
-        "faster-coco-eval",
-        "pyyaml",
-    ],
 }
+# What `make test`, `make lint` and `python -m benchmarks` need besides: tools, and libraries to compare results with.
+TOOLS = ["pytest", "hypothesis", "ruff", "mypy", "setuptools>=70.1"]
+COMPARED = ["pycocotools", "torchmetrics", "tidecv", "faster-coco-eval"]
+EXTRAS["dev"] = [*TOOLS, *COMPARED, *(library for libraries in EXTRAS.values() for library in libraries)]
 
 setup(
     name="ssd300",

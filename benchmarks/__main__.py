@@ -15,6 +15,7 @@ from benchmarks.timing import HEADER, Measured, Memory, Timer
 from ssd.commands.arguments import command, number, parser
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, prepare_for_training
+from ssd.training.run.provenance import device_name
 
 BENCHMARKS: dict[str, Callable[[Timer], Measured | Memory]] = {
     "detect": detection.end_to_end,
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         prepare_for_training(device)  # helps both sides; on a CPU it would take memory
     timer = Timer(device, args.rounds, process_time if args.cpu_time else perf_counter)
     names = args.only or [name for name in BENCHMARKS if device.type == "cuda" or name not in ON_GPU_ONLY]
-    machine = describe_machine(device)
+    machine = f"{device_name(device)}, PyTorch {torch.__version__}, Python {platform.python_version()}"
     clock = "processor time" if args.cpu_time else "wall-clock time"
     print(machine, f"{clock}, medians of {args.rounds} rounds", HEADER, sep="\n")
     results = {}
@@ -80,15 +81,6 @@ def run(name: str, timer: Timer) -> Measured | Memory:
         return BENCHMARKS[name](timer)
     except RuntimeError as error:
         raise InputError(f"{name}: {error}") from error
-
-
-def describe_machine(device: torch.device) -> str:
-    """The hardware and the versions, in one line."""
-    model = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    threads = torch.get_num_threads()
-    return (
-        f"{device.type} ({model}), {threads} threads, PyTorch {torch.__version__}, Python {platform.python_version()}"
-    )
 
 
 if __name__ == "__main__":

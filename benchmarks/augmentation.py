@@ -85,7 +85,8 @@ def _write(folder):
     for path, image in zip(paths, images, strict=True):
         image.save(path, quality=QUALITY)
     listed = [
-        listed_image(str(path), SIZE, b, [1] * len(b), [False] * len(b)) for path, b in zip(paths, boxes, strict=True)
+        listed_image(str(path), SIZE, b.tolist(), [1] * len(b), [False] * len(b))
+        for path, b in zip(paths, boxes, strict=True)
     ]
     write_data_lists(folder, train=DataList.from_images(listed, ["shape"]))
     return boxes

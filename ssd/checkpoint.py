@@ -1,7 +1,7 @@
 """The checkpoint file: one `.pth` of state dicts and plain containers, safe to read. No other module knows its format.
 
 {"format": "ssd300", "version": 1, "config": SSDConfig as a dict, "model": state dict,
- "training": what a run needs to go on, or None,
+ "training": what a run needs to continue, or None,
  "chosen_on": the data list by which a run chose this model (`chosen_list`), or None; older files lack it}
 """
 
@@ -96,7 +96,7 @@ def load_training_state(path: Path | str) -> dict[str, Any]:
     """What `save_checkpoint` was given as `training`. Raises InputError, also if there was none."""
     training = _read(path).get("training")
     if training is None:
-        raise InputError(f"{path}: holds a model without the state of its training, so no run can go on from it")
+        raise InputError(f"{path}: contains a model but no training state, so it cannot be resumed")
     if training.get("average"):  # the state dict of the weights' moving average
         training["average"] = _current_names(training["average"])
     return training
@@ -111,13 +111,13 @@ def chosen_list(path: Path | str) -> dict[str, str] | None:
 
 
 def check_tensors(config: SSDConfig, saved: dict[str, Tensor]) -> None:
-    """Raises ValueError that names the first tensor of a state dict that the network of `config` has otherwise."""
+    """Raise ValueError naming the first tensor whose shape differs from the network of `config`."""
     with torch.device("meta"):  # shapes alone: no memory, no random numbers
         own = SSD300(config).state_dict()
     for name in own | saved:
         own_shape, shape = (tuple(state[name].shape) if name in state else "missing" for state in (own, saved))
         if shape != own_shape:
-            raise ValueError(f"tensor {name} is {shape}, in the network of its config {own_shape}")
+            raise ValueError(f"tensor {name} has shape {shape}, but this config needs {own_shape}")
 
 
 def load_plain(path: Path | str) -> Any:

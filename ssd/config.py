@@ -1,4 +1,4 @@
-"""`SSDConfig`: everything that gives a model's tensors their meaning."""
+"""Input size, classes, prior boxes and normalisation of a model."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -39,8 +39,8 @@ CAFFE_INPUT: dict[str, RGB] = {"mean": (123 / 255, 117 / 255, 104 / 255), "std":
 def prior_sizes(scales: Sequence[float], extras: Sequence[float], order: Order) -> tuple[Sizes, ...]:
     """The (width, height) of each prior of a cell, for each map, as fractions of the image (paper, section 2.2).
 
-    A prior of scale s and ratio r is s sqrt(r) wide and s / sqrt(r) high. The first map and the last two go without the
-    ratios 3 and 1/3.
+    A prior of scale s and ratio r is s sqrt(r) wide and s / sqrt(r) high. The first map and the last two have no
+    priors of ratio 3 or 1/3.
 
     scales: s of each map. extras: side of each map's extra square, in the paper sqrt(s s'), s' being the next map's.
     order: the ratios in channel order.
@@ -73,7 +73,7 @@ def create_label_map(class_names: Sequence[str]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class SSDConfig:
-    """The facts that give the numbers in a model's tensors their meaning. Saved in every checkpoint.
+    """What the numbers in a model's tensors mean. Saved in every checkpoint.
 
     class_names: the objects' classes, in the order of their labels 1, 2, ... (label 0 is the background). An empty
         name is a label without a class, such as the gaps between COCO's ids: the network has an output for it, so that
@@ -114,7 +114,7 @@ class SSDConfig:
 
     @classmethod
     def caffe(cls, **changes: Any) -> "SSDConfig":
-        """That of the authors' Caffe release: sizes and steps in whole pixels, no clipping, only a mean subtracted."""
+        """The config of the Caffe release: whole-pixel sizes and steps, no clipping, only the mean subtracted."""
         published = {
             "steps": _fractions(CAFFE_STEPS),
             "prior_sizes": prior_sizes(
@@ -126,13 +126,13 @@ class SSDConfig:
 
     @classmethod
     def tutorial(cls, **changes: Any) -> "SSDConfig":
-        """That of the tutorial that this project is built from (sgrvinod's)."""
+        """The config of the tutorial that this project is built from (sgrvinod's)."""
         sizes = prior_sizes(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), TUTORIAL_ORDER)
         return cls(**{"prior_sizes": sizes} | changes)
 
     @classmethod
     def torchvision(cls, **changes: Any) -> "SSDConfig":
-        """That of torchvision's `ssd300_vgg16`: its own scales, widths and heights clipped."""
+        """The config of torchvision's `ssd300_vgg16`: its own scales, widths and heights clipped."""
         published = {
             "steps": _fractions(CAFFE_STEPS),
             "prior_sizes": prior_sizes(TORCHVISION_SCALES[:-1], _geometric_means(TORCHVISION_SCALES), CAFFE_ORDER),

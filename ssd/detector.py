@@ -84,7 +84,7 @@ class Detections:
 class Detector:
     """A trained model ready for pictures of any size.
 
-    model: an `SSD300`, of which the detector works on a copy; or an exported model (`ssd.export.engines`), which has
+    model: an `SSD300`, which is copied, not changed; or an exported model (`ssd.export.engines`), which has
     its device and its precision already. device: by default the GPU where there is one. precision: "auto" (bfloat16
     where the hardware is fast at it), "fp32", "bf16" or "fp16". Threads may share a detector.
     """
@@ -171,7 +171,7 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
     original_image, min_score, max_overlap, top_k: as for `Detector`, but max_overlap is 0.5 unless given, as in the
     tutorial that this project follows, while `Detector` and `ssd300 detect` have the paper's 0.45: so this keeps some
     more of the detections that overlap. suppress: names of classes (or one) to leave out.
-    checkpoint: as for `Detector.from_checkpoint`; or a `Detector`, which is not loaded again for each picture.
+    checkpoint: as for `Detector.from_checkpoint`; or a `Detector`, pass a `Detector` to load the model only once.
     Raises InputError on a class that the detector does not know.
     """
     detector = checkpoint if isinstance(checkpoint, Detector) else Detector.from_checkpoint(checkpoint)

@@ -1,4 +1,4 @@
-"""The weights that an argument means: a file, torchvision's COCO weights by the name "coco", or the newest run's."""
+"""Finds the weights that --checkpoint or --weights refers to: a file, torchvision's ("coco"), or the newest run's."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ REDOWNLOAD = "delete it to have it downloaded again"
 def load_trained(
     checkpoint: str | Path | None = None, device: str | None = None, precision: str = "auto"
 ) -> SSD300 | Predictor:
-    """The trained model that an argument --checkpoint means: an `SSD300`, or the `Predictor` of an .onnx file.
+    """The trained model that --checkpoint refers to: an `SSD300`, or the `Predictor` of an .onnx file.
 
     checkpoint: as for `find_checkpoint`. device, precision: as for `Detector`; an exported model comes on its device,
     in float32.
@@ -54,7 +54,7 @@ def was_chosen_on(checkpoint: Path, digest: str) -> bool:
 
 
 def find_checkpoint(name: str | Path | None = None) -> Path:
-    """The path that an argument --checkpoint means: "coco" is `coco_checkpoint`, None the newest run's best.
+    """The path that --checkpoint refers to: "coco" is `coco_checkpoint`, None the newest run's best.
 
     Raises InputError where there is none.
     """
@@ -67,7 +67,7 @@ def newest_checkpoint() -> Path:
     """The best checkpoint of the newest run. Raises InputError where there is none."""
     found = sorted(Path("runs").glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise InputError("no checkpoint in runs/; train.py makes one, --checkpoint names one elsewhere")
+        raise InputError("no checkpoint in runs/; train one with train.py, or give a path with --checkpoint")
     return found[-1]
 
 

@@ -14,7 +14,7 @@ def parse(argv: list[str] | None) -> Namespace:
     p = parser("Write a checkpoint's model for other runtimes, as ONNX or as a torch.export program.")
     p.add_argument("checkpoint", metavar="CHECKPOINT", help='trained model, or "coco": torchvision\'s COCO weights')
     p.add_argument("out", metavar="OUT", help="file to write, whose name ends in .onnx or .pt2")
-    p.add_argument("--with-nms", action="store_true", help="give final detections, chosen by the three numbers below")
+    p.add_argument("--with-nms", action="store_true", help="output final detections, chosen by the thresholds below")
     add_threshold_arguments(p)
     return p.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Class names for weights that come without."""
+"""Class names for weights that do not include them."""
 
 from pathlib import Path
 

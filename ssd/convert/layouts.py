@@ -142,7 +142,7 @@ def convert(layout: Layout, state: dict[str, Tensor]) -> tuple[SSDConfig, dict[s
     if missing := [name for name in names.values() if name not in state]:
         raise ValueError(f"lacks {missing[0]}{_more(missing)}")
     if extra := [name for name in state if name not in wanted]:
-        raise ValueError(f"has {extra[0]}{_more(extra)} besides, and is no SSD300 with VGG16")
+        raise ValueError(f"also has {extra[0]}{_more(extra)}, so it is not an SSD300 with VGG16")
     n_outputs = _count_outputs(layout, state)
     ours = {name: state[theirs].float() for name, theirs in names.items()}
     ours["rescale_factors"] = ours["rescale_factors"].reshape(1, -1, 1, 1)

@@ -50,7 +50,7 @@ def interpret(content: object, source: str | Path, remedy: str = REMEDY) -> Weig
         config, ours = from_torchvision(state) if layout is TORCHVISION else convert(layout, state)
         check_tensors(config, ours)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"{source}: begins as {layout.project}, but {first_line(error)}; {remedy}") from None
+        raise InputError(f"{source}: looks like {layout.project}, but {first_line(error)}; {remedy}") from None
     return Weights(layout.project, config, ours)
 
 
@@ -123,4 +123,4 @@ def _unknown(state: dict, content: object, source: str | Path) -> str:
     wanted = ", ".join(f"{layout.convolutions[0]}.weight ({layout.project})" for layout in LAYOUTS)
     names = list(state) or (list(content) if isinstance(content, dict) else [])
     found = "the first names are " + ", ".join(str(name)[:60] for name in names[:4]) if names else "found no names"
-    return f"holds no SSD300 that is known; looked for {wanted}, and {found}"
+    return f"not a known SSD300 format; looked for {wanted}, and {found}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import isclose, log, sqrt
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,7 +65,7 @@ def from_torchvision(theirs: dict[str, Tensor]) -> tuple[SSDConfig, dict[str, Te
         return config, state
     config = SSDConfig.from_dict(fields)
     orders = [torchvision_order(sizes) for sizes in config.prior_sizes]
-    return config, _permute(state, config, [sorted(range(len(order)), key=order.__getitem__) for order in orders])
+    return config, _permute(state, config, [np.argsort(order).tolist() for order in orders])
 
 
 def torchvision_order(sizes: Sequence[tuple[float, float]]) -> list[int]:

@@ -2,7 +2,7 @@
 
 A file of `ssd.export.write` holds the network and the decoding of its outputs: normalised `images` (N, 3, 300, 300) in,
 `boxes` (N, 8732, 4) and `probabilities` (N, 8732, n_classes) out, as `ssd.model.postprocess.decode_predictions` returns
-them. Beside the network stands what these numbers mean, as JSON (`describe`): the fields of its `SSDConfig`, and the
+them. The file also describes these numbers, as JSON (`describe`): the fields of its `SSDConfig`, and the
 thresholds min_score, max_overlap and top_k.
 """
 
@@ -81,7 +81,9 @@ def _read_config(path: str | Path, facts: dict) -> SSDConfig:
     if facts.get("version") != VERSION:
         raise InputError(f"{path}: export version {facts.get('version')}, this program reads {VERSION}")
     if facts.get("nms"):
-        raise InputError(f"{path}: gives final detections, for other runtimes; export it again without --with-nms")
+        raise InputError(
+            f"{path}: was exported with --with-nms, which only other programs can run; export it again without"
+        )
     try:
         return SSDConfig.from_dict({name: value for name, value in facts.items() if name not in OWN_FACTS})
     except (TypeError, ValueError) as error:

@@ -18,7 +18,7 @@ from ssd.export.engines import INPUTS, OUTPUTS, describe
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
 from ssd.model.network import SSD300
-from ssd.model.postprocess import MAX_PER_CLASS
+from ssd.model.postprocess import MAX_PER_CLASS, decode_predictions
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -82,7 +82,8 @@ class Decoded(nn.Module):
         self.network = for_inference(model, "cpu", torch.float32).to(memory_format=torch.contiguous_format)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.decode_predictions(*self.network(images))
+        locs, scores = self.network(images)
+        return decode_predictions(locs, scores, self.network.priors_cxcy, self.network.config.variances)
 
 
 def export(
@@ -98,7 +99,7 @@ def export(
     with_nms: the outputs are the final detections, .onnx only: for each image R = `top_k` rows (fewer if the model has
     fewer candidates), best first, of `boxes` (N, R, 4) corner fractions, `labels` (N, R) int64 from 1, and `scores`
     (N, R). The first `counts` (N,) rows are detections, the others zeros.
-    min_score, max_overlap, top_k: choose those detections; without with_nms the file only mentions them.
+    min_score, max_overlap, top_k: choose those detections; without with_nms they are only stored as metadata.
     Raises InputError on another ending, and where a package is missing.
     """
     kind = Path(path).suffix.lower()
@@ -174,7 +175,7 @@ def selection(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence PyTorch's warnings while it exports: they are about its own plans. Errors are raised as ever."""
+    """Silence PyTorch's warnings while it exports: they are about PyTorch's internals. Errors are raised as ever."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

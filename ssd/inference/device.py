@@ -72,7 +72,7 @@ def prepare_for_training(device: torch.device) -> None:
 def _keep_freed_memory() -> None:
     """Make glibc keep freed memory for the next step. Other C libraries are left alone.
 
-    It would return large blocks, gigabytes in a step, and map them again page by page, a tenth of the step's time.
+    Otherwise it returns gigabytes to the system in every step and maps them again, which takes a tenth of the step.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

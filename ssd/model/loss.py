@@ -33,13 +33,8 @@ class Figures(NamedTuple):
     iou_sum: Tensor
 
     def pack(self) -> Tensor:
-        """The figures as one tensor (5,), to be added up or sent as a whole. The inverse is `unpack`."""
+        """The figures as one tensor (5,), to be added up or sent as a whole. The inverse is `Figures(*packed)`."""
         return torch.stack(self)
-
-    @classmethod
-    def unpack(cls, packed: Tensor) -> "Figures":
-        """The figures in a tensor (5,)."""
-        return cls(*packed)
 
 
 class MultiBoxLoss(nn.Module):

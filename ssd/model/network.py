@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssd.config import SSDConfig
-from ssd.model.postprocess import Detected, decode_predictions, detect_objects
+from ssd.model.postprocess import Detected, detect_objects
 from ssd.model.priors import create_prior_boxes
 from ssd.model.vgg import Convolution, VGGBase
 
@@ -103,10 +103,6 @@ class SSD300(nn.Module):
         variances, unused = self.config.variances, self.config.unused_labels
         thresholds = min_score, max_overlap, top_k
         return detect_objects(locs, scores, self.priors_cxcy, *thresholds, variances=variances, unused=unused)
-
-    def decode_predictions(self, locs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """`ssd.model.postprocess.decode_predictions` with this model's priors and variances."""
-        return decode_predictions(locs, scores, self.priors_cxcy, self.config.variances)
 
     def _initialise(self) -> None:
         for name, module in self.named_modules():

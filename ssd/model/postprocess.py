@@ -64,12 +64,13 @@ def select_detections(
     unused: Sequence[int] = (),
 ) -> Detected:
     """The second half of `detect_objects`, from what `decode_predictions` returns."""
-    images = []
+    found_boxes, found_labels, found_scores = [], [], []
     for own_boxes, own_probabilities in zip(boxes, probabilities.float(), strict=True):
         labels, priors, scores = _candidates(own_probabilities, min_score, unused)
         found = _suppress(own_boxes[priors], labels, scores, max_overlap, top_k, max_per_class)
-        images.append((own_boxes[priors[found]], labels[found], scores[found]))
-    found_boxes, found_labels, found_scores = ([image[k] for image in images] for k in range(3))
+        found_boxes.append(own_boxes[priors[found]])
+        found_labels.append(labels[found])
+        found_scores.append(scores[found])
     return found_boxes, found_labels, found_scores
 
 
@@ -86,25 +87,18 @@ def _suppress(
 ) -> Tensor:
     """Indices of those of an image's candidates that become its detections, best first.
 
-    What becomes of a candidate depends on better ones alone. So the best few are tried first, and mostly they yield
-    `top_k` detections already.
+    Only better candidates can suppress one. So the best few are tried first; they usually give `top_k` detections.
     """
+    ranked = scores.argsort(descending=True, stable=True)
+    ranked = ranked[_count_before(labels[ranked]) < max_per_class]
     n_tried = max(2 * top_k, 1)
     while True:
-        best = _best(scores, n_tried)
-        best = best[_count_before(labels[best]) < max_per_class]
+        best = ranked[:n_tried]
         # In float64, because `batched_nms` moves the classes apart, which would round the IoUs of float32 boxes.
         kept = batched_nms(boxes[best].double(), scores[best].double(), labels[best], max_overlap)
-        if len(kept) >= top_k or n_tried >= len(scores):
+        if len(kept) >= top_k or n_tried >= len(ranked):
             return best[kept.sort().values[:top_k]]
         n_tried *= 4
-
-
-def _best(scores: Tensor, n: int) -> Tensor:
-    """Indices of the n largest scores and of any equal to the last of them, best first, equal ones in their order."""
-    lowest = scores.topk(n).values[-1] if n < len(scores) else 0
-    chosen = (scores >= lowest).nonzero().squeeze(1)
-    return chosen[scores[chosen].argsort(descending=True, stable=True)]
 
 
 def _count_before(labels: Tensor) -> Tensor:

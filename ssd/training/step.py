@@ -57,7 +57,7 @@ class TrainingStep:
         self.optimiser.zero_grad(set_to_none=True)
         zeros = torch.zeros(len(Figures._fields), device=self.device)
         figures = sum((self._backward(part, last=part is parts[-1]) for part in parts), start=zeros)
-        figures = Figures.unpack(distributed.total(figures))
+        figures = Figures(*distributed.total(figures))
         self.scaler.unscale_(self.optimiser)
         norm = self._divide_gradients(figures.n_positives)
         self.scaler.step(self.optimiser)

@@ -69,7 +69,7 @@ class Validation:
         summary = summarize(match_dataset(found, self.dataset.data), found.seconds)
         mAP = summary["map_voc07"]
         mAP = math.nan if mAP is None else mAP
-        figures = column_figures("val", Figures.unpack(found.sums), criterion.alpha) | {"val_mAP": mAP}
+        figures = column_figures("val", Figures(*found.sums), criterion.alpha) | {"val_mAP": mAP}
         pictures = [self._picture(found, k) for k in tracked_pictures(len(self.dataset))]
         return Validated(mAP, figures, format_summary(summary), pictures)
 

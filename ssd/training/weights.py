@@ -27,7 +27,7 @@ def initial_model(
     with the weights of a VGG16 (`VGGBase.load_pretrained`) or of a detector (`read_weights`). The weights bring the
     settings that they were trained with: the normalisation, and a detector all of its config but the class names.
     backbone: "vgg16" (the default) or "vgg16_bn". seed: of whatever is initialised at random.
-    Raises InputError if the weights cannot be had or do not fit.
+    Raises InputError if the weights cannot be obtained or do not fit.
     """
     torch.manual_seed(seed)
     config = SSDConfig(class_names=tuple(class_names), backbone=backbone or "vgg16")

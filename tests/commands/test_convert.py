@@ -57,11 +57,11 @@ def test_files_that_are_none_of_these(tmp_path, capsys):
     for name, words in {
         "other": ("vgg.0.weight (amdegroot", "backbone.vgg.0.weight (lufficc", "base.conv1_1.weight (sgrvinod",
                   "backbone.features.0.weight (torchvision", "the first names are layer1.weight, layer1.bias"),
-        "tensor": ("holds no SSD300 that is known", "found no names"), "empty": ("found no names",),
+        "tensor": ("not a known SSD300 format", "found no names"), "empty": ("found no names",),
         "numbers": ("the first names are 1",), "vgg": ("VGG16 without a detector", "train.py --weights"),
-        "lacking": ("begins as lufficc/SSD, but lacks backbone.vgg.33.bias;",),
-        "ssd512": ("has backbone.extras.8.weight and 1 more besides",), "shape": ("base.conv1_2.weight",),
-        "values": ("begins as lufficc/SSD",), "strings": ("begins as lufficc/SSD",), "scores": ("16 offsets and 13",),
+        "lacking": ("looks like lufficc/SSD, but lacks backbone.vgg.33.bias;",),
+        "ssd512": ("also has backbone.extras.8.weight and 1 more",), "shape": ("base.conv1_2.weight",),
+        "values": ("looks like lufficc/SSD",), "strings": ("looks like lufficc/SSD",), "scores": ("16 offsets and 13",),
     }.items():  # fmt: skip
         torch.save(contents[name], tmp_path / f"{name}.pth")
         refused(capsys, convert, [tmp_path / f"{name}.pth", tmp_path / "x.pth"], f"{name}.pth: ", *words)

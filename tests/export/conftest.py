@@ -14,6 +14,7 @@ from ssd.commands.export import main as export_main
 from ssd.data import preprocess, read_data_list
 from ssd.inference.predictor import NetworkPredictor
 from ssd.model.network import MAP_CHANNELS
+from ssd.model.postprocess import decode_predictions
 from tests.helpers.exports import NMS
 from tests.helpers.networks import randomise_batch_norm
 
@@ -66,4 +67,4 @@ def images(model, pictures):
 @pytest.fixture(scope="module")
 def expected(model, images):
     """Boxes and probabilities."""
-    return model.decode_predictions(*NetworkPredictor(model)(images))
+    return decode_predictions(*NetworkPredictor(model)(images), model.priors_cxcy, model.config.variances)

@@ -174,5 +174,5 @@ def test_figures_include_the_sums_and_survive_packing():
     criterion = MultiBoxLoss(priors)
     figures = criterion.measure(locs, scores, boxes, labels)
     assert figures[:3] == criterion.sums(locs, scores, boxes, labels)
-    assert Figures.unpack(figures.pack()) == figures
+    assert Figures(*figures.pack()) == figures
     assert criterion.measure(locs, scores, padded(boxes), padded(labels)) == figures

@@ -121,7 +121,7 @@ def test_float16_that_never_recovers(half_trainer, monkeypatch):
 
     def step(self, parts, rate):
         self.iteration += 1
-        return StepFigures(Figures.unpack(torch.ones(5)), torch.tensor(next(norms)))
+        return StepFigures(Figures(*torch.ones(5)), torch.tensor(next(norms)))
 
     monkeypatch.setattr(TrainingStep, "__call__", step)
     half_trainer.recipe = replace(half_trainer.recipe, iterations=1000, eval_every=0)
