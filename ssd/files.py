@@ -107,6 +107,16 @@ def check_writable(folder: str | Path) -> None:
         raise InputError(f"{existing}: cannot be written to; name another folder")
 
 
+def check_destination(source: Path, destination: Path) -> None:
+    """Raise InputError if the destination is the source, or cannot be a file."""
+    if destination.exists() and source.exists() and destination.samefile(source):
+        raise InputError(f"{destination}: is the source itself; give the result another name")
+    if destination.is_dir():
+        raise InputError(f"{destination}: a folder; name the file to write")
+    if not destination.parent.is_dir():
+        raise InputError(f"{destination.parent}: no such folder to write {destination.name} to")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8. Its folder is created if need be. Otherwise as `write_bytes`."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,7 @@ from ssd.commands.arguments import command, parser
 from ssd.convert import building_lines, read_weights, to_torchvision, without_batch_norm
 from ssd.convert.classes import describe_classes, read_class_names
 from ssd.convert.layouts import LAYOUTS
-from ssd.errors import InputError
-from ssd.files import replacing
+from ssd.files import check_destination, replacing
 from ssd.pretrained import find_checkpoint
 
 
@@ -23,15 +22,13 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument("source", metavar="SOURCE", help="file of weights; coco: torchvision's, downloaded")
     p.add_argument("destination", metavar="DESTINATION", help="the checkpoint to write, a .pth file")
     p.add_argument(
-        "--classes",
-        metavar="FILE",
+        "--classes", metavar="FILE",
         help="class names, one a line or label_map.json (default: those that belong to the layout, or class_1, ...)",
-    )
+    )  # fmt: skip
     p.add_argument(
-        "--to-torchvision",
-        action="store_true",
+        "--to-torchvision", action="store_true",
         help="write a state dict of ssd300_vgg16 instead, and print the Python that builds the model",
-    )
+    )  # fmt: skip
     return p.parse_args(argv)
 
 
@@ -54,16 +51,6 @@ def main(argv: list[str] | None = None) -> None:
     else:
         write_checkpoint(destination, config, state)
         print(description)
-
-
-def check_destination(source: Path, destination: Path) -> None:
-    """Raise InputError if the destination is the source, or cannot be a file."""
-    if destination.exists() and source.exists() and destination.samefile(source):
-        raise InputError(f"{destination}: is the source itself; give the result another name")
-    if destination.is_dir():
-        raise InputError(f"{destination}: a folder; name the file to write")
-    if not destination.parent.is_dir():
-        raise InputError(f"{destination.parent}: no such folder to write {destination.name} to")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def _six(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.format(k) for k in range(6))
 
 
-def class_names(n_outputs: int, *known: tuple[str, ...]) -> tuple[str, ...]:
+def known_names(n_outputs: int, *known: tuple[str, ...]) -> tuple[str, ...]:
     """The names of `n_outputs` - 1 classes: the known list of that length, else class_1, class_2, ..."""
     for names in known:
         if len(names) + 1 == n_outputs:
@@ -84,17 +84,17 @@ def _caffe_style(coco_outputs: int) -> Callable[[int], SSDConfig]:
 
     def config(n_outputs: int) -> SSDConfig:
         convention = SSDConfig.torchvision if n_outputs == coco_outputs else SSDConfig.caffe
-        return convention(class_names=class_names(n_outputs, VOC_CLASSES, coco), clip="all", **CAFFE_INPUT)
+        return convention(class_names=known_names(n_outputs, VOC_CLASSES, coco), clip="all", **CAFFE_INPUT)
 
     return config
 
 
 def _torchvision(n_outputs: int) -> SSDConfig:
-    return SSDConfig.torchvision(class_names=class_names(n_outputs, COCO_IDS))
+    return SSDConfig.torchvision(class_names=known_names(n_outputs, COCO_IDS))
 
 
 def _tutorial(n_outputs: int) -> SSDConfig:
-    return SSDConfig.tutorial(class_names=class_names(n_outputs, VOC_CLASSES))
+    return SSDConfig.tutorial(class_names=known_names(n_outputs, VOC_CLASSES))
 
 
 AMDEGROOT = Layout(

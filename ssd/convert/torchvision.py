@@ -22,7 +22,7 @@ from ssd.model.network import SSD300
 
 METADATA = "ssd300"  # the key of our config in the state dict's metadata, which PyTorch ignores
 
-Sizes = Sequence[Sequence[tuple[float, float]]]  # (width, height) of each prior of a cell, for each map
+AllSizes = Sequence[Sequence[tuple[float, float]]]  # (width, height) of each prior of a cell, for each map
 
 
 def without_batch_norm(config: SSDConfig, state: dict[str, Tensor]) -> tuple[SSDConfig, dict[str, Tensor]]:
@@ -166,7 +166,7 @@ def _clips_centres(config: SSDConfig) -> bool:
     return config.clip == "all" and any(beyond)
 
 
-def _generated_sizes(ratios: list[list[float]], scales: list[float]) -> Sizes:
+def _generated_sizes(ratios: list[list[float]], scales: list[float]) -> AllSizes:
     """The prior sizes that `DefaultBoxGenerator` makes: six lists."""
     sizes: list[list[tuple[float, float]]] = []
     for scale, following, map_ratios in zip(scales, scales[1:], ratios, strict=False):
@@ -177,6 +177,6 @@ def _generated_sizes(ratios: list[list[float]], scales: list[float]) -> Sizes:
     return sizes
 
 
-def _close(sizes: Sizes, others: Sizes) -> bool:
+def _close(sizes: AllSizes, others: AllSizes) -> bool:
     ours, theirs = (torch.tensor([size for cell in cells for size in cell]) for cells in (sizes, others))
     return torch.allclose(ours, theirs, rtol=0, atol=1e-6)

@@ -12,7 +12,6 @@ from ssd.commands import data as create_data_lists
 from ssd.data.formats.records import Note
 from ssd.data.overview import best_prior_ious, box_fractions, count_notes, draw_samples, report
 from ssd.model.boxes import cxcy_to_xy
-from ssd.text import one_line
 from ssd.visualize import class_colour
 from tests.helpers.voc_folders import data_list
 
@@ -126,7 +125,6 @@ def test_box_fractions():
 def test_notes():
     notes = [Note("a", "b", action) for action in ("dropped", "clipped", "dropped")]
     assert count_notes(notes) == "2 dropped, 1 clipped"
-    assert one_line("ä b\r\n\x1b[31m") == "ä b???[31m"
 
 
 # -- the mosaic

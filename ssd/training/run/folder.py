@@ -51,8 +51,10 @@ def resumed_checkpoint(file: str | Path | None, output: str | Path | None = None
 
     Raises InputError if runs/ has none.
     """
-    if file or output:
-        return Path(file or Path(output or "") / LAST)
+    if file:
+        return Path(file)
+    if output:
+        return Path(output) / LAST
     found = sorted(Path("runs").glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise InputError("--resume: no run in runs/ has a last.pth; name a checkpoint, or the run's folder as --output")

@@ -18,7 +18,8 @@ from ssd.files import replacing
 from ssd.visualize import CROWD, HIT, TRUTH, class_colour, draw_boxes, fit_to_side, mosaic
 
 BATCH_NAME, VALIDATION_NAME = "train_batch.jpg", "validation.jpg"
-MIN_SCORE, MOST_SHOWN = 0.4, 50  # of the detections drawn: early in a run there are too many to look at
+MOST_SAMPLES = 16  # of a batch
+CONFIDENT, MOST_SHOWN = 0.4, 50  # of the detections drawn: early in a run there are too many to look at
 VALIDATION_TILE, HEADER = 400, 32  # pixels, of each picture and of the line above them
 
 
@@ -35,8 +36,8 @@ def tracked_pictures(n_images: int, n: int = 8) -> list[int]:
 
 
 def confident(found: Detections) -> Detections:
-    """The detections with a score above MIN_SCORE, at most the MOST_SHOWN best."""
-    n = min(int((found.scores > MIN_SCORE).sum()), MOST_SHOWN)  # the best come first
+    """The detections with a score above CONFIDENT, at most the MOST_SHOWN best."""
+    n = min(int((found.scores > CONFIDENT).sum()), MOST_SHOWN)  # the best come first
     return Detections(found.boxes[:n], found.labels[:n], found.scores[:n], found.names[:n])
 
 
@@ -66,7 +67,7 @@ def draw_validation(pictures: Sequence[TrackedPicture], class_names: Sequence[st
     page.paste(sheet, (0, HEADER))
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
     x, middle = 8, HEADER // 2
-    entries = ((f"iteration {iteration:,}", None), ("ground truth", TRUTH), (f"found (> {MIN_SCORE:g})", HIT))
+    entries = ((f"iteration {iteration:,}", None), ("ground truth", TRUTH), (f"found (> {CONFIDENT:g})", HIT))
     for text, colour in entries:
         if colour:
             draw.rectangle((x, middle - 2, x + 24, middle + 1), fill=colour)
@@ -76,13 +77,13 @@ def draw_validation(pictures: Sequence[TrackedPicture], class_names: Sequence[st
     return page
 
 
-def draw_batch(samples: Iterable[tuple[torch.Tensor, ...]], config: SSDConfig, most: int = 16) -> Image.Image:
-    """The first `most` training samples in a grid, as the network gets them, with their boxes; crowds are dashed.
+def draw_batch(samples: Iterable[tuple[torch.Tensor, ...]], config: SSDConfig) -> Image.Image:
+    """The first MOST_SAMPLES training samples in a grid, as the network gets them, with their boxes; crowds are dashed.
 
     samples: (image (3, 300, 300) normalised, boxes (n, 4) fractions, labels (n,), difficulties (n,)), as in a
     `PascalVOCDataset`, and where there are any, the crowds (c, 4). config: the model's.
     """
-    drawn = [_draw_sample(sample, config) for sample in islice(samples, most)]
+    drawn = [_draw_sample(sample, config) for sample in islice(samples, MOST_SAMPLES)]
     return mosaic(drawn, tile=config.input_size + 2)  # in their own pixels, with a white line around
 
 
