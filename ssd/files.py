@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, NoReturn, TypeVar
 
 from ssd.errors import InputError
@@ -121,6 +122,20 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8. Its folder is created if need be. Otherwise as `write_bytes`."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+def write_texts(folder: str | Path, texts: Mapping[str, str]) -> None:
+    """Write text files (name -> content) that belong together into a folder, which is created if need be.
+
+    All are complete before the first one replaces an old file. Raises InputError where they cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder), TemporaryDirectory(prefix=".new", dir=folder) as new:
+        for name, text in texts.items():
+            Path(new, name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        for name in texts:
+            os.replace(Path(new, name), folder / name)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

@@ -40,7 +40,10 @@ def parse(argv: list[str] | None) -> Namespace:
     splits = "a file in ImageSets/Main or a folder (VOC), a JSON (COCO), a key of data.yaml, a folder or a list (YOLO)"
     splits += ", or a folder (Supervisely)"
     g.add_argument(
-        "--train", "--train-split", metavar="NAME", help=f"{splits} (default: the usual names; VOC: trainval)"
+        "--train",
+        "--train-split",
+        metavar="NAME",
+        help=f"{splits} (default: the usual names; VOC: trainval, or train beside --val)",
     )
     g.add_argument("--test", "--test-split", metavar="NAME", help="the same for the test images (VOC: test)")
     g.add_argument(

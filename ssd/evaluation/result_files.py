@@ -22,7 +22,7 @@ from ssd.data.formats.records import Note
 from ssd.data.lists import DataList
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections
-from ssd.files import read_json, write_text
+from ssd.files import read_json, write_text, write_texts
 
 VOC_PREFIX = "comp4_det_test_"
 COCO_NAME, COCO_TRUTH_NAME = "coco_results.json", "coco_truth.json"
@@ -37,7 +37,6 @@ def save_results(folder: str | Path, found: DataSetDetections, data: DataList) -
     A class without detections gets an empty file. Raises InputError as `check_names` does.
     """
     check_names(data)
-    folder = Path(folder)
     lines: dict[int, list[str]] = {label: [] for label in data.label_map.values()}
     entries = []
     detections = zip(_image_ids(data.paths), found.boxes, found.labels, found.scores, strict=True)
@@ -45,9 +44,8 @@ def save_results(folder: str | Path, found: DataSetDetections, data: DataList) -
         for box, label, score in zip(*(values.tolist() for values in image), strict=True):
             lines[label].append(_voc_line(image_id, box, score))
             entries.append(_coco_entry(place, box, label, score))
-    for label, name in enumerate(data.class_names, start=1):
-        write_text(folder / f"{VOC_PREFIX}{name}.txt", "".join(lines[label]))
-    write_text(folder / COCO_NAME, json.dumps(entries) + "\n")
+    voc_files = {f"{VOC_PREFIX}{name}.txt": "".join(lines[k]) for k, name in enumerate(data.class_names, start=1)}
+    write_texts(folder, voc_files | {COCO_NAME: json.dumps(entries) + "\n"})
 
 
 def save_truth(folder: str | Path, data: DataList) -> list[Note]:

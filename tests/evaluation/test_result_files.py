@@ -59,15 +59,16 @@ def best_first(case):
     return [*sorted_lists, *case[3:]]
 
 
-def test_a_full_disk_leaves_the_old_files(tmp_path, small_files):
+def test_a_full_disk_leaves_all_the_old_files(tmp_path, small_files):
+    """Also those whose new version there is room for: old and new ones together would be scored as one result."""
     case, paths = float32_case(0)
-    few = DataSetDetections(*([values[:1] for values in column] for column in case[:3]))
     data = images_of(paths, list(case[6])[1:])
-    save_results(tmp_path, few, data)
+    save_results(tmp_path, DataSetDetections(*case[:3]), data)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    small_files(max(map(len, before.values())))
+    small_files(len(before["coco_results.json"]) // 2)  # enough for the others
+    halved = [scores / 2 for scores in case[2]]
     with pytest.raises(InputError, match="cannot be written"):
-        save_results(tmp_path, DataSetDetections(*case[:3]), data)
+        save_results(tmp_path, DataSetDetections(*case[:2], halved), data)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
