@@ -2,8 +2,8 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
-from ssd import __version__
 from ssd.commands.arguments import command, parser
 
 COMMANDS = {
@@ -20,14 +20,14 @@ COMMANDS = {
 @command
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
+    program = "python -m ssd" if Path(sys.argv[0]).name == "__main__.py" else "ssd300"
     p = parser("Train, measure and run SSD300, the single-shot multibox detector.")
-    p.prog = "ssd300"
-    p.add_argument("--version", action="version", version=f"ssd300 {__version__}")
+    p.prog = program
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text)
     name = p.parse_args(argv[:1]).command
-    sys.argv[0] = f"ssd300 {name}"  # argparse shows it as the name of the program
+    sys.argv[0] = f"{program} {name}"  # argparse shows it as the name of the program
     return import_module(f"ssd.commands.{name}").main(argv[1:])
 
 

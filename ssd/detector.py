@@ -103,6 +103,13 @@ class Detector:
         """The detector of a checkpoint, of an export (.onnx), of "coco", or of the newest run: see `load_trained`."""
         return cls(load_trained(checkpoint, device, precision), device, precision)
 
+    def only(self, names: Iterable[str]) -> "Detector":
+        """A detector that finds these classes alone. Raises InputError on a class that this one does not know."""
+        kept = known_classes(names, self.config)
+        return Detector(
+            as_predictor(self.predictor, class_names=[name if name in kept else "" for name in self.config.class_names])
+        )
+
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a text is a path, although it is a sequence of texts too
         self, image: Picture, min_score: float = ..., max_overlap: float = ..., top_k: int = ...
@@ -136,6 +143,14 @@ class Detector:
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
             for boxes, labels, scores in zip(*found, strict=True)
         ]
+
+
+def known_classes(names: Iterable[str], config: SSDConfig) -> set[str]:
+    """The names. Raises InputError on one that the model of this config does not detect."""
+    if unknown := set(names) - set(filter(None, config.class_names)):
+        known = ", ".join(filter(None, config.class_names))
+        raise InputError(f"unknown class {', '.join(sorted(unknown))}; the classes are {known}")
+    return set(names)
 
 
 def network_input(pictures: Sequence[Image.Image], config: SSDConfig, device: torch.device) -> torch.Tensor:
@@ -176,9 +191,7 @@ def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=N
     """
     detector = checkpoint if isinstance(checkpoint, Detector) else Detector.from_checkpoint(checkpoint)
     suppressed = {suppress} if isinstance(suppress, str) else set(suppress or ())
-    if unknown := suppressed - set(detector.config.class_names):
-        known = ", ".join(filter(None, detector.config.class_names))
-        raise InputError(f"suppress: unknown class {', '.join(sorted(unknown))}; the classes are {known}")
+    known_classes(suppressed, detector.config)
     if not isinstance(original_image, list | tuple):
         return detector(original_image, min_score, max_overlap, top_k).without(suppressed).draw(original_image)
     found = detector(original_image, min_score, max_overlap, top_k)

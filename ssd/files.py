@@ -1,5 +1,6 @@
 """Files: found, read with errors that name them, and replaced as a whole."""
 
+import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -95,6 +96,15 @@ def read_json(path: str | Path, kind: type[Kind], missing: str = "no such file")
     return content
 
 
+def digest(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
 # Writing
 
 
@@ -116,6 +126,12 @@ def check_destination(source: Path, destination: Path) -> None:
         raise InputError(f"{destination}: a folder; name the file to write")
     if not destination.parent.is_dir():
         raise InputError(f"{destination.parent}: no such folder to write {destination.name} to")
+
+
+def next_free(folder: str | Path) -> Path:
+    """FOLDER/N, where N is one more than the highest number that a file or folder in it has for its name."""
+    taken = [int(path.name) for path in Path(folder).glob("*") if path.name.isdecimal()]
+    return Path(folder) / str(max(taken, default=0) + 1)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -171,7 +187,7 @@ def replacing(path: str | Path, sync: bool = True) -> Iterator[IO[bytes]]:
     sync: wait until the disk has it (some milliseconds). Raises InputError where the file cannot be written.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    temporary = temporary_for(target)
     with naming(path):
         if os.path.exists(path) and not os.path.isfile(path):
             with open(path, "wb") as file:
@@ -186,3 +202,8 @@ def replacing(path: str | Path, sync: bool = True) -> Iterator[IO[bytes]]:
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def temporary_for(path: Path) -> Path:
+    """Where the content of a file is written before it replaces the file: beside it, PATH.N.tmp."""
+    return path.with_name(f"{path.name}.{os.getpid()}.tmp")

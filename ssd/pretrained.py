@@ -7,11 +7,14 @@ from torchvision.models import WeightsEnum
 from torchvision.models.detection import SSD300_VGG16_Weights
 
 from ssd.checkpoint import VERSION, chosen_list, load_checkpoint, write_checkpoint
+from ssd.config import SSDConfig
 from ssd.convert.reading import read_weights
 from ssd.errors import InputError
 from ssd.export.engines import OnnxModel
+from ssd.files import digest, read_json
 from ssd.inference.predictor import Predictor
 from ssd.model.network import SSD300
+from ssd.text import abbreviated, one_line
 
 COCO = "coco"
 CHECKPOINT_HELP = (
@@ -64,11 +67,38 @@ def find_checkpoint(name: str | Path | None = None) -> Path:
 
 
 def newest_checkpoint() -> Path:
-    """The best checkpoint of the newest run. Raises InputError where there is none."""
+    """The best checkpoint of the newest run, those with --overfit aside. Raises InputError where there is none."""
     found = sorted(Path("runs").glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise InputError("no checkpoint in runs/; train one with train.py, or give a path with --checkpoint")
-    return found[-1]
+    usable = [path for path in found if not _is_overfit(path.parent)]
+    if not usable:
+        but = " but of runs with --overfit" if found else ""
+        raise InputError(f"no checkpoint in runs/{but}; train one with train.py, or give a path with --checkpoint")
+    return usable[-1]
+
+
+def _is_overfit(run: Path) -> bool:
+    """Whether a run was the test of train.py --overfit, as its args.json says."""
+    try:
+        starts = read_json(run / "args.json", dict)["starts"]
+        return any(start["arguments"].get("overfit") for start in starts)
+    except (InputError, AttributeError, KeyError, TypeError):
+        return False
+
+
+def describe_model(checkpoint: Path, config: SSDConfig) -> dict:
+    """What identifies a model, as plain data. checkpoint: its file."""
+    return {
+        "checkpoint": str(checkpoint.absolute()),
+        "sha256": digest(checkpoint),
+        "backbone": config.backbone,
+        "classes": list(config.class_names),
+    }
+
+
+def model_line(checkpoint: Path, config: SSDConfig) -> str:
+    """A model in a few words, for the terminal."""
+    names = list(filter(None, config.class_names))
+    return one_line(f"{checkpoint}: {config.backbone}, {len(names)} classes ({abbreviated(names)})")
 
 
 def coco_checkpoint() -> Path:

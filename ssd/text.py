@@ -11,6 +11,13 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def abbreviated(names: Sequence[str], most: int = 10) -> str:
+    """Names separated by commas; of more than `most`, the first ones and how many others there are."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 2])} and {len(names) - most + 2} more"
+
+
 def text_table(rows: Iterable[Sequence[object]]) -> str:
     """Rows as lines with aligned columns, the first to the left, the others to the right."""
     texts = [[one_line(str(cell)) for cell in row] for row in rows]

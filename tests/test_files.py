@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ssd.errors import InputError
-from ssd.files import find_files, read_json, replacing, write_text
+from ssd.files import find_files, next_free, read_json, replacing, write_text
 
 
 def test_hidden_files_are_not_found(tmp_path):
@@ -85,3 +85,10 @@ def test_what_cannot_be_written_is_named(path, reason, tmp_path):
     path = path.format(tmp_path)
     with pytest.raises(InputError, match=f"^{path}: cannot be written \\({reason}|^{path}: .*{reason}"):
         write_text(path, "new")
+
+
+def test_next_free(tmp_path):
+    assert next_free(tmp_path / "runs") == tmp_path / "runs/1"
+    for name in ("2", "10", "mine", "11a"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert next_free(tmp_path / "runs") == tmp_path / "runs/11"

@@ -11,6 +11,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import NoReturn
 
+import ssd
 from ssd.errors import InputError
 from ssd.inference.device import PRECISIONS
 from ssd.text import one_line
@@ -58,16 +59,31 @@ class _HelpFormatter(ArgumentDefaultsHelpFormatter):
         is_clear = action.default is None or action.default is False or "(default" in help
         return help if is_clear else super()._get_help_string(action)
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message} (--help lists the arguments)\n")
 
 
-def parser(description: str) -> ArgumentParser:
-    """An `ArgumentParser` that shows every default in its help and every error in one line."""
-    prog = Path(sys.argv[0]).name  # given, because argparse of Python 3.14 would look elsewhere
-    return _Parser(prog, description=description, formatter_class=_HelpFormatter)
+def parser(description: str, examples: str | None = None) -> ArgumentParser:
+    """An `ArgumentParser` that shows every default in its help and every error in one line.
+
+    examples: lines for the end of the help, shown as they are; %(prog)s is how the user called the program.
+    """
+    p = _Parser(prog=program_name(), description=description, epilog=examples, formatter_class=_HelpFormatter)
+    p.add_argument("--version", action="version", version=f"ssd300 {ssd.__version__}")
+    return p
+
+
+def program_name() -> str:
+    """How the user called this program: `python train.py`, `python -m ssd.commands.train`, `ssd300 train`."""
+    name, spec = os.path.basename(sys.argv[0]), getattr(sys.modules["__main__"], "__spec__", None)
+    if not name.endswith(".py"):  # `ssd300` and other doors write their names into sys.argv
+        return name
+    return f"python -m {spec.name}" if spec and spec.name.startswith("ssd.") else f"python {name}"
 
 
 def add_threshold_arguments(p: Arguments) -> None:

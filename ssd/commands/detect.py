@@ -15,28 +15,45 @@ from ssd.commands.arguments import (
     number,
     parser,
 )
+from ssd.data.build import read_classes
 from ssd.data.images import lift_pixel_limit
 from ssd.detector import Detections, Detector
+from ssd.files import check_writable, next_free
 from ssd.media.annotator import Annotator
-from ssd.media.outputs import FORMATS, check_formats, check_output, output_names, save_records
-from ssd.media.sources import find_sources
+from ssd.media.folder import DEFAULT, OutputFolder
+from ssd.media.outputs import FORMATS, check_formats, check_output, output_names, save_records, written_files
+from ssd.media.sources import describe_sources, find_sources
 from ssd.media.video import import_av
-from ssd.pretrained import CHECKPOINT_HELP
+from ssd.pretrained import CHECKPOINT_HELP, describe_model, find_checkpoint, model_line
+
+EXAMPLES = """\
+examples:
+  %(prog)s photo.jpg                                   with the newest model of yours
+  %(prog)s holidays film.mp4 --checkpoint coco         with torchvision's model of 80 classes
+  %(prog)s 'shop/*.jpg' --classes person,dog --output found --save json,csv --no-pictures
+"""
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    p = parser("Find objects in pictures and videos.")
+    p = parser("Find objects in pictures and videos.", EXAMPLES)
     p.add_argument(
         "sources", nargs="+", metavar="SOURCE",
         help="picture, folder of pictures, pattern such as 'photos/*.jpg', video, list of paths (.txt, one a line), or "
         "*_images.json of data lists",
     )  # fmt: skip
     p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
-    p.add_argument("--output", default="detections", help="folder for the annotated copies and the detections")
+    p.add_argument(
+        "--output", help="folder for the annotated copies and the detections (default: the next free detections/N)"
+    )
+    p.add_argument(
+        "--overwrite", action="store_true", help="remove earlier results in the folder, and nothing else there"
+    )
     p.add_argument(
         "--save", type=formats, metavar="FORMATS", default="json",
         help=f"formats of the detections, separated by commas: {', '.join(FORMATS)}",
     )  # fmt: skip
+    p.add_argument("--no-pictures", action="store_true", help="write the detections alone, no annotated copies")
+    p.add_argument("--classes", metavar="A,B,...", help="find these classes alone (default: all of the model)")
     p.add_argument("--recursive", action="store_true", help="look for pictures in subfolders too")
     add_threshold_arguments(p)
     p.add_argument("--batch-size", type=number(int, 1), default=8, help="pictures at a time")
@@ -56,31 +73,39 @@ def formats(text: str) -> list[str]:
 @command
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    output = Path(args.output)
-    pictures, videos = find_sources(args.sources, args.recursive, leave_out=output)
-    names = output_names(pictures, videos)
-    check_output(output, names)
-    check_formats(args.save, pictures, videos)
-    if videos:
+    output = Path(args.output) if args.output else next_free(DEFAULT)
+    check_writable(output)
+    sources = find_sources(args.sources, args.recursive, leave_out=output if args.output else DEFAULT)
+    copies = {} if args.no_pictures else output_names(sources.pictures, sources.videos)
+    check_output(output, copies)
+    check_formats(args.save, sources)
+    if sources.videos:
         import_av()
     if args.no_pixel_limit:
         lift_pixel_limit()
-    detector = Detector.from_checkpoint(args.checkpoint, args.device, args.precision)
-    output.mkdir(parents=True, exist_ok=True)
+    checkpoint = find_checkpoint(args.checkpoint)
+    detector = Detector.from_checkpoint(checkpoint, args.device, args.precision)
+    chosen = detector.only(read_classes(args.classes)) if args.classes else detector
+    saved = written_files(args.save, sources)
+    model = describe_model(checkpoint, detector.config)
+    folder = OutputFolder(output, model, [*copies.values(), *saved], args.overwrite)
+    print(f"{model_line(checkpoint, chosen.config)}; {describe_sources(sources)}", flush=True)
 
     def find(images: list[Image.Image]) -> list[Detections]:
-        return detector(images, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
+        return chosen(images, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
 
-    annotator, start = Annotator(find, output, names, args.batch_size), time.perf_counter()
+    annotator, start = Annotator(find, output, copies, args.batch_size), time.perf_counter()
     try:
-        if pictures:
-            annotator.pictures(pictures)
-        for video in videos:
+        if sources.pictures:
+            annotator.pictures(sources.pictures)
+        for video in sources.videos:
             annotator.video(video)
     finally:  # what was found until an interruption is kept
-        notes = save_records(output, annotator.records, args.save, detector.config.class_names)
+        notes = save_records(output, annotator.records, args.save, detector.config.class_names, sources.names)
+    folder.note([*annotator.copies(), *saved])
     print(*notes, annotator.summary(time.perf_counter() - start), sep="\n")
-    print(f"annotated copies, {', '.join(FORMATS[name] for name in args.save)}: {output}")
+    kinds = [FORMATS[name] for name in args.save]
+    print(f"{', '.join(kinds if args.no_pictures else ['annotated copies', *kinds])}: {output}")
     return 2 if annotator.n_bad else 0
 
 

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
+from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from ssd.detector import Detections
 from ssd.errors import InputError
-from ssd.media.outputs import fresh, record, save_picture
+from ssd.media.outputs import record, save_picture
 from ssd.media.sources import ahead, batched, load_batches
 from ssd.media.video import VideoReader, VideoWriter, open_video
 from ssd.text import one_line
@@ -20,7 +21,8 @@ from ssd.text import one_line
 class Annotator:
     """Finds objects in pictures and videos and writes annotated copies of them.
 
-    find: list of pictures -> their `Detections`. output: folder of the copies. names: path -> name of its copy.
+    find: list of pictures -> their `Detections`. output: folder of the copies. names: path -> name of its copy; a path
+    without one gets no copy.
     records: what was found, see `ssd.media.outputs`. n_bad: pictures and videos that could not be read to their end;
     each is named on stderr and does not stop the others.
     """
@@ -51,22 +53,27 @@ class Annotator:
                 progress.update(len(batch))
 
     def _annotate(self, path: Path, image: Image.Image, detections: Detections) -> dict:
-        name = save_picture(detections.draw(image), self.output / self.names[path])
-        return record(path, name, image, detections)
+        name = self.names.get(path)
+        copy = save_picture(detections.draw(image), self.output / name) if name else None
+        return record(path, copy, image, detections)
 
     def video(self, path: Path) -> None:
         """Annotate a video, frame by frame."""
-        name = self.names[path]
+        name = self.names.get(path)
         try:
-            with open_video(path) as video, VideoWriter(fresh(self.output / name), video.rate) as copy:
+            with open_video(path) as video, self._film(name, video.rate) as copy:
                 for number, (seconds, image, detections) in enumerate(self._find_in(video, path.name)):
-                    copy.write(detections.draw(image))
+                    if copy:
+                        copy.write(detections.draw(image))
                     frame = {"frame": number, "time": round(seconds, 6)}
                     self.records.append(record(path, name, image, detections) | frame)
                 if damage := video.damage():
                     raise InputError(f"{path}: {damage}")
         except InputError as error:
             self._report([error])
+
+    def _film(self, name: str | None, rate: Fraction) -> AbstractContextManager[VideoWriter | None]:
+        return VideoWriter(self.output / name, rate) if name else nullcontext()
 
     def _find_in(self, video: VideoReader, name: str) -> Iterator[tuple[float, Image.Image, Detections]]:
         """Yield (seconds, picture, what is in it) for each frame, with a progress bar."""
@@ -84,6 +91,10 @@ class Annotator:
         for error in errors:
             tqdm.write(one_line(f"error: {error}"), file=sys.stderr)
             self.n_bad += 1
+
+    def copies(self) -> list[str]:
+        """The names of the annotated copies."""
+        return sorted({entry["annotated"] for entry in self.records} - {None})
 
     def summary(self, seconds: float) -> str:
         """What was done in this time, in words."""

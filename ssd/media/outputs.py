@@ -1,8 +1,11 @@
 """What `detect` writes: annotated copies, and the detections in several formats.
 
-A record holds the detections in a picture or in a frame of a video: {"image": path, "annotated": name of the copy,
-"width", "height", "detections": [{"name", "score", "box": [x_min, y_min, x_max, y_max] in its pixels}, ...]}. A frame
-also has "frame", its number from 0, and "time" in seconds.
+A record holds the detections in a picture or in a frame of a video: {"image": path, "annotated": name of the copy or
+None, "width", "height", "detections": [{"name", "score", "box": [x_min, y_min, x_max, y_max] in its pixels}, ...]}. A
+frame also has "frame", its number from 0, and "time" in seconds.
+
+Boxes are rounded to a thousandth of a pixel, which moves the IoU of boxes of 10 pixels by less than 0.0005. Scores keep
+all digits of a float32, and so their order.
 """
 
 import csv
@@ -13,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from ssd.data.formats.coco import write_coco
@@ -23,8 +27,10 @@ from ssd.data.formats.yolo import write_yolo
 from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.files import replacing
+from ssd.media.sources import Sources
 
 LARGEST_JPEG = 65500  # pixels a side
+DECIMALS = 3  # of a pixel
 FORMATS = {  # of detections -> where they are in the output folder
     "json": "detections.json",
     "csv": "detections.csv",
@@ -76,57 +82,78 @@ def _file_id(path: str | Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def check_formats(formats: Collection[str], pictures: Sequence[Path], videos: Sequence[Path]) -> None:
+def check_formats(formats: Collection[str], sources: Sources) -> None:
     """Raises InputError where a format cannot hold the detections in these pictures and videos."""
-    if videos and (wrong := sorted(ANNOTATION_FORMATS & set(formats))):
-        raise InputError(f"--save {','.join(wrong)} is for pictures; json and csv hold the frames of {videos[0]} too")
-    if {"voc", "yolo"} & set(formats):  # they have a file for each picture
-        annotation_names(pictures, "")
+    if sources.videos and (wrong := sorted(ANNOTATION_FORMATS & set(formats))):
+        raise InputError(
+            f"--save {','.join(wrong)} is for pictures; json and csv hold the frames of {sources.videos[0]} too"
+        )
+    written_files(formats, sources)
 
 
-def fresh(path: Path) -> Path:
-    """The path, after removing what is there: writing through a link would change a file elsewhere."""
-    path.unlink(missing_ok=True)
-    return path
+def written_files(formats: Collection[str], sources: Sources) -> list[str]:
+    """The files that `save_records` writes for these pictures in some of FORMATS, relative to the output folder.
+
+    Raises InputError where two pictures would share one.
+    """
+    files = [FORMATS[name] for name in ("json", "csv", "coco") if name in formats]
+    names = [sources.names[path] for path in sources.pictures]
+    for kind, folder, ending in (("voc", "voc/Annotations", ".xml"), ("yolo", "yolo/labels", ".txt")):
+        if kind in formats:
+            files += [f"{folder}/{name}" for name in annotation_names(sources.pictures, ending, names)]
+    return files + ["yolo/data.yaml"] * ("yolo" in formats)
 
 
 # Contents
 
 
 def save_picture(image: Image.Image, path: Path) -> str:
-    """Write an annotated copy, as a PNG where it is too large for a JPEG. Returns its name."""
+    """Write an annotated copy as `replacing` does, as a PNG where it is too large for a JPEG. Returns its name."""
     if max(image.size) > LARGEST_JPEG:
         path = path.with_suffix(".png")
-    image.save(fresh(path), quality=95)
+    with replacing(path, sync=False) as file:
+        image.save(file, "PNG" if path.suffix == ".png" else "JPEG", quality=95)
     return path.name
 
 
-def record(path: Path, annotated: str, image: Image.Image, detections: Detections) -> dict:
-    """The record of the picture at `path`. annotated: name of the annotated copy."""
+def record(path: Path, annotated: str | None, image: Image.Image, detections: Detections) -> dict:
+    """The record of the picture at `path`. annotated: name of the annotated copy, if any."""
     return {
         "image": str(path),
         "annotated": annotated,
         "width": image.width,
         "height": image.height,
-        "detections": detections.to_list(),
+        "detections": [_rounded(found) for found in detections.to_list()],
     }
 
 
+def _rounded(found: dict) -> dict:
+    score = float(str(np.float32(found["score"])))  # without the digits that only a float64 has
+    return {"name": found["name"], "score": score, "box": [round(value, DECIMALS) for value in found["box"]]}
+
+
 def save_records(
-    folder: Path, records: Sequence[dict], formats: Collection[str], class_names: Sequence[str]
+    folder: Path,
+    records: Sequence[dict],
+    formats: Collection[str],
+    class_names: Sequence[str],
+    names: Mapping[Path, str] | None = None,
 ) -> list[Note]:
     """Write records in some of FORMATS. Returns notes on what a format cannot hold.
 
     class_names: of the labels 1, 2, ...; empty for a label without a class, as there are between COCO's ids.
+    names: of the pictures in formats with a file for each, see `Sources`; without them, relative to the folder that
+    holds all pictures.
     """
     if "json" in formats:
         _write(folder / FORMATS["json"], json.dumps(records, indent=1) + "\n")
     if "csv" in formats:
         _write(folder / FORMATS["csv"], _as_csv(records))
     images = [_as_annotated(entry) for entry in records]
-    notes = write_voc(folder / FORMATS["voc"], images) if "voc" in formats else []
+    own = names and [names[Path(image.path)] for image in images]
+    notes = write_voc(folder / FORMATS["voc"], images, names=own) if "voc" in formats else []
     notes += write_coco(folder / FORMATS["coco"], images, class_names) if "coco" in formats else []
-    notes += write_yolo(folder / FORMATS["yolo"], images, class_names) if "yolo" in formats else []
+    notes += write_yolo(folder / FORMATS["yolo"], images, class_names, names=own) if "yolo" in formats else []
     return notes
 
 

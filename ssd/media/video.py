@@ -1,5 +1,6 @@
 """Reads the frames of videos as pictures, and writes pictures as a video. Needs PyAV, the extra `video`."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ssd.errors import InputError, optional
-from ssd.files import check_content
+from ssd.files import check_content, temporary_for
 
 TURNS = {  # degrees counterclockwise
     90: Image.Transpose.ROTATE_90,
@@ -102,20 +103,38 @@ class VideoReader:
 class VideoWriter:
     """Writes pictures as an MP4 file without sound, for a `with` block.
 
-    rate: frames a second. The first picture sets the size of all; without pictures there is no file.
+    rate: frames a second. The first picture sets the size of all; without pictures there is no file. The file appears
+    when the block ends, also by an error, since the pictures so far are a film. If the process is killed or the film
+    cannot be written, which raises OSError, what was at `path` stays.
     """
 
     def __init__(self, path: Path, rate: Fraction):
         self.av, self.path, self.rate = import_av(), path, rate
+        self.temporary = temporary_for(path)
         self.container: Any = None
+        self.is_good = False  # no error so far
 
     def __enter__(self) -> "VideoWriter":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.container:
-            self.container.mux(self.stream.encode())  # frames that the encoder still holds
-            self.container.close()
+        try:
+            if self.is_good:
+                with self._naming_errors():
+                    self.container.mux(self.stream.encode())  # frames that the encoder still holds
+                    self.container.close()
+                os.replace(self.temporary, self.path)
+        finally:
+            self.temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        """For a block that writes: an error is the system's and names the file."""
+        try:
+            yield
+        except self.av.error.FFmpegError as error:
+            self.is_good = False
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
 
     def write(self, image: Image.Image) -> None:
         """Append a picture. Raises InputError if the encoder refuses its size."""
@@ -126,11 +145,13 @@ class VideoWriter:
         beyond = [(0, image.height % 2), (0, image.width % 2), (0, 0)]
         pixels = np.pad(np.asarray(image.convert("RGB")), beyond, mode="edge")
         frame = self.av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        self.container.mux(self.stream.encode(frame))
+        with self._naming_errors():
+            self.container.mux(self.stream.encode(frame))
 
     def _start(self, size: tuple[int, int]) -> None:
         codec = "libx264" if "libx264" in self.av.codecs_available else "mpeg4"
-        container = self.av.open(abspath(self.path), "w", format="mp4")
+        with self._naming_errors():
+            container = self.av.open(abspath(self.temporary), "w", format="mp4")
         stream = container.add_stream(codec, rate=self.rate)
         stream.width, stream.height = (length + length % 2 for length in size)  # colour is stored for 2 x 2 pixels
         stream.pix_fmt = "yuv420p"  # which every player shows
@@ -141,4 +162,4 @@ class VideoWriter:
         except self.av.error.FFmpegError as error:
             container.close()
             raise InputError(f"{self.path}: no video of {size[0]} x {size[1]} pixels ({error.strerror})") from None
-        self.container, self.stream, self.size = container, stream, size
+        self.container, self.stream, self.size, self.is_good = container, stream, size, True

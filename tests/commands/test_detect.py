@@ -31,7 +31,9 @@ def test_folder_of_pictures_with_a_bad_one(checkpoint, tmp_path, capsys):
     (pictures / "bad.png").write_text("no picture")
     (pictures / "notes.txt").write_text("not meant as one")
     refused(capsys, detect, [pictures, "--checkpoint", checkpoint, "--output", tmp_path / "out"], "bad.png")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["detections.json", "good.jpg", "good_2.jpg"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("detections.json", "detections_of.json", "good.jpg", "good_2.jpg"),
+    ]
 
 
 def test_bad_sources(checkpoint, tmp_path, capsys):

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from ssd import Detections
 from ssd.commands import detect
 from ssd.data.formats.coco import read_coco
 from ssd.data.formats.voc import read_voc
 from ssd.data.formats.yolo import read_yolo
 from ssd.errors import InputError
-from ssd.media.outputs import FORMATS, check_output, output_names, save_records
-from tests.helpers.fixed_detector import is_drawn, run
-from tests.helpers.scripts import refused
+from ssd.media.outputs import FORMATS, check_output, output_names, record, save_records
+from tests.helpers.fixed_detector import CHECKPOINT, is_drawn, run
+from tests.helpers.scripts import largest_file, refused
 
 
 def test_annotated_copies_and_records(fixed, photos, tmp_path, capsys):
@@ -40,7 +42,7 @@ def test_annotated_copies_and_records(fixed, photos, tmp_path, capsys):
     with Image.open(tmp_path / "out/red.jpg") as annotated:
         assert is_drawn(annotated, Image.new("RGB", (60, 20), "red"), fixed)
     said = capsys.readouterr()
-    assert said.out.startswith("6 objects in 5 pictures, ")
+    assert said.out.startswith(f"{CHECKPOINT}: vgg16, 2 classes (cat, dog); 5 pictures\n6 objects in 5 pictures, ")
     assert said.out.endswith(f" a second\nannotated copies, detections.json: {tmp_path / 'out'}\n")
     assert "5/5" in said.err
 
@@ -52,7 +54,7 @@ def test_again_into_the_same_folder_within_the_source(fixed, photos):
 
 
 def test_csv(fixed, photos, tmp_path):
-    status = detect.main([str(photos), "--checkpoint", "x", "--output", str(tmp_path / "out"), "--save", "csv"])
+    status = detect.main([str(photos), "--checkpoint", CHECKPOINT, "--output", str(tmp_path / "out"), "--save", "csv"])
     assert status == 0
     with open(tmp_path / "out/detections.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -78,7 +80,7 @@ def test_annotations_are_read_back(fixed, photos, tmp_path):
     status, records, copies = run(tmp_path / "out", photos, "--save", "json,voc,coco,yolo")
     assert status == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.suffix != ".jpg") == [
-        "coco.json", "detections.json", "voc", "yolo",
+        "coco.json", "detections.json", "detections_of.json", "voc", "yolo",
     ]  # fmt: skip
     coco = json.loads((tmp_path / "out/coco.json").read_text())
     assert [image["file_name"] for image in coco["images"]] == ["a.PNG", "b.jpg", "red.png"]
@@ -142,9 +144,10 @@ def test_names_of_annotated_copies():
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
 def test_links_in_the_output_folder_are_replaced_and_not_followed(fixed, photos, tmp_path, link):
-    (tmp_path / "out").mkdir()
+    assert run(tmp_path / "out", photos, "--save", "json,csv")[0] == 0
     for name in ("b.jpg", "detections.json", "detections.csv"):
         (tmp_path / f"precious {name}").write_text("precious")
+        (tmp_path / "out" / name).unlink()
         link(tmp_path / f"precious {name}", tmp_path / "out" / name)
     assert run(tmp_path / "out", photos, "--save", "json,csv")[0] == 0
     for name in ("b.jpg", "detections.json", "detections.csv"):
@@ -167,3 +170,35 @@ def test_output_where_the_originals_are(photos):
     check_output(photos / "found", {photos / "b.jpg": "b.jpg", Path("lost\0.jpg"): "lost.jpg"})
     with pytest.raises(InputError, match="would replace them"):
         check_output(photos, {photos / "b.jpg": "x.jpg"})
+
+
+def test_a_full_disk_leaves_the_old_copy(fixed, photos, tmp_path, capsys):
+    assert run(tmp_path / "out", photos)[0] == 0
+    old = (tmp_path / "out/b.jpg").read_bytes()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(photos / "b.jpg", quality=95)
+    args = [photos / "b.jpg", "--checkpoint", CHECKPOINT, "--output", tmp_path / "out"]
+    with largest_file(20_000):
+        refused(capsys, detect, args, tmp_path / "out/b.jpg", "cannot be written (File too large)")
+    assert (tmp_path / "out/b.jpg").read_bytes() == old
+    assert not list((tmp_path / "out").glob("*.tmp"))
+    assert run(tmp_path / "out", *args[:1])[0] == 0
+    with Image.open(tmp_path / "out/b.jpg") as copy:
+        assert copy.size == (400, 300)
+
+
+def test_digits(photos):
+    boxes = torch.tensor([[0.1, 1 / 3, 20.123456, 100 / 3]])
+    found = Detections(boxes, torch.tensor([1]), torch.tensor([0.1]), ["cat"])
+    with Image.open(photos / "b.jpg") as image:
+        kept = record(photos / "b.jpg", "b.jpg", image, found)["detections"]
+    assert json.dumps(kept) == '[{"name": "cat", "score": 0.1, "box": [0.1, 0.333, 20.123, 33.333]}]'
+    assert np.float32(kept[0]["score"]) == np.float32(0.1)
+
+
+def test_detections_alone(fixed, photos, tmp_path):
+    assert run(tmp_path / "out", photos, "--save", "json,voc", "--no-pictures")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
+        *("a.xml", "b.xml", "detections.json", "detections_of.json"),
+    ]
+    assert run(tmp_path / "more", photos, "--no-pictures")[1][0]["annotated"] is None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_text_list(photos, tmp_path, monkeypatch):
     listed = tmp_path / "list.txt"
     listed.write_text(f"\ufeff{photos / 'b.jpg'}\r\n\n  my photos/a.PNG\nfilm é.mp4\n", encoding="utf-8")
     monkeypatch.chdir(photos)
-    pictures, videos = find_sources([listed])
+    pictures, videos, _ = find_sources([listed])
     assert pictures == [photos / "b.jpg", tmp_path / "my photos/a.PNG"]  # relative to the list
     assert videos == [Path("film é.mp4")]
     (photos / "my photos").mkdir()
@@ -70,7 +71,7 @@ def test_sources_of_all_kinds_together_each_once(photos, tmp_path):
     (tmp_path / "TEST_images.json").write_text(json.dumps([str(photos / "b.jpg"), str(photos / "inside/c.jpg")]))
     (tmp_path / "film.MP4").write_bytes(b"")
     sources = [photos / "b.jpg", photos, tmp_path / "TEST_images.json", photos / "*.jpg", tmp_path / "film.MP4"]
-    pictures, videos = find_sources(sources)
+    pictures, videos, _ = find_sources(sources)
     assert names(pictures, photos) == ["b.jpg", "a.PNG", "inside/c.jpg"]
     assert videos == [tmp_path / "film.MP4"]
 
@@ -110,3 +111,36 @@ def test_batches(photos):
     assert batches[0][0][1].size == (40, 30)
     assert isinstance(batches[0][1][1], InputError)
     assert list(load_batches([], 2)) == []
+
+
+@pytest.mark.parametrize("source, words", [
+    ("http://example.org/a.jpg", "http://example.org/a.jpg: addresses and streams are not read, save it to a file"),
+    ("rtsp://10.0.0.1:554/live", "rtsp://10.0.0.1:554/live: addresses and streams"),
+    ("0", "0: no such file, and cameras are not read"),
+    ("-", "-: standard input is not read"),
+])  # fmt: skip
+def test_sources_that_are_not_supported(source, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=re.escape(words)) as error:
+        find_sources([source])
+    assert "sources are files, folders, patterns and lists" in str(error.value)
+    if "//" in source:
+        Path("list.txt").write_text(f"a.jpg\n{source}\n")
+        with pytest.raises(InputError, match=re.escape(f"list.txt: {words}")):
+            find_sources(["list.txt"])
+    else:
+        Path(source).write_bytes(b"")  # a file of that name is one
+        assert find_sources([source]).pictures == [Path(source)]
+
+
+def test_names_below_the_folder_of_the_source(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "TEST_images.json").write_text(json.dumps([str(photos / "b.jpg"), "/elsewhere/d.jpg"]))
+    for sources, expected in (
+        (["my photos"], ["a.PNG", "b.jpg", "inside/c.jpg", "inside/deeper/a.png"]),
+        (["my photos/../my photos/b.jpg", "my photos/inside"], ["b.jpg", "c.jpg", "deeper/a.png"]),
+        (["my photos/in*/*.jpg"], ["inside/c.jpg"]),
+        (["*/b.jpg"], ["my photos/b.jpg"]),
+        (["TEST_images.json"], ["my photos/b.jpg", "d.jpg"]),
+    ):
+        assert list(find_sources(sources, recursive=True).names.values()) == expected

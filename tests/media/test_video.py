@@ -13,8 +13,8 @@ from PIL import Image
 from ssd.commands import detect
 from ssd.errors import InputError
 from ssd.media.video import VideoWriter, open_video
-from tests.helpers.fixed_detector import is_drawn, run
-from tests.helpers.scripts import refused
+from tests.helpers.fixed_detector import CHECKPOINT, is_drawn, run
+from tests.helpers.scripts import largest_file, refused
 
 RATE = Fraction(30000, 1001)
 
@@ -115,6 +115,39 @@ def test_turned_videos(tmp_path, matrix, moved):
     with open_video(tmp_path / "turned.mp4") as turned:
         shown = np.asarray(next(turned.frames())[1])
     np.testing.assert_allclose(shown, moved(np.asarray(image)), atol=60)
+
+
+def test_a_film_appears_when_it_is_whole(tmp_path):
+    pytest.importorskip("av")
+    path = tmp_path / "film.mp4"
+    path.write_text("old")
+    with VideoWriter(path, RATE) as film:
+        film.write(Image.new("RGB", (64, 48)))
+        assert path.read_text() == "old"  # which is what a killed process leaves
+    assert path.read_bytes()[4:8] == b"ftyp"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_film(fixed, tmp_path, capsys):
+    pytest.importorskip("av")
+    random, film = np.random.default_rng(0), tmp_path / "film.mp4"
+    with VideoWriter(film, RATE) as writer:
+        for _ in range(5):
+            writer.write(Image.fromarray(random.integers(0, 256, (240, 320, 3), dtype=np.uint8)))
+    assert run(tmp_path / "out", film)[0] == 0
+    copy = tmp_path / "out/film.mp4"
+    old = copy.read_bytes()
+    args = [film, "--checkpoint", CHECKPOINT, "--output", tmp_path / "out"]
+    with largest_file(len(old) // 2):
+        refused(capsys, detect, args, f"{copy}: File too large")
+    assert copy.read_bytes() == old
+    assert not list(copy.parent.glob("*.tmp"))
+
+
+def test_detections_in_videos_alone(fixed, film, tmp_path):
+    status, records, copies = run(tmp_path / "out", film, "--no-pictures")
+    assert (status, len(records), copies) == (0, 10, [])
+    assert records[0]["annotated"] is None
 
 
 def test_video_without_the_extra(fixed, tmp_path, capsys, monkeypatch):

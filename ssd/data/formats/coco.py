@@ -13,6 +13,7 @@ from typing import Any
 
 from ssd.data.formats.paths import inside, relative_names
 from ssd.data.formats.records import (
+    DECIMALS,
     AnnotatedImage,
     Box,
     Note,
@@ -190,7 +191,7 @@ def write_coco(path: str | Path, images: Sequence[AnnotatedImage], class_names: 
     numbered = list(enumerate(images, start=1))
     rows = [(number, each) for number, image in numbered for each in image.objects]
     annotations = [
-        coco_annotation(k, number, ids[each.name], each.box, each.crowd)
+        _rounded(coco_annotation(k, number, ids[each.name], each.box, each.crowd))
         | ({"ignore": 1} if each.difficult else {})
         | ({} if each.score is None else {"score": each.score})
         for k, (number, each) in enumerate(rows, start=1)
@@ -207,6 +208,12 @@ def write_coco(path: str | Path, images: Sequence[AnnotatedImage], class_names: 
     difficult = sum(each.difficult for _, each in rows)
     what = f"{difficult} difficult objects, which COCO does not know and its tools take for ordinary ones"
     return [Note(str(path), what, 'marked "ignore"')] if difficult else []
+
+
+def _rounded(annotation: Record) -> Record:
+    """Without the digits that a difference of coordinates has by rounding alone."""
+    bbox = [round(value, DECIMALS) for value in annotation["bbox"]]
+    return annotation | {"bbox": bbox, "area": round(annotation["area"], DECIMALS)}
 
 
 def coco_annotation(number: int, image_id: int, category_id: int, box: Box, crowd: bool) -> Record:

@@ -105,17 +105,19 @@ def relative_names(pictures: Sequence[str | Path]) -> list[str]:
     return [Path(path).relative_to(root).as_posix() for path in paths]
 
 
-def annotation_names(pictures: Sequence[str | Path], ending: str) -> list[str]:
-    """`relative_names` with another ending (".xml"), for formats with one file for each picture.
+def annotation_names(pictures: Sequence[str | Path], ending: str, names: Sequence[str] | None = None) -> list[str]:
+    """The names of pictures with another ending (".xml"), for formats with one file for each picture.
 
+    names: of the pictures; by default their `relative_names`.
     Raises InputError where two pictures would share a file: their names differ only in their endings or in case.
     """
-    names = [os.path.splitext(name)[0] + ending for name in relative_names(pictures)]
+    files = [os.path.splitext(name)[0] + ending for name in names or relative_names(pictures)]
     first: dict[str, str | Path] = {}
-    for name, picture in zip(names, pictures, strict=True):
+    for name, picture in zip(files, pictures, strict=True):
         if name.casefold() in first:
             raise InputError(
-                f"{first[name.casefold()]} and {picture} would both have the annotation {name}; rename one"
+                f"{first[name.casefold()]} and {picture} would both have the annotation {name}; rename one, or write "
+                "them to different folders"
             )
         first[name.casefold()] = picture
-    return names
+    return files

@@ -163,19 +163,26 @@ def _read_xml(path: Path) -> ElementTree.Element:
 # Writing
 
 
-def write_voc(folder: str | Path, images: Sequence[AnnotatedImage], split: str | None = None) -> list[Note]:
+def write_voc(
+    folder: str | Path,
+    images: Sequence[AnnotatedImage],
+    split: str | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Note]:
     """Write Annotations/NAME.xml for each image and, with a split, the names in ImageSets/Main/`split`.txt.
 
     VOC counts pixels from 1 and includes the last, so it cannot hold a box that is no wider or higher than a pixel.
     Such boxes, those that leave the picture, and crowds are dropped and noted. Coordinates have at most six decimals.
     A score becomes the object's element <score>, which is not VOC's; its readers skip it.
+    names: of the pictures; by default their `relative_names`.
     Raises InputError where two images would share a file, see `annotation_names`.
     """
     folder = Path(folder)
     images, notes = without_crowds(images, folder, "VOC")
     paths = [image.path for image in images]
-    files = annotation_names(paths, ".xml")
-    for name, file, image in zip(relative_names(paths), files, images, strict=True):
+    names = names or relative_names(paths)
+    files = annotation_names(paths, ".xml", names)
+    for name, file, image in zip(names, files, images, strict=True):
         lost = [each for each in image.objects if not _fits(each.box, image.size)]
         what = "is not wider and higher than a pixel and inside the picture"
         notes += [Note(name, f"{each.name} at {each.box} {what}", "dropped") for each in lost]

@@ -249,21 +249,27 @@ def _raw_object(words: list[str], names: dict[float, str], has_keypoints: bool, 
 
 
 def write_yolo(
-    folder: str | Path, images: Sequence[AnnotatedImage], class_names: Sequence[str], split: str | None = None
+    folder: str | Path,
+    images: Sequence[AnnotatedImage],
+    class_names: Sequence[str],
+    split: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Note]:
     """Write labels/NAME.txt (with a split: labels/`split`/NAME.txt) for each image, and data.yaml with the classes.
 
     Each object has a line: the place of its class, and the box's centre, width and height as fractions of the picture.
     A score is the sixth number. Places count from 0 over the class names that are not empty.
+    names: of the pictures; by default their `relative_names`.
     YOLO has no difficult objects, which become ordinary ones, and no crowds, which are dropped; both are noted.
     Raises InputError where two images would share a file, see `annotation_names`.
     """
-    folder, names = Path(folder), list(filter(None, class_names))
-    labels, places = folder / "labels" / (split or ""), {name: place for place, name in enumerate(names)}
+    folder, classes = Path(folder), list(filter(None, class_names))
+    labels, places = folder / "labels" / (split or ""), {name: place for place, name in enumerate(classes)}
     images, notes = without_crowds(images, labels, "YOLO")
-    for image, file in zip(images, annotation_names([image.path for image in images], ".txt"), strict=True):
+    files = annotation_names([image.path for image in images], ".txt", names)
+    for image, file in zip(images, files, strict=True):
         write_text(labels / file, "".join(_line(places[each.name], each, image.size) for each in image.objects))
-    write_text(folder / "data.yaml", _yaml(folder, names))
+    write_text(folder / "data.yaml", _yaml(folder, classes))
     difficult = sum(each.difficult for image in images for each in image.objects)
     what = f"{difficult} difficult objects, which YOLO does not know"
     return notes + ([Note(str(labels), what, "became ordinary")] if difficult else [])

@@ -10,7 +10,7 @@ import torch
 from ssd.checkpoint import load_training_state, save_checkpoint
 from ssd.config import SSDConfig
 from ssd.errors import InputError
-from ssd.files import naming, replacing
+from ssd.files import naming, next_free, replacing
 from ssd.model.network import SSD300
 from ssd.training.batches import Batch
 from ssd.training.run.curves import CURVES_NAME, plot_results
@@ -34,8 +34,7 @@ def create_run(output: str | Path | None = None) -> Path:
 
     A results.csv without rows is not a run yet: its run was killed before the first checkpoint.
     """
-    taken = [int(path.name) for path in Path("runs").glob("*") if path.name.isdecimal()]
-    folder = Path("runs") / str(max(taken, default=0) + 1) if output is None else Path(output)
+    folder = next_free("runs") if output is None else Path(output)
     results = folder / RESULTS_NAME
     if any((folder / name).exists() for name in (LAST, BEST)) or results.exists() and read_results(results)["lr"].size:
         raise InputError(
