@@ -1,7 +1,10 @@
 """COCO weights on the first day: downloaded, converted, or refused in a sentence."""
 
 import json
+import os
+import shutil
 import urllib.error
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from ssd import Detector, load_checkpoint
 from ssd.commands import convert
 from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
 from ssd.errors import InputError
-from ssd.pretrained import coco_checkpoint
+from ssd.pretrained import coco_checkpoint, model_line, newest_checkpoint
 from tests.helpers.foreign_models import randomise
 from tests.helpers.scripts import refused
 
@@ -79,3 +82,28 @@ def test_damaged_download_of_coco(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"ssd300_vgg16_coco-b556d3b4\.pth: damaged.*delete it"):
         coco_checkpoint()
     assert len(list((tmp_path / "hub" / "checkpoints").iterdir())) == 1
+
+
+def test_the_newest_run_that_is_no_test(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for k, starts in enumerate(([{}], [{"overfit": None}], [{"overfit": 1}], [{"overfit": 1}, {"overfit": 1}])):
+        run = Path("runs") / str(k)
+        run.mkdir(parents=True)
+        shutil.copy(checkpoint, run / "best.pth")
+        os.utime(run / "best.pth", (k, k))
+        (run / "args.json").write_text(json.dumps({"starts": [{"arguments": start} for start in starts]}))
+    assert newest_checkpoint() == Path("runs/1/best.pth")
+    (Path("runs/0") / "args.json").write_text("damaged")
+    shutil.rmtree("runs/1")
+    assert newest_checkpoint() == Path("runs/0/best.pth")  # nothing says that it is a test
+    shutil.rmtree("runs/0")
+    with pytest.raises(InputError, match="no checkpoint in runs/ but of runs with --overfit"):
+        newest_checkpoint()
+
+
+def test_model_in_one_line(checkpoint, tmp_path):
+    config = load_checkpoint(checkpoint).config
+    assert model_line(Path("a.pth"), config) == "a.pth: vgg16, 4 classes (circle, square, star, triangle)"
+    many = replace(config, class_names=tuple(f"c{k}" if k % 2 else "" for k in range(60)))
+    text = "a?.pth: vgg16, 30 classes (c1, c3, c5, c7, c9, c11, c13, c15 and 22 more)"
+    assert model_line(Path("a\n.pth"), many) == text

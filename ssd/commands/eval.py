@@ -17,7 +17,7 @@ from ssd.evaluation.result_files import check_names, load_results, save_results,
 from ssd.evaluation.summary import format_summary, summarize
 from ssd.files import write_text
 from ssd.inference.device import choose_device, choose_precision
-from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, was_chosen_on
+from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, model_line, was_chosen_on
 
 CHOSEN_HERE = "the model is the best of its run's evaluations on this list, so the figures are optimistic"
 
@@ -52,14 +52,18 @@ def main(argv: list[str] | None = None) -> None:
         lift_pixel_limit()
     data = read_data_list(args.data, args.split)
     check_outputs(args, data)
-    source = args.results or find_checkpoint(args.checkpoint)
-    found = load_results(source, data) if args.results else run_model(args, source)
+    source = Path(args.results) if args.results else find_checkpoint(args.checkpoint)
+    if args.results:
+        print(f"detections in {source}; {describe_list(args, data)}", flush=True)
+        found = load_results(source, data)
+    else:
+        found = run_model(args, source, describe_list(args, data))
     matches = match_dataset(found, data)
     summary = summarize(matches, found.seconds) | {"constant_box_map_voc07": constant_box_map(args.data, data)}
     print(format_summary(summary))
 
     details = {"detections_of": str(source), f"{args.split}_list": str(args.data)}
-    if not args.results and was_chosen_on(Path(source), data.digest):
+    if not args.results and was_chosen_on(source, data.digest):
         details["remark"] = CHOSEN_HERE
         print(CHOSEN_HERE)
     if args.json:
@@ -87,11 +91,17 @@ def check_outputs(args: Namespace, data: DataList) -> None:
             Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def run_model(args: Namespace, checkpoint: str | Path) -> DataSetDetections:
-    """The detections of a checkpoint's model on the list."""
+def describe_list(args: Namespace, data: DataList) -> str:
+    """What is evaluated on, in words."""
+    return f"{args.split} list of {args.data}: {len(data)} images"
+
+
+def run_model(args: Namespace, checkpoint: Path, description: str) -> DataSetDetections:
+    """The detections of a checkpoint's model on the list. Prints one line on the two. description: of the list."""
     device = choose_device(args.device)
     model = load_trained(checkpoint, args.device, args.precision)
     dataset = dataset_for(model.config, args.data, args.split)
+    print(f"{model_line(checkpoint, model.config)}; {description}", flush=True)
     dtype = choose_precision(args.precision, device)
     return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
 

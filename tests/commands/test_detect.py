@@ -66,3 +66,21 @@ def test_pictures_are_never_written_over(checkpoint, tmp_path, capsys, link):
         args = [tmp_path / source, "--checkpoint", checkpoint, "--output", tmp_path / output]
         refused(capsys, detect, args, output, "would replace them")
     assert (tmp_path / "pictures/a.jpg").read_bytes() == before
+
+
+def test_some_classes(checkpoint, voc_folder, tmp_path, capsys):
+    picture = min((voc_folder / "JPEGImages").iterdir())
+    args = [str(picture), "--checkpoint", str(checkpoint), "--output", str(tmp_path), "--min-score", "0.05"]
+    args += ["--save", "json,coco,yolo", "--classes"]
+
+    def found(names, *more):
+        assert detect.main([*args, names, *more]) == 0
+        return json.loads((tmp_path / "detections.json").read_text())[0]["detections"]
+
+    assert {each["name"] for each in found("star, circle")} == {"star", "circle"}
+    assert capsys.readouterr().out.startswith(f"{checkpoint}: vgg16, 2 classes (circle, star); 1 pictures\n")
+    assert len(found("triangle", "--top-k", "3")) == 3  # of those, however many others score more
+    categories = json.loads((tmp_path / "coco.json").read_text())["categories"]
+    assert categories[3] == {"id": 4, "name": "triangle"}  # the model's ids
+    assert (tmp_path / f"yolo/labels/{picture.stem}.txt").read_text()[:2] == "3 "
+    refused(capsys, detect, [*args, "star,unicorn"], "unknown class unicorn; the classes are circle, square")

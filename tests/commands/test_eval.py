@@ -30,6 +30,8 @@ def test_every_output_and_the_files_scored_again(data_folder, checkpoint, tmp_pa
     outputs = ["--json", figures, "--save-results", saved, "--report", report]
     assert evaluate("--data", data_folder, "--checkpoint", checkpoint, "--device", "cpu", "--workers", 0, *outputs) == 0
     printed = capsys.readouterr().out
+    model = f"{checkpoint}: vgg16, 4 classes (circle, square, star, triangle); test list of {data_folder}: 4 images\n"
+    assert printed.startswith(model)
     speed = [line for line in printed.splitlines() if line.startswith("images per second ")]
     assert len(speed) == 1 and all(part in speed[0] for part in ("data", "network", "post-processing"))
     page = (report / "report.html").read_text(encoding="utf-8")
@@ -43,7 +45,9 @@ def test_every_output_and_the_files_scored_again(data_folder, checkpoint, tmp_pa
     assert expected["test_list"] == str(data_folder)
     for results in (saved, saved / "coco_results.json"):
         assert evaluate("--data", data_folder, "--results", results, "--json", again) == 0
-        assert "images per second" not in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert printed.startswith(f"detections in {results}; test list of {data_folder}: 4 images\n")
+        assert "images per second" not in printed
         assert json.loads(again.read_text()) == expected | {"detections_of": str(results), "images_per_second": {}}
 
 
