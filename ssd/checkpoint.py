@@ -19,6 +19,7 @@ from ssd.files import replacing
 from ssd.model.network import SSD300
 
 FORMAT, VERSION = "ssd300", 1
+EXPORTS = (".onnx", ".pt2")
 REMEDY = "give the path of a .pth file that train.py or python -m ssd.convert wrote"
 
 
@@ -132,6 +133,8 @@ def read_file(path: Path | str, remedy: str, load: Callable[[Path | str], Any] =
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: a folder, not a file; {remedy}")
+    if Path(path).suffix.lower() in EXPORTS and Path(path).exists():
+        raise InputError(f"{path}: an exported model, which can only be run; give the checkpoint that it was made from")
     try:
         return load(path)
     except FileNotFoundError:
@@ -139,10 +142,11 @@ def read_file(path: Path | str, remedy: str, load: Callable[[Path | str], Any] =
     except InputError:
         raise
     except Exception as error:  # the unpickler raises almost anything on a file that is not a pickle
-        reason = first_line(error)
+        reason = first_line(error).partition(". ")[0]  # sentences of advice about miniz follow
         if "weights_only" in reason:  # torch.load would advise to run what the file holds
             reason = "it holds more than tensors and plain containers"
-        raise InputError(f"{path}: damaged, or no file of weights ({reason}); {remedy}") from None
+        detail = "" if reason == type(error).__name__ else f" ({reason})"
+        raise InputError(f"{path}: damaged, or no file of weights{detail}; {remedy}") from None
 
 
 def _read(path: Path | str) -> dict[str, Any]:

@@ -108,3 +108,19 @@ def test_bad_files(model, tmp_path):
             load_checkpoint(tmp_path / f"{name}.pth")
         assert "\n" not in str(error.value) and "weights_only" not in str(error.value)
     assert not (tmp_path / "created").exists()
+
+
+def test_reasons_are_short(model, tmp_path):
+    """Not PyTorch's three sentences on its zip library, nor the name of an exception."""
+    save_checkpoint(tmp_path / "cut.pth", model)
+    whole = (tmp_path / "cut.pth").read_bytes()
+    (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "onnx.pth").write_bytes(b"hello")
+    (tmp_path / "model.pt2").write_bytes(whole)
+    for name, message in {
+        "cut.pth": r"damaged, or no file of weights \([^.]*: [^.]*\); give",
+        "onnx.pth": "damaged, or no file of weights; give",
+        "model.pt2": "an exported model, which can only be run; give the checkpoint that it was made from",
+    }.items():
+        with pytest.raises(InputError, match=f"{name}: {message}"):
+            load_checkpoint(tmp_path / name)

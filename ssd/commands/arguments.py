@@ -8,7 +8,6 @@ import warnings
 from argparse import Action, ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, _ArgumentGroup
 from collections.abc import Callable
 from math import inf, isfinite
-from pathlib import Path
 from typing import NoReturn
 
 import ssd

@@ -5,7 +5,13 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from ssd.commands.arguments import add_device_arguments, add_loading_arguments, add_picture_arguments, command, parser
+from ssd.commands.arguments import (
+    add_device_arguments,
+    add_loading_arguments,
+    add_picture_arguments,
+    command,
+    parser,
+)
 from ssd.data import DataList, read_data_list
 from ssd.data.images import lift_pixel_limit
 from ssd.errors import InputError
@@ -15,7 +21,7 @@ from ssd.evaluation.report.page import write_report
 from ssd.evaluation.report.plots import figure_class
 from ssd.evaluation.result_files import check_names, load_results, save_results, save_truth
 from ssd.evaluation.summary import format_summary, summarize
-from ssd.files import write_text
+from ssd.files import check_writable, write_text
 from ssd.inference.device import choose_device, choose_precision
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, model_line, was_chosen_on
 
@@ -79,16 +85,16 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def check_outputs(args: Namespace, data: DataList) -> None:
-    """Make the folders of the outputs. Raise InputError on one that cannot be written, before the evaluation."""
+    """Make the folders of the outputs. Raise InputError on what cannot be written, before the evaluation."""
     if args.report:
         figure_class()
     if args.save_results:
         check_names(data)
     if args.json and Path(args.json).is_dir():
         raise InputError(f"{args.json}: is a folder; name a file")
-    for folder in (args.json and Path(args.json).parent, args.save_results, args.report):
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
+    for folder in filter(None, (args.json and Path(args.json).parent, args.save_results, args.report)):
+        check_writable(folder)
+        Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 def describe_list(args: Namespace, data: DataList) -> str:

@@ -16,6 +16,7 @@ from ssd.commands.arguments import (
 from ssd.config import BACKBONES
 from ssd.data.augmentation import AUGMENTATIONS
 from ssd.data.images import lift_pixel_limit
+from ssd.files import check_writable
 from ssd.inference.device import choose_device, prepare_for_training
 from ssd.training import distributed
 from ssd.training.recipe import Recipe, paper_recipe
@@ -105,6 +106,8 @@ def parse(argv: list[str] | None) -> tuple[Namespace, Path | None]:
 @command
 def main(argv: list[str] | None = None) -> int:
     args, checkpoint = parse(argv)
+    if args.output:
+        check_writable(args.output)
     if args.no_pixel_limit:
         lift_pixel_limit()
     recipe = paper_recipe(**{number.name: getattr(args, number.name) for number in fields(Recipe)})

@@ -2,11 +2,12 @@
 
 import contextlib
 import ctypes
+import re
 from contextlib import AbstractContextManager
 
 import torch
 
-from ssd.errors import InputError
+from ssd.errors import InputError, first_line
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *DTYPES)
@@ -20,15 +21,14 @@ def choose_device(name: str | None = None) -> torch.device:
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", str(name)):
+        raise InputError(f"--device {name} cannot be used here; give --device cuda, cuda:1, ... or --device cpu")
     try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise RuntimeError("only cpu and cuda are supported")
-        torch.empty(0, device=device)
+        torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error).partition(". ")[0]
         raise InputError(f"--device {name} cannot be used here ({reason}); try --device cpu") from None
-    return device
+    return torch.device(name)
 
 
 def choose_precision(name: str, device: torch.device | str) -> torch.dtype:

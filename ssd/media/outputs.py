@@ -150,7 +150,7 @@ def save_records(
     if "csv" in formats:
         _write(folder / FORMATS["csv"], _as_csv(records))
     images = [_as_annotated(entry) for entry in records]
-    own = names and [names[Path(image.path)] for image in images]
+    own = [names[Path(image.path)] for image in images] if names is not None else None
     notes = write_voc(folder / FORMATS["voc"], images, names=own) if "voc" in formats else []
     notes += write_coco(folder / FORMATS["coco"], images, class_names) if "coco" in formats else []
     notes += write_yolo(folder / FORMATS["yolo"], images, class_names, names=own) if "yolo" in formats else []

@@ -134,6 +134,13 @@ def test_what_cannot_be_written_is_told_before_the_evaluation(
     refused(capsys, evaluation, args, message)
 
 
+@pytest.mark.parametrize("option", ["--save-results", "--report"])
+def test_a_file_where_a_folder_is_needed(data_folder, tmp_path, capsys, option):
+    (tmp_path / "file").touch()
+    args = ["--data", data_folder, "--checkpoint", "best.pth", option, tmp_path / "file"]
+    refused(capsys, evaluation, args, f"{tmp_path / 'file'}: is a file; name a folder")
+
+
 def test_evaluation_of_a_model_of_more_classes(data_folder, checkpoint, tmp_path):
     """The same network with its outputs in another order and others without a class gives the same figures."""
     _, config, state = read_weights(checkpoint)  # circle, square, star, triangle

@@ -12,6 +12,7 @@ from torchvision.models import vgg16
 from ssd import SSD300, load_checkpoint
 from ssd.commands import train
 from ssd.training.recipe import Recipe
+from ssd.training.run.folder import resumed_checkpoint
 from tests.helpers.scripts import SHORT, refused
 
 
@@ -155,3 +156,18 @@ def test_resume_without_a_run(data_folder, tmp_path, capsys, monkeypatch):
     refused(capsys, train, ["--data", data_folder, *SHORT, "--resume"], "no run in runs/ has a last.pth")
     args = ["--data", data_folder, *SHORT, "--output", tmp_path, "--resume"]
     refused(capsys, train, args, "last.pth: no such file")
+
+
+def test_resume_takes_the_folder_of_a_run(data_folder, tmp_path, capsys):
+    args = ["--data", data_folder, *SHORT, "--resume", tmp_path]
+    refused(capsys, train, args, f"{tmp_path / 'last.pth'}: no such file")
+    assert resumed_checkpoint("runs/1/last.pth") == Path("runs/1/last.pth")
+    assert resumed_checkpoint(tmp_path, "elsewhere") == tmp_path / "last.pth"
+    assert resumed_checkpoint("", "runs/2") == Path("runs/2/last.pth")
+
+
+def test_output_that_is_a_file(data_folder, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for output in ("file", "file/run"):
+        args = ["--data", data_folder, *SHORT, "--output", tmp_path / output]
+        refused(capsys, train, args, f"{tmp_path / 'file'}: is a file; name a folder")

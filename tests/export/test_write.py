@@ -132,7 +132,12 @@ def test_bad_arguments(files, tmp_path, capsys):
     refused(capsys, command, [checkpoint, tmp_path / "x.pt2", "--with-nms"], "--with-nms is for .onnx")
     refused(capsys, command, [checkpoint, tmp_path / "x.onnx", "--min-score", "2"], "--min-score", "from 0 to 1")
     refused(capsys, command, [tmp_path / "no.pth", tmp_path / "x.onnx"], "no.pth: no such file")
-    refused(capsys, command, [files / "model.onnx", tmp_path / "x.onnx"], "model.onnx: damaged, or no file of weights")
+    refused(
+        capsys,
+        command,
+        [files / "model.onnx", tmp_path / "x.onnx"],
+        "model.onnx: an exported model, which can only be run",
+    )
     assert not list(tmp_path.iterdir())
 
 

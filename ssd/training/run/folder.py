@@ -48,10 +48,10 @@ def create_run(output: str | Path | None = None) -> Path:
 def resumed_checkpoint(file: str | Path | None, output: str | Path | None = None) -> Path:
     """The checkpoint to continue from: `file`, or else the last one in `output`, or else in the newest of runs/.
 
-    Raises InputError if runs/ has none.
+    file: may be the folder of a run too, for the last one in it. Raises InputError if runs/ has none.
     """
     if file:
-        return Path(file)
+        return Path(file) / LAST if Path(file).is_dir() else Path(file)
     if output:
         return Path(output) / LAST
     found = sorted(Path("runs").glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
