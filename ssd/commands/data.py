@@ -9,7 +9,7 @@ from pathlib import Path
 from ssd.commands.arguments import add_picture_arguments, command, number, parser
 from ssd.config import VOC_CLASSES
 from ssd.data import DataList, write_data_lists
-from ssd.data.build import FORMATS, check_splits, read_classes, read_published, read_splits
+from ssd.data.build import FORMATS, DataSource, check_splits, read_classes, read_published, read_splits
 from ssd.data.check import Splits
 from ssd.data.download import download_voc
 from ssd.data.formats.records import Note
@@ -25,46 +25,34 @@ NOTES_SHOWN = 20  # on the terminal; all are in the report
 def parse(argv: list[str] | None) -> Namespace:
     p = parser("Check a data set, and write the data lists that training and evaluation read, with a report on it.")
     g = p.add_argument_group("data set, one of")
-    g.add_argument(
-        "--voc07", metavar="DIR", help="VOC2007: its trainval becomes the training list, its test the test list"
-    )
+    g.add_argument("--voc07", metavar="DIR", help="VOC2007: its trainval becomes the training list, its test the test")
     g.add_argument("--voc12", metavar="DIR", help="VOC2012: its trainval joins the training list of --voc07")
-    g.add_argument("--download", metavar="DIR", help="both of them, downloaded into this folder first (2.9 GB)")
+    g.add_argument("--download", metavar="DIR", help="download VOC2007 and VOC2012 into this folder first (2.9 GB)")
     g.add_argument("--voc", metavar="DIR", help="another data set with VOC's XML files: labelImg, CVAT, Roboflow")
     g.add_argument("--coco", metavar="PATH", help="COCO's format: a JSON file, or a folder with one for each split")
     g.add_argument("--yolo", metavar="PATH", help="YOLO's format: data.yaml, or its folder")
     g.add_argument("--supervisely", metavar="DIR", help="folder of a Supervisely project")
-    g.add_argument("--mirror", metavar="URL", action="append", help="for --download: a folder that has VOC's archives")
+    g.add_argument("--mirror", metavar="URL", action="append", help="for --download: a folder with VOC's archives")
 
     g = p.add_argument_group("training, validation and test images")
-    splits = "a file in ImageSets/Main or a folder (VOC), a JSON (COCO), a key of data.yaml, a folder or a list (YOLO)"
-    splits += ", or a folder (Supervisely)"
     g.add_argument(
-        "--train",
-        "--train-split",
-        metavar="NAME",
-        help=f"{splits} (default: the usual names; VOC: trainval, or train beside --val)",
-    )
+        "--train", "--train-split", metavar="NAME",
+        help="a file in ImageSets/Main or a folder (VOC), a JSON (COCO), a key of data.yaml, a folder or a list "
+        "(YOLO), or a folder (Supervisely) (default: the usual names; VOC: trainval, or train beside --val)",
+    )  # fmt: skip
     g.add_argument("--test", "--test-split", metavar="NAME", help="the same for the test images (VOC: test)")
     g.add_argument(
         "--val", "--val-split", metavar="NAME",
         help="the same for images to choose the best model by (default: training chooses by the test images)",
     )  # fmt: skip
-    g.add_argument(
-        "--test-fraction", type=number(float, 0, 1), metavar="F",
-        help="share of all images, or of --train's, to test with",
-    )  # fmt: skip
-    g.add_argument(
-        "--val-fraction", type=number(float, 0, 1), metavar="F",
-        help="share of the same images, or of the training images, for --val",
-    )  # fmt: skip
-    g.add_argument("--seed", type=number(int, 0), default=0, help="of the random choice of the fractions")
+    share = number(float, 0, 1)
+    g.add_argument("--test-fraction", type=share, metavar="F", help="share of all images, or of --train's, for --test")
+    g.add_argument("--val-fraction", type=share, metavar="F", help="share of these, or of the training list, for --val")
+    g.add_argument("--seed", type=number(int, 0), default=0, help="random seed for the fractions")
     g.add_argument("--images", metavar="DIR", help="folder of the pictures, if not the format's own")
 
     g = p.add_argument_group("classes")
-    g.add_argument(
-        "--classes", metavar="A,B,...", help="names in order, or a file with one a line (default: found in the data)"
-    )
+    g.add_argument("--classes", metavar="A,B,...", help="in order, or a file with one a line (default: those found)")
     g.add_argument("--ignore-unknown", action="store_true", help="drop the objects of classes not in --classes")
 
     g = p.add_argument_group("checks and output")
@@ -145,7 +133,8 @@ def read(args: Namespace, class_names: Sequence[str] | None) -> tuple[Splits, li
         return read_published(voc07, voc12, args.val_fraction, args.seed)
     kind = next(kind for kind in FORMATS if getattr(args, kind))
     names = {split: name for split in SPLITS if (name := getattr(args, split))}
-    return read_splits(kind, getattr(args, kind), names, shares(args), args.seed, args.images, class_names)
+    source = DataSource(kind, getattr(args, kind), args.images, class_names)
+    return read_splits(source, names, shares(args), args.seed)
 
 
 def print_summary(output: str, lists: dict[str, DataList], notes: Sequence[Note]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,46 +26,48 @@ TEST_NAMES = ("val", "valid", "validation", "test", "testing")  # test sets are 
 # Reading
 
 
-def read_annotations(
-    kind: str,
-    path: str | Path,
-    split: str | None = None,
-    images_folder: str | Path | None = None,
-    class_names: Sequence[str] | None = None,
-) -> tuple[list[AnnotatedImage], list[Note]]:
-    """The annotated images of a data set in one of `FORMATS`, and notes, see `ssd.data.formats.records`.
+@dataclass(frozen=True)
+class DataSource:
+    """A data set in one of `FORMATS`.
 
-    split: what the format calls it, see its reader; without it, all images. images_folder: where the pictures are, if
-    not in the format's own place. class_names: for YOLO, whose files may not name them.
-    Raises InputError where the data set or the split is missing, or none of the images can be used.
+    images_folder: where the pictures are, if not in the format's own place. class_names: for YOLO, whose files may not
+    name them.
     """
-    if kind == "yolo":
-        return read_yolo(path, split, images_folder, class_names)
-    readers = {"voc": read_voc, "coco": read_coco, "supervisely": read_supervisely}
-    return readers[kind](path, split, images_folder)
+
+    kind: str
+    path: str | Path
+    images_folder: str | Path | None = None
+    class_names: Sequence[str] | None = None
+
+    def read(self, split: str | None = None) -> tuple[list[AnnotatedImage], list[Note]]:
+        """The annotated images of a split, or of all, and notes, see `ssd.data.formats.records`.
+
+        split: what the format calls it, see its reader. Raises InputError where it is missing or has no usable image.
+        """
+        if self.kind == "yolo":
+            return read_yolo(self.path, split, self.images_folder, self.class_names)
+        readers = {"voc": read_voc, "coco": read_coco, "supervisely": read_supervisely}
+        return readers[self.kind](self.path, split, self.images_folder)
 
 
 def read_splits(
-    kind: str,
-    path: str | Path,
+    source: DataSource,
     names: Mapping[str, str] | None = None,
     fractions: Mapping[str, float] | None = None,
     seed: int = 0,
-    images_folder: str | Path | None = None,
-    class_names: Sequence[str] | None = None,
 ) -> tuple[Splits, list[Note]]:
     """The "train" and "test" images of a data set, those of "val" where it is named or has a fraction, and notes.
 
     names: split -> what the format calls it. Training and test split have usual names (see `usual_splits`).
     fractions: "test", "val" -> share of the training split, see `divide`. With one for "test", all images are divided
-    if no training split is named. The rest: see `read_annotations`.
+    if no training split is named.
     """
     names, fractions = dict(names or {}), fractions or {}
     if "test" not in fractions:
-        names |= usual_splits(kind, path, **names)
+        names |= usual_splits(source, **names)
     splits, notes = {}, []
     for split in {"train": None, **names}:
-        splits[split], more_notes = read_annotations(kind, path, names.get(split), images_folder, class_names)
+        splits[split], more_notes = source.read(names.get(split))
         notes += more_notes
     return in_order(splits | divide(splits["train"], fractions, seed)), notes
 
@@ -103,25 +106,24 @@ def read_classes(names: str) -> tuple[str, ...]:
 
 
 def usual_splits(
-    kind: str, path: str | Path, train: str | None = None, test: str | None = None, val: str | None = None
+    source: DataSource, train: str | None = None, test: str | None = None, val: str | None = None
 ) -> dict[str, str]:
     """The names of the "train" and the "test" split, found in the data set where they are None.
 
     val: name of a third split, which is then neither of them. VOC's own are trainval and test; beside a third split,
     train and test. Raises InputError where a split is not found.
     """
-    if kind == "voc" and (has_split_files(path) or not Path(path).is_dir()):
+    kind, path = source.kind, Path(source.path)
+    if kind == "voc" and (has_split_files(path) or not path.is_dir()):
         usual = "train" if val and split_file(path, "train").exists() else "trainval"
         return {"train": train or usual, "test": test or "test"}
-    if not Path(path).exists():
+    if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    if kind == "coco" and not Path(path).is_dir():
-        there, train = [], train or str(path)
-    else:
-        there = _splits(kind, path)
-    free = [name for name in there if name != val]
-    train = train or next((name for name in TRAIN_NAMES if name in free), None)
-    test = test or next((name for name in TEST_NAMES if name in free), None)
+    if kind == "coco" and path.is_file():
+        train = train or str(path)
+    there = _split_names(kind, path)
+    train = train or next((name for name in TRAIN_NAMES if name in there and name != val), None)
+    test = test or next((name for name in TEST_NAMES if name in there and name != val), None)
     if train is None or test is None:
         missing, known = "training" if train is None else "test", ", ".join(there) or "none"
         raise InputError(
@@ -131,12 +133,12 @@ def usual_splits(
     return {"train": train, "test": test}
 
 
-def _splits(kind: str, path: str | Path) -> list[str]:
+def _split_names(kind: str, path: Path) -> list[str]:
     if kind == "coco":
         return list(find_coco(path))
     if kind == "yolo":
         return yolo_splits(path)
-    return sorted(folder.name for folder in Path(path).iterdir() if folder.is_dir())
+    return sorted(folder.name for folder in path.iterdir() if folder.is_dir())
 
 
 def divide(images: Sequence[AnnotatedImage], fractions: Mapping[str, float], seed: int) -> Splits:
@@ -190,5 +192,5 @@ def check_splits(
     objects = [each for images in splits.values() for image in images for each in image.objects]
     if all(each.crowd for each in objects):
         first = f"; the first of {len(notes)} notes: {notes[0]}" if notes else ""
-        raise InputError(f"no image has an object that can be learnt from{first}")
+        raise InputError(f"no image has a usable object{first}")
     return splits, tuple(class_names or sorted({each.name for each in objects})), notes

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from ssd.data.formats.records import AnnotatedImage, AnnotatedObject, Note
+from ssd.data.formats.records import AnnotatedImage, AnnotatedObject, Note, left_out
 from ssd.data.images import load_image
 from ssd.errors import InputError
 
@@ -36,22 +36,23 @@ def _decodable(images: list[AnnotatedImage], workers: int) -> tuple[list[Annotat
         problems = list(tqdm(pool.map(_problem, images), total=len(images), desc="decoding", unit="image"))
     finally:
         pool.shutdown(cancel_futures=True)  # an interruption does not wait for pictures that have not begun
-    kept = [image for image, problem in zip(images, problems, strict=True) if problem is None]
-    notes = [Note("", problem, "left out") for problem in problems if problem is not None]
+    kept = [image for image, problem in zip(images, problems, strict=True) if not problem]
+    notes = [left_out(problem) for problem in problems if problem]
     if not kept:
         raise InputError(f"{notes[0].problem}; no image of the list can be used")
     return kept, notes
 
 
-def _problem(image: AnnotatedImage) -> str | None:
+def _problem(image: AnnotatedImage) -> InputError | None:
     """What is wrong with a picture, or None."""
     try:
-        decoded = load_image(image.path).size
+        decoded, (width, height) = load_image(image.path).size, image.size
+        if decoded != image.size:
+            raise InputError(
+                f"{image.path}: has {decoded[0]} x {decoded[1]} pixels, but its header says {width} x {height}"
+            )
     except InputError as error:
-        return str(error)
-    if decoded != image.size:
-        width, height = image.size
-        return f"{image.path}: has {decoded[0]} x {decoded[1]} pixels, where its header says {width} x {height}"
+        return error
     return None
 
 
@@ -140,7 +141,7 @@ def drop_repeats(splits: Splits) -> tuple[Splits, list[Note]]:
             if real in first:
                 notes.append(Note(image.path, f"is in the {split} list already", "left out"))
             elif real in seen:
-                what = f"is in the {seen[real]} list too, which makes figures on it worthless"
+                what = f"is in the {seen[real]} list too, so results on it mean nothing"
                 notes.append(Note(image.path, what, "kept"))
             first.setdefault(real, image)
         seen |= dict.fromkeys(first, split)

@@ -17,7 +17,7 @@ from ssd.data.loading import Sample
 from ssd.errors import InputError
 
 
-class PascalVOCDataset(Dataset):
+class PascalVOCDataset(Dataset[Sample]):
     """The pictures of a data list as samples (image, boxes, labels, difficulties); `crowds` gives their crowds.
 
     image: (3, 300, 300) float32, normalised. boxes: (n, 4) float32 corner fractions. labels: (n,) int64, from 1.

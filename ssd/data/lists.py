@@ -223,7 +223,7 @@ def read_data_list(folder: str | Path, split: str) -> DataList:
             "write both again with create_data_lists.py"
         )
     images = [
-        _listed_image(path, entry, len(class_names), f"{objects_file}: entry {k}")
+        _read_entry(path, entry, len(class_names), f"{objects_file}: entry {k}")
         for k, (path, entry) in enumerate(zip(paths, entries, strict=True))
     ]
     return DataList.from_images(images, class_names)
@@ -244,12 +244,14 @@ def read_image_paths(path: str | Path) -> list[str]:
 
 def _read_class_names(path):
     label_map = _read(path, dict)
-    if sorted(label_map.values(), key=str) != sorted(range(len(label_map)), key=str) or label_map.get("background", 1):
+    labels = label_map.values()
+    whole = all(isinstance(label, int) for label in labels)
+    if not whole or sorted(labels) != list(range(len(labels))) or label_map.get("background") != 0:
         raise InputError(f"{path}: labels must be 0 (background) to {len(label_map) - 1}")
     return sorted(label_map, key=label_map.__getitem__)[1:]
 
 
-def _listed_image(path, entry, n_classes, where):
+def _read_entry(path, entry, n_classes, where):
     """The `ListedImage` of an entry of `*_objects.json`. Raises InputError where the entry is none."""
     try:
         (width, height), boxes, labels = entry["size"], entry["boxes"], entry["labels"]

@@ -93,7 +93,7 @@ def _fit(data):
         [
             f"How well the priors fit the training objects{sampled}, by the side of a square of the object's area in "
             f"the network's input of {config.input_size} x {config.input_size} pixels.",
-            "IoU: with the best of all priors. For an object below 0.5 that one prior alone is trained.",
+            "IoU: with the best of all priors. An object below 0.5 is matched to that prior only.",
             text_table(rows),
         ]
     )

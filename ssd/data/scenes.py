@@ -21,6 +21,7 @@ EMPTY_SHARE = 0.06  # of pictures without objects
 DIFFICULT_BELOW = 0.5  # visible share of an object's area
 LEAST_VISIBLE = 0.3  # a new object must leave this share of itself and of all others visible
 COVERED = 64  # of 255: a pixel belongs to a shape that covers a quarter of it, so that sharp tips count
+TRIES = 12  # places tried for a shape
 FINE = 3  # shapes are drawn at this many times their size and reduced, for smooth edges
 
 Colour = tuple[int, ...]  # red, green and blue
@@ -129,9 +130,9 @@ def _polygon_mask(corners: np.ndarray, diameter: int, scale: float = 1.0) -> Ima
     return mask.reduce(FINE)
 
 
-def _find_place(rng, mask: np.ndarray, name: str, owner: np.ndarray, shapes: list[_Shape], tries=12) -> _Shape | None:
+def _find_place(rng, mask: np.ndarray, name: str, owner: np.ndarray, shapes: list[_Shape]) -> _Shape | None:
     """The shape where enough of it and of the others stays visible, or None if no such place is found."""
-    for _ in range(tries):
+    for _ in range(TRIES):
         shape = _random_place(rng, mask, name, owner.shape)
         seen = _inside(shape, owner.shape)
         after = owner.copy()
@@ -197,7 +198,8 @@ def _standing_out(other, colours) -> Colour:
     """The first of the colours that is far from another one, or else the farthest."""
     colours = np.array(colours)
     distance = np.linalg.norm(colours - other, axis=1)
-    return tuple(colours[(distance > 130).argmax() if distance.max() > 130 else distance.argmax()].tolist())
+    far = np.flatnonzero(distance > 130)
+    return tuple(colours[far[0] if len(far) else distance.argmax()].tolist())
 
 
 def _class_colour(rng, name: str) -> Colour:

@@ -164,13 +164,13 @@ def _load(path: Path) -> Image.Image | InputError:
 
 
 def ahead(items: Iterable[T]) -> Generator[T, None, None]:
-    """Yield the items of an iterable, each made in a thread while the one before it is in use."""
+    """Yield the items of an iterable, none of them None, each made in a thread while the one before it is in use."""
     iterator = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(list, islice(iterator, 1))  # one item, or none at the end
-        while made := following.result():
-            following = thread.submit(list, islice(iterator, 1))
-            yield made[0]
+        following = thread.submit(next, iterator, None)
+        while (made := following.result()) is not None:
+            following = thread.submit(next, iterator, None)
+            yield made
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

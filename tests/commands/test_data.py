@@ -155,7 +155,7 @@ def test_what_the_system_refuses_is_one_sentence(pets, tmp_path, capsys):
 
 def test_all_objects_dropped(pets, tmp_path, capsys):
     args = ["--voc", pets, "--test-fraction", 0.5, "--classes", "zebra", "--ignore-unknown", "--output", tmp_path / "x"]
-    refused(capsys, create_data_lists, args, "no image has an object", "is none of the classes, dropped")
+    refused(capsys, create_data_lists, args, "no image has a usable object", "is none of the classes, dropped")
     assert not (tmp_path / "x").exists()
 
 
@@ -178,7 +178,7 @@ def test_no_split_is_found(tmp_path, capsys):
     write(tmp_path / "set/a.json", {})
     refused(capsys, create_data_lists, ["--coco", tmp_path / "set/a.json", *args], "no test split", "--test")
     write(tmp_path / "set/b.json", {})
-    refused(capsys, create_data_lists, ["--coco", tmp_path / "set", "--test-fraction", 0.5, *args], "2 files", "b.json")
+    refused(capsys, create_data_lists, ["--coco", tmp_path / "set", "--test-fraction", 0.5, *args], "found 2", "b.json")
     refused(capsys, create_data_lists, ["--supervisely", tmp_path / "set", *args], "no test split")
     refused(capsys, create_data_lists, ["--yolo", tmp_path / "set", *args], "no test split")
     for option in ("--coco", "--yolo", "--supervisely"):
@@ -225,7 +225,7 @@ def test_missing_image_and_annotation(tmp_path, capsys):
 
 def test_nothing_to_learn(tmp_path, capsys):
     folder = make_voc(tmp_path / "voc", {"trainval": ["a"], "test": ["b"]})
-    refused(capsys, create_data_lists, ["--voc", folder, "--output", tmp_path / "x"], "no image has an object")
+    refused(capsys, create_data_lists, ["--voc", folder, "--output", tmp_path / "x"], "no image has a usable object")
 
 
 def test_crowds_are_counted_apart(tmp_path, capsys):
@@ -246,4 +246,6 @@ def test_crowds_are_counted_apart(tmp_path, capsys):
     content["annotations"] = boxes[1:]
     for split in ("train", "test"):
         write(tmp_path / f"{split}.json", content)
-    refused(capsys, create_data_lists, ["--coco", tmp_path, "--output", tmp_path / "no"], "no image has an object")
+    refused(
+        capsys, create_data_lists, ["--coco", tmp_path, "--output", tmp_path / "no"], "no image has a usable object"
+    )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssd.data.build import check_splits, divide, read_classes, read_published, read_splits
+from ssd.data.build import DataSource, check_splits, divide, read_classes, read_published, read_splits
 from ssd.errors import InputError
 from tests.helpers.annotations import annotated, names, paths, picture, write
 from tests.helpers.voc_folders import make_voc, voc_object
@@ -47,7 +47,7 @@ def test_the_seed_divides_in_another_way():
 def test_a_data_set_without_the_command(tmp_path):
     objects = voc_object("dog", 1, 1, 9, 9) + voc_object("Dog", 1, 1, 9, 9) + voc_object("cat", 5, 5, 5, 5)
     folder = make_voc(tmp_path, {"trainval": ["a", "b"], "test": ["c"]}, objects)
-    splits, notes = read_splits("voc", folder)
+    splits, notes = read_splits(DataSource("voc", folder))
     assert {split: len(images) for split, images in splits.items()} == {"train": 2, "test": 1}
     assert [note.action for note in notes] == ["dropped"] * 3
     checked, class_names, more_notes = check_splits(splits, notes, workers=1)
@@ -56,7 +56,7 @@ def test_a_data_set_without_the_command(tmp_path):
     assert [note.action for note in more_notes] == ["dropped"] * 3 + ["renamed"] + ["dropped"] * 3
     kept, class_names, _ = check_splits(splits, class_names=("cat", "dog", "Dog"), keep_duplicates=True)
     assert (kept, class_names) == (splits, ("cat", "dog", "Dog"))
-    divided, _ = read_splits("voc", folder, {"train": "trainval"}, {"test": 0.5})
+    divided, _ = read_splits(DataSource("voc", folder), {"train": "trainval"}, {"test": 0.5})
     assert sorted(paths(divided["train"] + divided["test"])) == paths(splits["train"])
     assert read_published(folder, folder)[0] == {"train": splits["train"] * 2, "test": splits["test"]}
     published, _ = read_published(folder, val_fraction=0.1)
@@ -105,11 +105,11 @@ def supervisely_of_three(folder):
 def test_validation_images_of_every_format(kind, make, val, tmp_path):
     """A split that is named as the validation split is neither the training split nor the test split."""
     make(tmp_path)
-    splits, _ = read_splits(kind, tmp_path, {"val": val})
+    splits, _ = read_splits(DataSource(kind, tmp_path), {"val": val})
     letters = {split: [Path(path).stem for path in paths(images)] for split, images in splits.items()}
     assert letters == {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
     assert list(splits) == ["train", "val", "test"]
-    divided, _ = read_splits(kind, tmp_path, {"train": "train", "test": "test"}, {"val": 0.5})
+    divided, _ = read_splits(DataSource(kind, tmp_path), {"train": "train", "test": "test"}, {"val": 0.5})
     assert list(divided) == ["train", "val", "test"] and len(divided["val"]) == 1
     assert sorted(divided["train"] + divided["val"]) == splits["train"] and divided["test"] == splits["test"]
 

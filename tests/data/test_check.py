@@ -149,7 +149,7 @@ def test_images_listed_twice(tmp_path):
     assert kept == {"train": [a, b], "test": [c, b]}
     assert list(map(str, notes)) == [
         f"{link.path}: is in the train list already, left out",
-        f"{b.path}: is in the train list too, which makes figures on it worthless, kept",
+        f"{b.path}: is in the train list too, so results on it mean nothing, kept",
     ]
 
 

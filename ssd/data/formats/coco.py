@@ -55,7 +55,7 @@ def read_coco(
     items, notes = _items(path, records, by_image, Path(images_folder or _images_folder(path, records)))
     ids = {_key(record, "id") for record in records}
     astray = [each for key, found in by_image.items() if key not in ids for each in found]
-    notes += [Note(str(path), f"{each.wording} is on no image of the file", "dropped") for each in astray]
+    notes += [Note(str(path), f"{each.wording} belongs to no image in the file", "dropped") for each in astray]
     return read_images(items, path.stem, notes)
 
 
@@ -155,8 +155,8 @@ def coco_file(path: str | Path, split: str | None = None) -> Path:
     files = [file for each in found.values() for file in each] if split is None else found.get(split, [])
     if len(files) != 1:
         known = ", ".join(str(file) for each in found.values() for file in each) or "no JSON file"
-        what = f"{len(files) or 'no'} files of annotations" + (f" for {split!r}" if split else "")
-        raise InputError(f"{path}: has {what}, one is needed (there: {known}); name it with --train or --test")
+        what = f"one annotation file{f' for {split!r}' if split else ''}, found {len(files)}"
+        raise InputError(f"{path}: expected {what} (there: {known}); name it with --train or --test")
     return files[0]
 
 

@@ -1,7 +1,7 @@
 """Annotated images, as all formats read and write them, and the checks that all readers share.
 
-Each reader returns the images of a data set, and notes on what it did not take as it is: an image that is missing, or
-whose annotation cannot be read, is left out. Each writer takes images and the names of the classes, and returns notes
+Each reader returns the images of a data set, and notes on everything it changed or skipped: an image that is missing,
+or whose annotation cannot be read, is left out. Each writer takes images and class names, and returns notes
 on what its format cannot hold. Writers write annotations, not pictures, and name the pictures relative to the folder
 that holds them all, which is what the readers take as `images_folder`.
 """
@@ -61,10 +61,10 @@ class RawObject(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Something in a data set that was not taken as it is. `str(note)` is the sentence for the user.
+    """Something in a data set that was changed or skipped. `str(note)` is the sentence for the user.
 
-    where: the file; empty where `what` names it. what: is wrong. action: what was done about it: "dropped" (an
-    object), "left out" (an image), "clipped", "renamed", "boxes turned", ...
+    where: the file. what: the problem. action: what was done about it: "dropped" (an object), "left out" (an image),
+    "clipped", "renamed", "boxes turned", ...
     """
 
     where: str
@@ -74,10 +74,16 @@ class Note(NamedTuple):
     @property
     def problem(self) -> str:
         """The sentence without the action."""
-        return f"{self.where}: {self.what}" if self.where else self.what
+        return f"{self.where}: {self.what}"
 
     def __str__(self) -> str:
         return f"{self.problem}, {self.action}"
+
+
+def left_out(error: InputError) -> Note:
+    """The note on an image that is left out because of an error, whose message begins with the file."""
+    where, _, what = str(error).partition(": ")
+    return Note(where, what, "left out")
 
 
 # What a format's files say of one image, given the picture's size: its objects and the size that they claim, if any.
@@ -98,7 +104,7 @@ def read_images(
         try:
             image, more_notes = read_image(str(where), path, read)
         except InputError as error:
-            notes.append(Note("", str(error), "left out"))
+            notes.append(left_out(error))
             continue
         images.append(image)
         notes += more_notes
@@ -124,7 +130,7 @@ def read_image(where: str, path: str | Path, read: ReadObjects) -> tuple[Annotat
         orientation = _orientation(path)
         if orientation >= 5 and (height, width) == size:
             found = [each._replace(box=upright(each.box, annotated_size, orientation)) for each in found]
-            notes.append(Note(where, f"{what}, for its EXIF orientation turns it", "boxes turned"))
+            notes.append(Note(where, f"{what}, because its EXIF orientation rotates it", "boxes turned"))
         else:
             notes.append(Note(where, what, "boxes kept"))
     objects, more_notes = check_objects(where, size, found)
@@ -137,7 +143,7 @@ def _orientation(path):
 
 
 def check_objects(where: str, size: Size, found: Iterable[RawObject]) -> tuple[list[AnnotatedObject], list[Note]]:
-    """The objects of one image that can be learnt from, and a note for each one that was dropped or clipped.
+    """The objects of one image that are usable, and a note for each one that was dropped or clipped.
 
     An object without a name, finite coordinates or an area in the picture is dropped. A box that leaves the picture is
     clipped. where: the file that the notes name. size: of the picture.

@@ -2,12 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import nan
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any
 
 from ssd.data.formats.paths import Pairs, PictureFinder, annotation_names, inside
 from ssd.data.formats.records import (
@@ -26,7 +25,7 @@ from ssd.errors import InputError, optional
 from ssd.files import find_files, read_text, write_text
 
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")  # of labelImg, CVAT and Roboflow, without data.yaml
-SPLITS = ("train", "val", "test")  # keys of data.yaml
+YAML_SPLITS = ("train", "val", "test")  # keys of data.yaml
 LARGEST_YAML = 1_000_000  # characters; PyYAML takes a second for each hundred thousand
 
 
@@ -65,7 +64,7 @@ def read_yolo(
 def yolo_splits(path: str | Path) -> list[str]:
     """The names of the splits in data.yaml, or of the folders of pictures where data.yaml names none."""
     yaml, root = _data_yaml(Path(path))
-    usual = (*SPLITS, "valid")
+    usual = (*YAML_SPLITS, "valid")
     return [name for name in usual if name in yaml or (root / name).is_dir() or (root / "images" / name).is_dir()]
 
 
@@ -104,16 +103,13 @@ def _read_yaml(path: Path) -> dict:
 def _names(yaml: dict, root: Path, class_names: Sequence[str] | None) -> dict[float, str]:
     """Class number -> name."""
     names = yaml.get("names")
-    pairs: Iterable[tuple[Any, Any]]
-    if isinstance(names, dict):
-        pairs = names.items()
-    elif isinstance(names, list):
-        pairs = enumerate(names)
-    elif names is None:
-        pairs = enumerate(_listed_names(root) or class_names or ())
-    else:
+    if names is None:
+        names = _listed_names(root) or list(class_names or ())
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict):
         raise InputError(f"{root}: names in data.yaml are {short(names)}, neither a list nor numbers with names")
-    names = {as_number(number): name for number, name in pairs}
+    names = {as_number(number): name for number, name in names.items()}
     if not names:
         raise InputError(
             f"{root}: no names of classes; give them in data.yaml, {' or '.join(NAME_FILES)}, or --classes"
@@ -153,14 +149,12 @@ def _pictured(yaml: dict, root: Path, split: str | None) -> tuple[Pairs, list[No
 def _places(yaml: dict, root: Path, split: str | None) -> list[Path]:
     """The folders and list files of the pictures of a split, or of all pictures."""
     if split is None:
-        return [place for key in SPLITS for place in _found_places(yaml, root, key)] or [root]
+        return [place for key in YAML_SPLITS for place in _found_places(yaml, root, key)] or [root]
     places = _found_places(yaml, root, split)
     if not places:
-        known = ", ".join(key for key in SPLITS if key in yaml) or "none"
-        raise InputError(
-            f"{root}: no pictures {short(split)}, which is neither a folder or list of pictures (.txt) in there nor a "
-            f"split of data.yaml that leads to one (there: {known})"
-        )
+        known = ", ".join(key for key in YAML_SPLITS if key in yaml) or "none"
+        what = "a folder of pictures, a list (.txt) or a split in data.yaml"
+        raise InputError(f"{root}: {short(split)} is not {what} (there: {known})")
     return places
 
 
@@ -271,8 +265,8 @@ def write_yolo(
         write_text(labels / file, "".join(_line(places[each.name], each, image.size) for each in image.objects))
     write_text(folder / "data.yaml", _yaml(folder, classes))
     difficult = sum(each.difficult for image in images for each in image.objects)
-    what = f"{difficult} difficult objects, which YOLO does not know"
-    return notes + ([Note(str(labels), what, "became ordinary")] if difficult else [])
+    what = f"{difficult} difficult objects, which YOLO cannot mark"
+    return notes + ([Note(str(labels), what, "were written as ordinary ones")] if difficult else [])
 
 
 def _line(place: int, each: AnnotatedObject, size: Size) -> str:
@@ -284,6 +278,6 @@ def _line(place: int, each: AnnotatedObject, size: Size) -> str:
 
 def _yaml(folder: Path, names: Sequence[str]) -> str:
     """The contents of data.yaml: the classes, and where Ultralytics expects the pictures of each split."""
-    splits = [split for split in SPLITS if (folder / "labels" / split).is_dir()]
+    splits = [split for split in YAML_SPLITS if (folder / "labels" / split).is_dir()]
     lines = [f"  {place}: {json.dumps(name)}" for place, name in enumerate(names)]
     return "\n".join([*(f"{split}: images/{split}" for split in splits), "names:", *lines]) + "\n"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RIGHT, WRONG, QUIET = "#2166ac", "#d6604d", "#777777"  # the colour-blind can tell them apart too
-COLUMNS = 5  # most panels in a row
+MOST_COLUMNS = 5  # most panels in a row
 MOST_COUNTS = 30  # with more classes, the cells of the confusion matrix hold no numbers
 LONGEST_SIDE = 40  # inches of the confusion matrix
 LONGEST_NAME = 24  # characters of a class
@@ -39,12 +39,13 @@ def precision_recall_figure(matches: Matches) -> "Figure":
 
 def _draw_curve(panel: "Axes", curve: Curve) -> None:
     rises = np.diff(curve.recall, prepend=0) > 0  # at the true positives
+    if not rises.any():
+        return
     recall, envelope = curve.recall[rises], curve.envelope[rises]
-    panel.fill_between([0, *recall], [*envelope[:1], *envelope] or [0], step="pre", color=RIGHT, alpha=0.2, linewidth=0)
+    panel.fill_between([0, *recall], [envelope[0], *envelope], step="pre", color=RIGHT, alpha=0.2, linewidth=0)
     panel.plot(recall, curve.precision[rises], color=RIGHT, linewidth=1.2)
-    if len(recall):
-        at = np.searchsorted(-curve.scores, -best_f1(curve)[1], side="right") - 1
-        panel.plot(curve.recall[at], curve.precision[at], "o", color="black", markersize=4)
+    at = np.searchsorted(-curve.scores, -best_f1(curve)[1], side="right") - 1
+    panel.plot(curve.recall[at], curve.precision[at], "o", color="black", markersize=4)
 
 
 def scores_figure(matches: Matches) -> "Figure":
@@ -120,7 +121,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 def _panels(n: int) -> "tuple[Figure, np.ndarray]":
     """A figure with a grid of panels, and the panels as a flat array; those beyond n are hidden."""
-    columns = min(max(n, 1), COLUMNS)
+    columns = min(max(n, 1), MOST_COLUMNS)
     rows = max(1, -(-n // columns))
     figure = _figure(2.6 * columns, 0.4 + 2.1 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
@@ -136,9 +137,9 @@ def _panels(n: int) -> "tuple[Figure, np.ndarray]":
 def _label_edges(panels: np.ndarray, n: int, x: str, y: str) -> None:
     """Label the axes once: x below the lowest of the n panels in each column, y beside each row."""
     for k, panel in enumerate(panels[:n]):
-        if k + COLUMNS >= n:
+        if k + MOST_COLUMNS >= n:
             panel.set_xlabel(x, fontsize=8)
-        if k % COLUMNS == 0:
+        if k % MOST_COLUMNS == 0:
             panel.set_ylabel(y, fontsize=8)
 
 

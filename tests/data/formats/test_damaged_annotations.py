@@ -282,7 +282,7 @@ def test_images_of_the_same_id(coco, tmp_path):
     data, report = run(tmp_path, "--coco", coco)
     assert stems(data) == ["good"]
     assert "image 0: another image has this id, left out" in report
-    assert report.count("is on no image of the file, dropped") == 1
+    assert report.count("belongs to no image in the file, dropped") == 1
 
 
 def test_nothing_to_learn(coco, tmp_path, capsys):
@@ -290,7 +290,8 @@ def test_nothing_to_learn(coco, tmp_path, capsys):
     for name in ("train", "test"):
         (coco / f"{name}.json").write_text(json.dumps(COCO | {"categories": []}))
     args = ["--coco", coco, "--output", tmp_path / "x"]
-    refused(capsys, create_data_lists, args, "no image has an object", "first of 6 notes", "good.jpg: object 1 with")
+    sentence = "no image has a usable object"
+    refused(capsys, create_data_lists, args, sentence, "first of 6 notes", "good.jpg: object 1 with")
     assert not (tmp_path / "x").exists()
 
 
@@ -311,8 +312,8 @@ def test_nothing_to_learn(coco, tmp_path, capsys):
     ({"category_id": 5}, 0, "category_id = 5 .* has no class name"),
     ({"category_id": [1]}, 0, "has no class name"),
     ({"category_id": None}, 0, "has no class name"),
-    ({"image_id": 5}, 0, "is on no image of the file, dropped"),
-    ({"image_id": {"a": 1}}, 0, "is on no image of the file, dropped"),
+    ({"image_id": 5}, 0, "belongs to no image in the file, dropped"),
+    ({"image_id": {"a": 1}}, 0, "belongs to no image in the file, dropped"),
     ({"iscrowd": [1]}, 1, None),
 ])  # fmt: skip
 def test_odd_annotations_of_coco(coco, tmp_path, change, kept, message):
@@ -348,11 +349,11 @@ def yolo(voc):
     (f"names: dog{PICTURES}", "names in data.yaml are 'dog'"),
     (f"names: [yes, no]{PICTURES}", "a class is called True in data.yaml; put its name in quotes"),
     (f"names: [[dog]]{PICTURES}", "a class is called ['dog']"),
-    ("names: [dog]\ntrain: /\nval: /", "no pictures 'train'"),
-    ("names: [dog]\ntrain: ../../..\nval: JPEGImages", "no pictures 'train'"),
-    ("names: [dog]\ntrain: {a: b}\nval: JPEGImages", "no pictures 'train'"),
-    ("names: [dog]\ntrain: 5\nval: JPEGImages", "no pictures 'train'"),
-    ("names: [dog]\ntrain: gone\nval: JPEGImages", "no pictures 'train'"),
+    ("names: [dog]\ntrain: /\nval: /", "'train' is not a folder of pictures"),
+    ("names: [dog]\ntrain: ../../..\nval: JPEGImages", "'train' is not a folder of pictures"),
+    ("names: [dog]\ntrain: {a: b}\nval: JPEGImages", "'train' is not a folder of pictures"),
+    ("names: [dog]\ntrain: 5\nval: JPEGImages", "'train' is not a folder of pictures"),
+    ("names: [dog]\ntrain: gone\nval: JPEGImages", "'train' is not a folder of pictures"),
 ])  # fmt: skip
 def test_damaged_yaml(yolo, tmp_path, capsys, monkeypatch, content, message):
     monkeypatch.chdir(tmp_path)

@@ -55,7 +55,7 @@ def test_boxes_turn_with_the_picture(orientation, tmp_path):
     row = RawObject("dog", (5, 10, 25, 18), False, "a box")
     turned, notes = read_image("a.xml", tmp_path / "a.png", lambda size: ([row], (60, 40)))
     assert turned == annotated(tmp_path / "a.png", ("dog", seen, 0), size=(40, 60))
-    what = "annotated as 60 x 40 pixels, but the picture has 40 x 60, for its EXIF orientation turns it"
+    what = "annotated as 60 x 40 pixels, but the picture has 40 x 60, because its EXIF orientation rotates it"
     assert notes == [Note("a.xml", what, "boxes turned")]
     kept, notes = read_image("a.xml", tmp_path / "a.png", lambda size: ([row], (61, 40)))
     assert notes == [Note("a.xml", "annotated as 61 x 40 pixels, but the picture has 40 x 60", "boxes kept")]
@@ -74,5 +74,5 @@ def test_another_size_is_named(tmp_path):
 
 def test_words_of_notes():
     assert str(Note("a.xml", "object 1 has no area", "dropped")) == "a.xml: object 1 has no area, dropped"
-    assert str(Note("", "a.jpg: no such picture", "left out")) == "a.jpg: no such picture, left out"
+    assert str(Note("a.jpg", "no such picture", "left out")) == "a.jpg: no such picture, left out"
     assert Note("a.xml", "object 1 has no area", "dropped").problem == "a.xml: object 1 has no area"
