@@ -89,16 +89,22 @@ def _suppress(
 
     Only better candidates can suppress one. So the best few are tried first; they usually give `top_k` detections.
     """
-    ranked = scores.argsort(descending=True, stable=True)
-    ranked = ranked[_count_before(labels[ranked]) < max_per_class]
     n_tried = max(2 * top_k, 1)
     while True:
-        best = ranked[:n_tried]
+        best = _best(scores, n_tried)
+        best = best[_count_before(labels[best]) < max_per_class]
         # In float64, because `batched_nms` moves the classes apart, which would round the IoUs of float32 boxes.
         kept = batched_nms(boxes[best].double(), scores[best].double(), labels[best], max_overlap)
-        if len(kept) >= top_k or n_tried >= len(ranked):
+        if len(kept) >= top_k or n_tried >= len(scores):
             return best[kept.sort().values[:top_k]]
         n_tried *= 4
+
+
+def _best(scores: Tensor, n: int) -> Tensor:
+    """Indices of the n largest scores and of any equal to the last of them, best first, equal ones in their order."""
+    lowest = scores.topk(n).values[-1] if n < len(scores) else 0
+    chosen = (scores >= lowest).nonzero().squeeze(1)
+    return chosen[scores[chosen].argsort(descending=True, stable=True)]
 
 
 def _count_before(labels: Tensor) -> Tensor:
