@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from ssd.data import read_data_list, write_data_lists
+from ssd.data.lists import label_images
+from ssd.errors import InputError
+from tests.helpers.annotations import annotated, crowd
+from tests.helpers.voc_folders import data_list, entries
+
+ENTRY = {"size": [10, 20], "boxes": [[1, 2, 3, 4.5]], "labels": [1], "difficulties": [0]}
+
+
+def test_unknown_class_is_named():
+    images = [annotated("w.jpg", ("dog", (0, 0, 1, 1), 0)), annotated("x.jpg", ("unicorn", (0, 0, 1, 1), 0))]
+    with pytest.raises(InputError, match="unknown class unicorn .*x.jpg.*cat, dog"):
+        label_images(images, ("cat", "dog"))
+
+
+def test_data_lists_round_trip(tmp_path):
+    names = ("b", "a")
+    write_data_lists(tmp_path, train=data_list(["x.jpg"], [ENTRY], names), test=data_list([], [], names))
+    train = read_data_list(tmp_path, "TRAIN")
+    assert entries(train) == [ENTRY]
+    assert train.class_names == ("b", "a")
+    assert train.label_map == {"background": 0, "b": 1, "a": 2}
+    assert train.paths[0].endswith("x.jpg")
+    assert read_data_list(tmp_path, "test").paths == []
+    with pytest.raises(InputError, match="VAL_images.json: no such data list; .* with --val-fraction or --val writes"):
+        read_data_list(tmp_path, "val")
+    label_map = tmp_path / "label_map.json"
+    label_map.write_text('\ufeff{"background": 0, "é": 1, "a": 2}', encoding="utf-8")  # as some editors save it
+    assert read_data_list(tmp_path, "test").class_names == ("é", "a")
+
+
+def test_a_list_is_known_again_by_the_names_of_its_pictures():
+    def digest(*paths):
+        return data_list(paths, [ENTRY] * len(paths), ("a",)).digest
+
+    assert digest("/data/x.jpg", "/data/y.jpg") == digest("C:\\pictures\\y.jpg", "C:\\pictures\\x.jpg")
+    assert len({digest(), digest("x.jpg"), digest("y.jpg"), digest("x.jpg", "y.jpg"), digest("x.jpg", "x.jpg")}) == 5
+
+
+CROWDS = ENTRY | {"crowds": [[0, 0, 10, 5.5], [0, 10, 10, 20]], "crowd_labels": [1, 0]}
+
+
+def test_crowds_in_data_lists(tmp_path):
+    write_data_lists(tmp_path, train=data_list("xyz", [ENTRY, CROWDS, ENTRY], ("a", "b")))
+    written = json.loads((tmp_path / "TRAIN_objects.json").read_text())
+    assert written == [ENTRY, CROWDS, ENTRY]
+    data = read_data_list(tmp_path, "train")
+    assert entries(data) == written
+    assert entries(data.subset([1, 0])) == [CROWDS, ENTRY]
+    assert data.crowds.tolist() == CROWDS["crowds"] and data.crowd_offsets.tolist() == [0, 0, 2, 2]
+
+
+def test_crowds_without_labels_are_of_any_class(tmp_path):
+    write_data_lists(tmp_path, train=data_list("x", [ENTRY], ("a", "b")))
+    entry = ENTRY | {"crowds": CROWDS["crowds"]}
+    (tmp_path / "TRAIN_objects.json").write_text(json.dumps([entry]))
+    assert read_data_list(tmp_path, "train").crowd_labels.tolist() == [0, 0]
+
+
+def test_crowds_as_difficult_objects():
+    data = data_list("xy", [CROWDS, ENTRY], ("a", "b")).with_difficult_crowds()
+    boxes = [*ENTRY["boxes"], CROWDS["crowds"][0], CROWDS["crowds"][1], CROWDS["crowds"][1]]
+    expected = ENTRY | {"boxes": boxes, "labels": [1, 1, 1, 2], "difficulties": [0, 1, 1, 1]}
+    assert entries(data) == [expected, ENTRY]
+    without = data_list("x", [ENTRY], ("a", "b"))
+    assert without.with_difficult_crowds() is without
+
+
+def test_crowds_are_no_objects_of_a_data_list():
+    image = annotated("w.jpg", ("dog", (0, 0, 1, 1), 0))
+    image.objects.insert(0, crowd("cat", (0, 0, 9, 9)))
+    data = label_images([image], ("cat", "dog"))
+    assert entries(data) == [
+        {"size": [40, 30], "boxes": [[0, 0, 1, 1]], "labels": [2], "difficulties": [0]}
+        | {"crowds": [[0, 0, 9, 9]], "crowd_labels": [1]}
+    ]
+
+
+@pytest.mark.parametrize("name, content, message", [
+    ("TRAIN_images.json", None, "no such data list"),
+    ("TRAIN_images.json", "[", "not JSON"),
+    ("TRAIN_images.json", "{}", "holds a dict, a list is expected"),
+    ("TRAIN_images.json", '["a", "b"]', "2 entries, TRAIN_objects.json has 1"),
+    ("TRAIN_objects.json", "[{}]", "entry 0 must hold size"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "labels": []}]), "each box a label"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "labels": [2]}]), "label from 1 to 1"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "boxes": [[1, 2, 3]]}]), "boxes of four"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": [[1, 2, 3]]}]), "crowds are boxes too"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": [[1, 2, float("nan"), 4]]}]), "crowds are boxes too"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": 3}]), "crowds are boxes too"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": [[1, 2, 3, 4]], "crowd_labels": []}]), "labels may be 0"),
+    ("TRAIN_objects.json", json.dumps([{**ENTRY, "crowds": [[1, 2, 3, 4]], "crowd_labels": [2]}]), "labels may be 0"),
+    ("label_map.json", '{"background": 0, "a": 2}', "labels must be 0"),
+    ("label_map.json", '{"background": 1, "a": 0}', "labels must be 0"),
+    ("label_map.json", '{"a": 0, "b": 1}', "labels must be 0"),
+])  # fmt: skip
+def test_bad_data_lists(tmp_path, name, content, message):
+    write_data_lists(tmp_path, train=data_list(["x.jpg"], [ENTRY], ("a",)))
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_data_list(tmp_path, "train")
