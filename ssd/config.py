@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any, Literal
 
 from ssd.errors import InputError
@@ -111,6 +111,8 @@ class SSDConfig:
             raise ValueError(f"clip is {self.clip!r}, must be one of {', '.join(CLIPS)}")
         if not len(self.feature_maps) == len(self.steps) == len(self.prior_sizes) == 6:
             raise ValueError("feature_maps, steps and prior_sizes must have one entry for each of the six maps")
+        if self.feature_maps != (made := _network_maps(self.input_size)):
+            raise ValueError(f"feature_maps is {self.feature_maps}, but input_size {self.input_size} gives {made}")
 
     @classmethod
     def caffe(cls, **changes: Any) -> "SSDConfig":
@@ -178,6 +180,15 @@ def _check_names(class_names: object) -> None:
     if repeated := [name for name in class_names if name and class_names.count(name) > 1]:
         raise ValueError(f"class_names has {repeated[0]!r} twice; each class needs a name of its own")
     create_label_map(class_names)  # refuses a class called background
+
+
+def _network_maps(input_size: int) -> tuple[int, ...]:
+    """Cells along each side of the six maps that the network makes of an input."""
+    conv4_3 = ceil(input_size // 4 / 2)
+    conv7 = conv4_3 // 2
+    conv8_2 = ceil(conv7 / 2)
+    conv9_2 = ceil(conv8_2 / 2)
+    return conv4_3, conv7, conv8_2, conv9_2, conv9_2 - 2, conv9_2 - 4
 
 
 def _as_tuples(value: Any) -> Any:
