@@ -3,12 +3,16 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ssd.errors import InputError
+from ssd.errors import InputError, optional
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Colour = tuple[int, int, int]  # red, green, blue, 0-255
 Box = tuple[int, int, int, int]  # first column, first row, last column, last row
@@ -20,6 +24,8 @@ SMALLEST_LINE, LARGEST_LINE = 1, 16  # pixels
 CROWD = (150, 150, 150)
 # The colours of objects and detections in evaluations: ground truth, true and false positives, missed objects, others.
 TRUTH, HIT, MISTAKE, MISS, OTHER = (60, 200, 80), (40, 110, 255), (255, 120, 0), (230, 40, 200), (150, 190, 235)
+RIGHT, WRONG, QUIET = "#2166ac", "#d6604d", "#777777"  # of diagrams; the colour-blind can tell them apart too
+SHOWN_SIDE = 640  # pixels: the longer side of a picture in a report or log
 ROWS_TRIED = 8  # places for a tag down each side of its box
 
 
@@ -236,3 +242,11 @@ def _linear(colours: np.ndarray | Colour) -> np.ndarray:
     """sRGB 0-255 to linear light 0-1."""
     fraction = np.asarray(colours) / 255
     return np.where(fraction <= 0.04045, fraction / 12.92, ((fraction + 0.055) / 1.055) ** 2.4)
+
+
+def figure_class() -> "type[Figure]":
+    """matplotlib's class Figure, which opens no window and shares no state with the caller's plots.
+
+    Raises InputError if matplotlib is missing.
+    """
+    return optional("matplotlib.figure", extra="plots", what="diagrams").Figure

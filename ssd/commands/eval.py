@@ -18,12 +18,12 @@ from ssd.errors import InputError
 from ssd.evaluation.constant_box import constant_box_map
 from ssd.evaluation.evaluate import DataSetDetections, dataset_for, detect_dataset, match_dataset
 from ssd.evaluation.report.page import write_report
-from ssd.evaluation.report.plots import figure_class
 from ssd.evaluation.result_files import check_names, load_results, save_results, save_truth
 from ssd.evaluation.summary import format_summary, summarize
 from ssd.files import check_writable, write_text
 from ssd.inference.device import choose_device, choose_precision
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, model_line, was_chosen_on
+from ssd.visualize import figure_class
 
 CHOSEN_HERE = "the model is the best of its run's evaluations on this list, so the figures are optimistic"
 

@@ -100,7 +100,7 @@ def _named_by(source: Path, recursive: bool, leave_out: Path | None) -> list[Pat
     if os.path.lexists(source):  # if it is no picture, loading it says so
         return [source]
     if any(sign in str(source) for sign in "*?["):
-        return _or_refuse(_matching(source, leave_out), f"{source}: no picture or video has such a name")
+        return _or_refuse(_matching(source, leave_out), f"{source}: no picture or video matches this pattern")
     raise InputError(f"{source}: no such picture or folder")
 
 

@@ -43,7 +43,7 @@ def test_patterns(photos, tmp_path, monkeypatch):
     shutil.copy("b.jpg", "b[1].jpg")
     shutil.copy("b.jpg", "b1.jpg")
     assert find_sources(["b[1].jpg"])[0] == [Path("b[1].jpg")]  # the very name before the pattern
-    with pytest.raises(InputError, match=r"\*\.gif: no picture or video has such a name"):
+    with pytest.raises(InputError, match=r"\*\.gif: no picture or video matches this pattern"):
         find_sources(["*.gif"])
 
 

@@ -11,9 +11,8 @@ from ssd.evaluation.matches import Matches
 from ssd.evaluation.overlaps import paired_iou
 from ssd.evaluation.report import SHOWN_SCORE
 from ssd.evaluation.report.mistakes import KINDS, Errors
-from ssd.visualize import HIT, MISS, MISTAKE, OTHER, TRUTH, draw_boxes, fit_to_side
+from ssd.visualize import HIT, MISS, MISTAKE, OTHER, SHOWN_SIDE, TRUTH, draw_boxes, fit_to_side
 
-SIDE = 640  # pixels: the longer side of a picture in the gallery
 CASES = 12  # pictures of each kind
 
 
@@ -72,7 +71,7 @@ def draw_case(case: Case, matches: Matches, path: str) -> Image.Image:
 
     Raises InputError if the picture at `path` is missing or cannot be read.
     """
-    picture, scale = fit_to_side(load_image(path), SIDE)
+    picture, scale = fit_to_side(load_image(path), SHOWN_SIDE)
     truth = np.flatnonzero(matches.true_images == case.image)
     truth = truth[truth != case.truth]
     others = np.flatnonzero((matches.det_images == case.image) & (matches.det_scores > SHOWN_SCORE))

@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssd.errors import optional
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import Curve, average_precision, best_f1, curves
+from ssd.visualize import QUIET, RIGHT, WRONG, figure_class
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RIGHT, WRONG, QUIET = "#2166ac", "#d6604d", "#777777"  # the colour-blind can tell them apart too
 MOST_COLUMNS = 5  # most panels in a row
 MOST_COUNTS = 30  # with more classes, the cells of the confusion matrix hold no numbers
 LONGEST_SIDE = 40  # inches of the confusion matrix
@@ -105,14 +104,6 @@ def errors_figure(breakdown: Mapping[str, Mapping[str, float]]) -> "Figure":
     axes.set_xlabel("AP lost (mAP voc07 would be higher by this)")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def figure_class() -> "type[Figure]":
-    """matplotlib's class Figure, which opens no window and shares no state with the caller's plots.
-
-    Raises InputError if matplotlib is missing.
-    """
-    return optional("matplotlib.figure", extra="plots", what="diagrams").Figure
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssd.evaluation.report.plots import QUIET, RIGHT, WRONG, figure_class
 from ssd.files import replacing
 from ssd.training.run.results import read_results
+from ssd.visualize import QUIET, RIGHT, WRONG, figure_class
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,11 +13,10 @@ from tqdm import tqdm
 
 from ssd.data.images import load_image
 from ssd.errors import InputError, optional
-from ssd.evaluation.report.gallery import SIDE
 from ssd.files import replacing
 from ssd.training.run.panels import TrackedPicture, confident, draw_panel
 from ssd.training.run.results import COLUMNS, RESULTS_NAME, read_results
-from ssd.visualize import fit_to_side
+from ssd.visualize import SHOWN_SIDE, fit_to_side
 
 LOGS = ("auto", "tensorboard", "wandb", "none")
 PROJECT = "ssd300"  # of Weights & Biases, unless WANDB_PROJECT names another
@@ -122,7 +121,7 @@ class WeightsAndBiases:
     def _picture(self, picture):
         """The picture, and its boxes apart from it: the page shows and hides them by class and score."""
         listed, found = picture.listed, confident(picture.found)
-        image, scale = fit_to_side(load_image(listed.path), SIDE)
+        image, scale = fit_to_side(load_image(listed.path), SHOWN_SIDE)
         truth = _boxes(listed.boxes, listed.labels, scale, self._class_names)
         predictions = _boxes(found.boxes, found.labels, scale, self._class_names, found.scores)
         names = dict(enumerate(self._class_names, start=1))

@@ -13,9 +13,8 @@ from ssd.config import SSDConfig
 from ssd.data.images import denormalise, load_image
 from ssd.data.lists import ListedImage
 from ssd.detector import Detections
-from ssd.evaluation.report.gallery import SIDE
 from ssd.files import replacing
-from ssd.visualize import CROWD, HIT, TRUTH, class_colour, draw_boxes, fit_to_side, mosaic
+from ssd.visualize import CROWD, HIT, SHOWN_SIDE, TRUTH, class_colour, draw_boxes, fit_to_side, mosaic
 
 BATCH_NAME, VALIDATION_NAME = "train_batch.jpg", "validation.jpg"
 MOST_SAMPLES = 16  # of a batch
@@ -47,7 +46,7 @@ def draw_panel(picture: TrackedPicture, class_names: Sequence[str]) -> Image.Ima
     Raises InputError if the picture is missing or damaged.
     """
     listed, found = picture.listed, confident(picture.found)
-    image, scale = fit_to_side(load_image(listed.path), SIDE)
+    image, scale = fit_to_side(load_image(listed.path), SHOWN_SIDE)
     n_true, n_found = len(listed.labels), len(found)
     texts = [class_names[label - 1] for label in listed.labels]
     texts += [f"{name} {score:.2f}" for name, score in zip(found.names, found.scores.tolist(), strict=True)]
