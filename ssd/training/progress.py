@@ -1,10 +1,14 @@
 """The progress line of a training run."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from tqdm import tqdm
+
+from ssd.evaluation.summary import cell_text
+from ssd.training.validation import Best
 
 T = TypeVar("T")
 
@@ -55,3 +59,12 @@ class Progress:
                 f"{n * self.batch_size / elapsed:.1f} images/s, {self._waited / elapsed:.0%} waiting for data"
             )
             self._reset()
+
+
+def evaluation_line(row: Mapping[str, float], best: Best) -> str:
+    """An evaluation in one line. row: of results.csv. best: of all evaluations, this one included."""
+    mAP, best_mAP = (cell_text(value if math.isfinite(value) else None) for value in (row["val_mAP"], best.mAP))
+    return (
+        f"iteration {row['iteration']:.0f}: mAP {mAP}, best {best_mAP} at {best.iteration}; "
+        f"loss {row['train_loss']:.2f} in the last batch, {row['val_loss']:.2f} in the evaluation"
+    )

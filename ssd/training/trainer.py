@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from ssd.data import PascalVOCDataset
 from ssd.errors import InputError
@@ -14,7 +15,7 @@ from ssd.training import distributed
 from ssd.training.batches import Batch, TrainingBatches, on_device, training_loader
 from ssd.training.health import Health, finite_weights, not_finite_error, out_of_memory_named
 from ssd.training.interrupt import stop_signals
-from ssd.training.progress import Progress
+from ssd.training.progress import Progress, evaluation_line
 from ssd.training.recipe import Recipe
 from ssd.training.run.folder import RunFolder
 from ssd.training.step import StepFigures, TrainingStep, read_figures
@@ -156,6 +157,7 @@ class Trainer:
         if folder:
             folder.append(rows)
             if validated:
+                tqdm.write(evaluation_line(rows[-1], self.best))
                 folder.show(self.iteration, validated.pictures)
             if is_best:
                 folder.save_best(self.step.result, self.recipe.chooses)

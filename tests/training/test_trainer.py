@@ -15,9 +15,11 @@ from ssd.commands import train
 from ssd.data import PascalVOCDataset
 from ssd.errors import InputError
 from ssd.training import distributed
+from ssd.training.progress import evaluation_line
 from ssd.training.recipe import Recipe
 from ssd.training.run.results import read_results
 from ssd.training.trainer import Trainer
+from ssd.training.validation import Best
 from tests.helpers.runs import iteration_of, rows_of, validated, weights_of
 from tests.helpers.scripts import refused
 from tests.helpers.small_network import SmallSSD
@@ -73,7 +75,7 @@ def test_results_that_cannot_be_written(arguments, tmp_path, at_iteration, capsy
 def test_folder_that_cannot_be_made(arguments, tmp_path, capsys):
     (tmp_path / "file").touch()
     for run in ("file", "file/run"):
-        refused(capsys, train, arguments(run, "--iterations", 6), f"{tmp_path / run}: cannot be written")
+        refused(capsys, train, arguments(run, "--iterations", 6), f"{tmp_path / 'file'}: is a file; name a folder")
 
 
 @pytest.fixture
@@ -95,6 +97,21 @@ def scores(monkeypatch):
 
     monkeypatch.setattr("ssd.training.session.Validation", Scripted)
     return scores
+
+
+def test_each_evaluation_is_a_line(run, scores, capsys):
+    scores += [math.nan, 0.25, 0.75, 0.5]
+    run("run", "--iterations 4 --eval-every 1")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("iteration ")]
+    assert [line.partition("; ")[0] for line in lines] == [
+        "iteration 1: mAP n/a, best n/a at 1",
+        "iteration 2: mAP 0.2500, best 0.2500 at 2",
+        "iteration 3: mAP 0.7500, best 0.7500 at 3",
+        "iteration 4: mAP 0.5000, best 0.7500 at 3",
+    ]
+    row = {"iteration": 7.0, "val_mAP": 0.1, "train_loss": 3.14159, "val_loss": 2.5}
+    expected = "iteration 7: mAP 0.1000, best 0.2000 at 5; loss 3.14 in the last batch, 2.50 in the evaluation"
+    assert evaluation_line(row, Best(0.2, 5)) == expected
 
 
 @pytest.mark.parametrize("ema", [0, 0.9])
