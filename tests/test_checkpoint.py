@@ -45,7 +45,7 @@ def test_training_state(model, tmp_path):
     save_checkpoint(tmp_path / "a.pth", model, {"iteration": 7, "tensor": torch.ones(2)})
     assert load_training_state(tmp_path / "a.pth")["iteration"] == 7
     save_checkpoint(tmp_path / "b.pth", model)
-    with pytest.raises(InputError, match=r"b\.pth: holds a model without"):
+    with pytest.raises(InputError, match=r"b\.pth: contains a model but no training state"):
         load_training_state(tmp_path / "b.pth")
 
 
