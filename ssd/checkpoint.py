@@ -112,13 +112,16 @@ def chosen_list(path: Path | str) -> dict[str, str] | None:
 
 
 def check_tensors(config: SSDConfig, saved: dict[str, Tensor]) -> None:
-    """Raise ValueError naming the first tensor whose shape differs from the network of `config`."""
+    """Raise ValueError naming the first tensor of `saved` that does not fit the network of `config`, or is missing."""
     with torch.device("meta"):  # shapes alone: no memory, no random numbers
         own = SSD300(config).state_dict()
     for name in own | saved:
-        own_shape, shape = (tuple(state[name].shape) if name in state else "missing" for state in (own, saved))
-        if shape != own_shape:
-            raise ValueError(f"tensor {name} has shape {shape}, but this config needs {own_shape}")
+        if name not in saved:
+            raise ValueError(f"tensor {name} is missing")
+        if name not in own:
+            raise ValueError(f"tensor {name} is unknown")
+        if (shape := tuple(saved[name].shape)) != (needed := tuple(own[name].shape)):
+            raise ValueError(f"tensor {name} has shape {shape}, but this config needs {needed}")
 
 
 def load_plain(path: Path | str) -> Any:
