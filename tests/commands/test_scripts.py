@@ -101,4 +101,4 @@ def test_checkpoint_of_other_classes(data_folder, tmp_path, capsys):
     message = "detects cat, dog, but the classes", data_folder, "circle, square"
     refused(capsys, evaluation, args, *message)
     args = ["--data", data_folder, *SHORT, "--resume", tmp_path / "other.pth"]
-    refused(capsys, train, args, "other.pth: holds a model without the state of its training")
+    refused(capsys, train, args, "other.pth: contains a model but no training state")

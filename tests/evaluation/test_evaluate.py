@@ -99,7 +99,7 @@ def test_crowds_are_neither_objects_nor_negatives(model, dataset, data_folder, t
     criterion = MultiBoxLoss(model.priors_cxcy)
     covered = dataset_for(model.config, cover_with_crowds(data_folder, tmp_path))
     found = [detect_dataset(model, data, batch_size=3, criterion=criterion, quiet=True) for data in (dataset, covered)]
-    usual, ignoring = (Figures.unpack(each.sums) for each in found)
+    usual, ignoring = (Figures(*each.sums) for each in found)
     assert ignoring.n_positives == usual.n_positives > 0 and ignoring.loc_sum == usual.loc_sum
     assert ignoring.conf_sum < 0.5 * usual.conf_sum
     images, boxes, labels, _ = collate([covered[k] for k in range(len(covered))])
