@@ -36,7 +36,7 @@ IMAGENET_INPUT: dict[str, RGB] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 
 CAFFE_INPUT: dict[str, RGB] = {"mean": (123 / 255, 117 / 255, 104 / 255), "std": (1 / 255, 1 / 255, 1 / 255)}
 
 
-def prior_sizes(scales: Sequence[float], extras: Sequence[float], order: Order) -> tuple[Sizes, ...]:
+def sizes_per_map(scales: Sequence[float], extras: Sequence[float], order: Order) -> tuple[Sizes, ...]:
     """The (width, height) of each prior of a cell, for each map, as fractions of the image (paper, section 2.2).
 
     A prior of scale s and ratio r is s sqrt(r) wide and s / sqrt(r) high. The first map and the last two have no
@@ -95,7 +95,7 @@ class SSDConfig:
     input_size: int = 300
     feature_maps: tuple[int, ...] = (38, 19, 10, 5, 3, 1)
     steps: tuple[float, ...] = (1 / 38, 1 / 19, 1 / 10, 1 / 5, 1 / 3, 1.0)
-    prior_sizes: tuple[Sizes, ...] = prior_sizes(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), ORDER)
+    prior_sizes: tuple[Sizes, ...] = sizes_per_map(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), ORDER)
     clip: str = "all"
     variances: tuple[float, float] = VARIANCES
     mean: RGB = IMAGENET_INPUT["mean"]
@@ -119,7 +119,7 @@ class SSDConfig:
         """The config of the Caffe release: whole-pixel sizes and steps, no clipping, only the mean subtracted."""
         published = {
             "steps": _fractions(CAFFE_STEPS),
-            "prior_sizes": prior_sizes(
+            "prior_sizes": sizes_per_map(
                 _fractions(CAFFE_PIXELS[:-1]), _fractions(_geometric_means(CAFFE_PIXELS)), CAFFE_ORDER
             ),
             "clip": "none",
@@ -129,7 +129,7 @@ class SSDConfig:
     @classmethod
     def tutorial(cls, **changes: Any) -> "SSDConfig":
         """The config of the tutorial that this project is built from (sgrvinod's)."""
-        sizes = prior_sizes(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), TUTORIAL_ORDER)
+        sizes = sizes_per_map(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), TUTORIAL_ORDER)
         return cls(**{"prior_sizes": sizes} | changes)
 
     @classmethod
@@ -137,7 +137,7 @@ class SSDConfig:
         """The config of torchvision's `ssd300_vgg16`: its own scales, widths and heights clipped."""
         published = {
             "steps": _fractions(CAFFE_STEPS),
-            "prior_sizes": prior_sizes(TORCHVISION_SCALES[:-1], _geometric_means(TORCHVISION_SCALES), CAFFE_ORDER),
+            "prior_sizes": sizes_per_map(TORCHVISION_SCALES[:-1], _geometric_means(TORCHVISION_SCALES), CAFFE_ORDER),
             "clip": "size",
             "mean": (0.48235, 0.45882, 0.40784),
             "std": (1 / 255,) * 3,

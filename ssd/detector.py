@@ -15,7 +15,7 @@ from ssd.config import SSDConfig
 from ssd.data.images import Picture, normalise_levels, resized, to_rgb
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, choose_precision
-from ssd.inference.predictor import Predictor, as_predictor, check_thresholds, detections
+from ssd.inference.predictor import Predictor, as_predictor, check_thresholds, detections_in_pixels
 from ssd.model.network import SSD300
 from ssd.pretrained import load_trained
 from ssd.visualize import class_colour, draw_boxes
@@ -138,7 +138,7 @@ class Detector:
         pictures = [to_rgb(picture) for picture in image]
         predictions = self.predictor(network_input(pictures, self.config, self.predictor.device))
         sizes = [picture.size for picture in pictures]
-        found = detections(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
+        found = detections_in_pixels(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
         return [
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
             for boxes, labels, scores in zip(*found, strict=True)

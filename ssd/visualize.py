@@ -67,9 +67,9 @@ def draw_boxes(
     return annotated
 
 
-def class_colour(index: int) -> Colour:
+def class_colour(label: int) -> Colour:
     """The colour of a class: (red, green, blue), 0-255. Distinct for 128 classes, after which they repeat."""
-    return _palette()[index % N_COLOURS]
+    return _palette()[label % N_COLOURS]
 
 
 def mosaic(images: Sequence[Image.Image], columns: int = 4, tile: int = 300) -> Image.Image:

@@ -14,7 +14,7 @@ from ssd.data.dataset import PascalVOCDataset
 from ssd.data.lists import DataList, read_data_list
 from ssd.data.loading import loader
 from ssd.evaluation.matches import Matches, match_detections
-from ssd.inference.predictor import Predictor, as_predictor, detections
+from ssd.inference.predictor import Predictor, as_predictor, detections_in_pixels
 from ssd.model.loss import Figures, MultiBoxLoss
 from ssd.model.network import SSD300
 
@@ -105,7 +105,7 @@ def detect_dataset(
             watch.lap("network")
             first = len(found.boxes)
             batch_sizes = sizes[first : first + len(images)]
-            batch = detections(predictor, predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
+            batch = detections_in_pixels(predictor, predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
             for boxes, labels, scores in zip(*batch, strict=True):
                 found.add(boxes, labels_in_data[labels], scores)
             watch.lap("post-processing")

@@ -110,7 +110,7 @@ def check_thresholds(min_score: float, max_overlap: float, top_k: int) -> None:
 
 
 @torch.inference_mode()
-def detections(
+def detections_in_pixels(
     predictor: Predictor,
     predictions: tuple[Tensor, Tensor],
     sizes: Sequence[Sequence[int]],

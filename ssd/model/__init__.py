@@ -1,1 +1,1 @@
-"""The detector. To read in this order: network, vgg, priors, boxes, matching, loss, postprocess."""
+"""The detector. Read `ssd/config.py` first, then priors, boxes, vgg, network, matching, loss, postprocess."""

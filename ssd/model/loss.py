@@ -98,13 +98,13 @@ class MultiBoxLoss(nn.Module):
 
     def _sums(self, locs, scores, true_locs, true_classes):
         positive = true_classes > 0  # (N, n_priors)
-        loc_loss = F.smooth_l1_loss(locs.float(), true_locs, reduction="none").sum(dim=2)
+        loc_loss = F.smooth_l1_loss(locs.float(), true_locs, reduction="none").sum(dim=2)  # (N, n_priors)
         conf_loss = F.cross_entropy(scores.float().transpose(1, 2), true_classes, reduction="none")  # (N, n_priors)
         loc_sum = (loc_loss * positive).sum()
-        conf_sum = (conf_loss * positive).sum() + self._hard_negatives(conf_loss, positive).sum()
+        conf_sum = (conf_loss * positive).sum() + self._hard_negative_losses(conf_loss, positive).sum()
         return loc_sum, conf_sum, positive.sum().float()
 
-    def _hard_negatives(self, conf_loss, positive):
+    def _hard_negative_losses(self, conf_loss, positive):
         """The losses of the negatives (N, n_priors), largest first, with 0 in place of those that do not count."""
         hardest = conf_loss.masked_fill(positive, 0).sort(dim=1, descending=True).values
         n_hard = self.neg_pos_ratio * positive.sum(dim=1, keepdim=True)  # (N, 1)
@@ -135,7 +135,8 @@ def prior_targets(
     boxes, labels = _padded_objects(boxes, labels)  # (N, n_objects, 4), (N, n_objects)
     priors_xy = cxcy_to_xy(priors_cxcy)
     overlaps = box_iou(boxes.flatten(0, 1), priors_xy).unflatten(0, labels.shape)  # (N, n_objects, n_priors)
-    matched = match(overlaps.masked_fill(labels.unsqueeze(2) == 0, -1), threshold)
+    is_padding = labels.unsqueeze(2) == 0
+    matched = match(overlaps.masked_fill(is_padding, -1), threshold)  # (N, n_priors)
     positive, obj = matched >= 0, matched.clamp(min=0)  # (N, n_priors)
     true_classes = labels.gather(1, obj) * positive
     if ignored is not None:

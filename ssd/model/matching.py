@@ -21,14 +21,15 @@ def match(overlaps: Tensor, threshold: float = 0.5) -> Tensor:
     best_overlap, matched = overlaps.max(dim=1)  # (N, n_priors)
     matched = matched.masked_fill(best_overlap < threshold, -1)
 
-    # Others can take at most n_objects - 1 priors from an object, so its n_objects best are enough.
+    # The other objects take one prior each, so each object finds one of its own among its n_objects best.
     ranked = overlaps.sort(dim=2, descending=True, stable=True)
-    remaining, priors = ranked.values[..., :n_objects].clone(), ranked.indices[..., :n_objects]
+    remaining = ranked.values[..., :n_objects].clone()  # (N, n_objects, n_best), -1 for what is taken
+    priors = ranked.indices[..., :n_objects]  # (N, n_objects, n_best), the priors of these overlaps
     images = torch.arange(n_images, device=overlaps.device)
     for _ in range(n_objects):  # each round gives one object of every image its prior
         overlap, pair = remaining.flatten(1).max(dim=1)  # (N,)
-        obj, rank = pair // remaining.shape[2], pair % remaining.shape[2]
-        prior = priors[images, obj, rank]
+        obj, place = pair // remaining.shape[2], pair % remaining.shape[2]
+        prior = priors[images, obj, place]
         matched[images, prior] = torch.where(overlap > 0, obj, matched[images, prior])
         remaining[images, obj] = -1
         remaining.masked_fill_(priors == prior.view(-1, 1, 1), -1)

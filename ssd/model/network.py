@@ -1,4 +1,7 @@
-"""The network of SSD300 (paper, figure 2)."""
+"""The network of SSD300 (paper, figure 2).
+
+In all of this folder, `locs` are predicted offsets, to be decoded by the priors, and `scores` of a network are logits.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -28,8 +28,8 @@ def detect_objects(
 ) -> Detected:
     """Decode, threshold and prune the predictions for a batch, each image on its own.
 
-    In this order: softmax score > min_score; the `max_per_class` best of each class; boxes clamped to the image;
-    non-maximum suppression within a class, which removes IoU > max_overlap; the `top_k` best over all classes.
+    Boxes are clamped to the image. Then, in this order: softmax score > min_score; the `max_per_class` best of each
+    class; non-maximum suppression within a class, which removes IoU > max_overlap; the `top_k` best over all classes.
     Equal scores: the lower label first, then the lower prior.
 
     locs: (N, n_priors, 4) offsets. scores: (N, n_priors, n_classes) logits, class 0 is the background.

@@ -9,7 +9,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from ssd.config import CAFFE_INPUT, IMAGENET_INPUT, RGB
 
-COUNTS = "num_batches_tracked"  # a buffer of batch normalisation that older files lack
+BATCH_COUNTER = "num_batches_tracked"  # a buffer of batch normalisation that older files lack
 
 
 class Convolution(nn.Conv2d):
@@ -83,7 +83,7 @@ class VGGBase(nn.Module):
         keeps its initial values. `pretrained_input` returns the normalisation of the input that the weights expect.
         Raises ValueError if they are the weights of another network, or not finite.
         """
-        own = {name: tensor for name, tensor in self.state_dict().items() if not name.endswith(COUNTS)}
+        own = {name: tensor for name, tensor in self.state_dict().items() if not name.endswith(BATCH_COUNTER)}
         copied = [name for name in own if not name.startswith(("conv6.norm", "conv7.norm"))]
         try:
             loaded = dict(zip(copied, _from_conv1_1_to_conv7(weights), strict=True))
@@ -117,7 +117,9 @@ def _is_reducedfc(weights: Mapping[str, Tensor]) -> bool:
 def _from_conv1_1_to_conv7(weights: Mapping[str, Tensor]) -> list[Tensor]:
     if _is_reducedfc(weights):
         return list(weights.values())
-    features = [tensor for name, tensor in weights.items() if name.startswith("features") and not name.endswith(COUNTS)]
+    features = [
+        tensor for name, tensor in weights.items() if name.startswith("features") and not name.endswith(BATCH_COUNTER)
+    ]
     return [*features, *reduce_fc(weights)]
 
 

@@ -7,7 +7,7 @@ import torch
 from torchvision.models.detection.image_list import ImageList
 
 from ssd import SSD300, SSDConfig, create_prior_boxes, detect_objects
-from ssd.config import prior_sizes
+from ssd.config import sizes_per_map
 from ssd.convert import building_lines, read_weights, to_torchvision, without_batch_norm
 from ssd.convert.torchvision import from_torchvision, torchvision_order
 from ssd.errors import InputError
@@ -89,7 +89,7 @@ def test_torchvision_to_ours_and_back(theirs):
 
 def test_torchvision_order():
     order = (2, 1 / 3, 1, 1 / 2, "extra", 3)
-    sizes = prior_sizes((0.2,) * 6, (0.3,) * 6, order)[1]
+    sizes = sizes_per_map((0.2,) * 6, (0.3,) * 6, order)[1]
     expected = [1, "extra", 2, 1 / 2, 3, 1 / 3]
     assert [order[k] for k in torchvision_order(sizes)] == expected
 

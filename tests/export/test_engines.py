@@ -14,7 +14,7 @@ from ssd.commands import detect
 from ssd.commands import eval as evaluation
 from ssd.data import read_data_list
 from ssd.errors import InputError
-from ssd.inference.predictor import as_predictor, detections
+from ssd.inference.predictor import as_predictor, detections_in_pixels
 from ssd.pretrained import load_trained
 from tests.helpers.exports import NMS, assert_same_detections
 from tests.helpers.scripts import refused
@@ -23,7 +23,9 @@ from tests.helpers.scripts import refused
 def test_detector(files, model, pictures, expected):
     detector = Detector.from_checkpoint(files / "model.onnx", "cpu")
     assert detector.config == model.config
-    wanted = zip(*detections(detector.predictor, expected, [picture.size for picture in pictures], **NMS), strict=True)
+    wanted = zip(
+        *detections_in_pixels(detector.predictor, expected, [picture.size for picture in pictures], **NMS), strict=True
+    )
     for found, one in zip(detector(pictures, **NMS), wanted, strict=True):
         assert len(found) > 0
         arrays = [tensor.numpy() for tensor in (found.boxes, found.labels, found.scores)]
