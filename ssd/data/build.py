@@ -14,9 +14,10 @@ from ssd.data.formats.records import AnnotatedImage, Note
 from ssd.data.formats.supervisely import read_supervisely
 from ssd.data.formats.voc import has_split_files, read_voc, split_file
 from ssd.data.formats.yolo import read_yolo, yolo_splits
+from ssd.data.images import picture_endings
 from ssd.data.lists import SPLITS
 from ssd.errors import InputError
-from ssd.files import read_text
+from ssd.files import find_files, read_text
 
 FORMATS = ("voc", "coco", "yolo", "supervisely")
 TRAIN_NAMES = ("train", "trainval", "training")
@@ -125,12 +126,23 @@ def usual_splits(
     train = train or next((name for name in TRAIN_NAMES if name in there and name != val), None)
     test = test or next((name for name in TEST_NAMES if name in there and name != val), None)
     if train is None or test is None:
+        _check_content(source)
         missing, known = "training" if train is None else "test", ", ".join(there) or "none"
         raise InputError(
             f"{path}: no {missing} split found (there: {known}); "
             "name both with --train and --test, or divide the images with --test-fraction 0.2"
         )
     return {"train": train, "test": test}
+
+
+def _check_content(source: DataSource) -> None:
+    """Raises InputError where a folder holds nothing that could be divided into splits."""
+    ending = ".xml" if source.kind == "voc" else ".json"
+    endings, what = {ending}, f"annotations (*{ending})"
+    if source.kind == "yolo":
+        endings, what = picture_endings(), "pictures; name their folder with --images"
+    if Path(source.path).is_dir() and not source.images_folder and not find_files(source.path, endings):
+        raise InputError(f"{source.path}: holds no {what}")
 
 
 def _split_names(kind: str, path: Path) -> list[str]:

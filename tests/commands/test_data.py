@@ -160,7 +160,7 @@ def test_all_objects_dropped(pets, tmp_path, capsys):
 
 
 def test_line_breaks_in_names(tmp_path, capsys):
-    refused(capsys, create_data_lists, ["--voc", tmp_path / "a\nb\x1b[31m"], "a?b?[31m/ImageSets")
+    refused(capsys, create_data_lists, ["--voc", tmp_path / "a\nb\x1b[31m"], "a?b?[31m: no such folder")
 
 
 def test_lists_hold_absolute_paths(pets, tmp_path, monkeypatch):
@@ -190,8 +190,25 @@ def test_voc_folder_without_the_split_file(voc_folder, tmp_path, capsys):
     refused(capsys, create_data_lists, args, "train.txt", "there: test, trainval")
 
 
+def test_nothing_that_could_be_divided(tmp_path, capsys):
+    """The advice to name splits or to divide the images would not help."""
+    for name in ("empty", "labels", "labels/labels"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "labels/data.yaml", "names: [cat]\n")
+    write(tmp_path / "labels/labels/a.txt", "0 0.5 0.5 0.1 0.1\n")
+    for more in ([], ["--test-fraction", 0.5]):
+        for source, message in (
+            (["--coco", tmp_path / "empty"], "empty: holds no annotations (*.json)"),
+            (["--voc", tmp_path / "empty"], "empty: holds no annotations (*.xml)"),
+            (["--yolo", tmp_path / "labels"], "labels: holds no pictures; name their folder with --images"),
+            (["--voc", tmp_path / "missing"], "missing: no such folder"),
+        ):
+            refused(capsys, create_data_lists, [*source, *more, "--output", tmp_path / "x"], f"{tmp_path}/{message}")
+    refused(capsys, create_data_lists, ["--voc07", tmp_path / "missing"], "missing: no such folder")
+
+
 def test_no_voc_folder(tmp_path, capsys):
-    refused(capsys, create_data_lists, ["--voc", tmp_path / "nowhere", "--output", tmp_path], "nowhere", "trainval.txt")
+    refused(capsys, create_data_lists, ["--voc", tmp_path / "nowhere", "--output", tmp_path], "nowhere: no such folder")
 
 
 def test_class_names_that_the_terminal_cannot_show(tmp_path):

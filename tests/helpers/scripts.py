@@ -1,9 +1,5 @@
 """What tests of the commands share."""
 
-import contextlib
-
-import pytest
-
 SHORT = ["--weights", "none", "--iterations", "1", "--batch-size", "1", "--workers", "0", "--device", "cpu"]
 
 
@@ -18,15 +14,3 @@ def refused(capsys, script, args, *words):
     assert "Traceback" not in error
     for word in words:
         assert str(word) in message[0]
-
-
-@contextlib.contextmanager
-def largest_file(size):
-    """No file can grow beyond a size in bytes, as on a full disk."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)

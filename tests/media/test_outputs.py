@@ -20,7 +20,7 @@ from ssd.data.formats.yolo import read_yolo
 from ssd.errors import InputError
 from ssd.media.outputs import FORMATS, check_output, output_names, record, save_records
 from tests.helpers.fixed_detector import CHECKPOINT, is_drawn, run
-from tests.helpers.scripts import largest_file, refused
+from tests.helpers.scripts import refused
 
 
 def test_annotated_copies_and_records(fixed, photos, tmp_path, capsys):
@@ -172,16 +172,17 @@ def test_output_where_the_originals_are(photos):
         check_output(photos, {photos / "b.jpg": "x.jpg"})
 
 
-def test_a_full_disk_leaves_the_old_copy(fixed, photos, tmp_path, capsys):
+def test_a_full_disk_leaves_the_old_copy(fixed, photos, tmp_path, capsys, small_files):
     assert run(tmp_path / "out", photos)[0] == 0
     old = (tmp_path / "out/b.jpg").read_bytes()
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     Image.fromarray(noise).save(photos / "b.jpg", quality=95)
     args = [photos / "b.jpg", "--checkpoint", CHECKPOINT, "--output", tmp_path / "out"]
-    with largest_file(20_000):
-        refused(capsys, detect, args, tmp_path / "out/b.jpg", "cannot be written (File too large)")
+    small_files(20_000)
+    refused(capsys, detect, args, tmp_path / "out/b.jpg", "cannot be written (File too large)")
     assert (tmp_path / "out/b.jpg").read_bytes() == old
     assert not list((tmp_path / "out").glob("*.tmp"))
+    small_files(10**9)
     assert run(tmp_path / "out", *args[:1])[0] == 0
     with Image.open(tmp_path / "out/b.jpg") as copy:
         assert copy.size == (400, 300)

@@ -14,7 +14,7 @@ from ssd.commands import detect
 from ssd.errors import InputError
 from ssd.media.video import VideoWriter, open_video
 from tests.helpers.fixed_detector import CHECKPOINT, is_drawn, run
-from tests.helpers.scripts import largest_file, refused
+from tests.helpers.scripts import refused
 
 RATE = Fraction(30000, 1001)
 
@@ -128,7 +128,7 @@ def test_a_film_appears_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_leaves_the_old_film(fixed, tmp_path, capsys):
+def test_a_full_disk_leaves_the_old_film(fixed, tmp_path, capsys, small_files):
     pytest.importorskip("av")
     random, film = np.random.default_rng(0), tmp_path / "film.mp4"
     with VideoWriter(film, RATE) as writer:
@@ -138,8 +138,8 @@ def test_a_full_disk_leaves_the_old_film(fixed, tmp_path, capsys):
     copy = tmp_path / "out/film.mp4"
     old = copy.read_bytes()
     args = [film, "--checkpoint", CHECKPOINT, "--output", tmp_path / "out"]
-    with largest_file(len(old) // 2):
-        refused(capsys, detect, args, f"{copy}: File too large")
+    small_files(len(old) // 2)
+    refused(capsys, detect, args, f"{copy}: File too large")
     assert copy.read_bytes() == old
     assert not list(copy.parent.glob("*.tmp"))
 

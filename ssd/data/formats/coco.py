@@ -153,6 +153,8 @@ def coco_file(path: str | Path, split: str | None = None) -> Path:
             return named[0]
     found = find_coco(path)
     files = [file for each in found.values() for file in each] if split is None else found.get(split, [])
+    if not found:
+        raise InputError(f"{path}: holds no annotations (*.json)" if path.is_dir() else f"{path}: no such folder")
     if len(files) != 1:
         known = ", ".join(str(file) for each in found.values() for file in each) or "no JSON file"
         what = f"one annotation file{f' for {split!r}' if split else ''}, found {len(files)}"

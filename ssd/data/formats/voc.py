@@ -107,6 +107,8 @@ def read_split(folder: str | Path, split: str) -> list[str]:
     Raises InputError where the file is missing, empty or not UTF-8.
     """
     path = split_file(folder, split)
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: no such folder")
     available = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
     lines = read_text(path, missing=f"no such split file (there: {available})").splitlines()
     names = [re.sub(r"\s+(-1|0|1)$", "", line.strip()) for line in lines if line.strip()]

@@ -56,6 +56,8 @@ def read_yolo(
         pairs, notes = _labelled(root, split, images_folder)
     else:
         pairs, notes = _pictured(yaml, root, split)
+        if not pairs and not notes:
+            raise InputError(f"{root}: holds no pictures; name their folder with --images")
     has_keypoints = "kpt_shape" in yaml
     items = [(label, image, partial(_read_labels, label, names, has_keypoints)) for label, image in pairs]
     return read_images(items, f"{root.name} {split or ''}".strip(), notes)
@@ -154,7 +156,8 @@ def _places(yaml: dict, root: Path, split: str | None) -> list[Path]:
     if not places:
         known = ", ".join(key for key in YAML_SPLITS if key in yaml) or "none"
         what = "a folder of pictures, a list (.txt) or a split in data.yaml"
-        raise InputError(f"{root}: {short(split)} is not {what} (there: {known})")
+        elsewhere = "pictures elsewhere need --images"
+        raise InputError(f"{root}: {short(split)} is not {what} (there: {known}); {elsewhere}")
     return places
 
 
