@@ -23,23 +23,18 @@ def drop_undecodable(splits: Splits, workers: int) -> tuple[Splits, list[Note]]:
 
     workers: threads; Pillow decodes without holding Python's lock. Raises InputError where a split has no image left.
     """
-    kept, notes = {}, []
-    for split, images in splits.items():
-        kept[split], more_notes = _decodable(images, workers)
-        notes += more_notes
-    return kept, notes
-
-
-def _decodable(images: list[AnnotatedImage], workers: int) -> tuple[list[AnnotatedImage], list[Note]]:
+    kept: Splits = {}
+    notes: list[Note] = []
     pool = ThreadPoolExecutor(workers)
     try:
-        problems = list(tqdm(pool.map(_problem, images), total=len(images), desc="decoding", unit="image"))
+        for split, images in splits.items():
+            problems = list(tqdm(pool.map(_problem, images), total=len(images), desc="decoding", unit="image"))
+            kept[split] = [image for image, problem in zip(images, problems, strict=True) if not problem]
+            notes += [left_out(problem) for problem in problems if problem]
+            if not kept[split]:
+                raise InputError(f"{problems[0]}; no image of the list can be used")
     finally:
         pool.shutdown(cancel_futures=True)  # an interruption does not wait for pictures that have not begun
-    kept = [image for image, problem in zip(images, problems, strict=True) if not problem]
-    notes = [left_out(problem) for problem in problems if problem]
-    if not kept:
-        raise InputError(f"{notes[0].problem}; no image of the list can be used")
     return kept, notes
 
 
