@@ -85,12 +85,12 @@ class Trainer:
             for parts in progress.timed(on_device(self.batches(), self.step.device)):
                 stop.error = self.health.note_unreadable(parts)
                 steps.append(self.step(parts, recipe.rate(self.iteration)))
-                if not self._reads():
+                if not self._reading_due():
                     continue
                 stopped = distributed.in_any(bool(stop), self.step.device)
                 rows = self._read(steps, folder)
                 steps = []
-                self._record(rows, self._saves() or stopped, folder, validate)
+                self._record(rows, self._saving_due() or stopped, folder, validate)
                 progress.update(rows)
                 if stopped and stop.error:
                     raise InputError(stop.error)
@@ -121,11 +121,11 @@ class Trainer:
         """Whether something due every so many iterations, and after the last, is due now. 0: after the last only."""
         return self.iteration == self.recipe.iterations or bool(every) and self.iteration % every == 0
 
-    def _saves(self):
+    def _saving_due(self):
         return self._due(self.recipe.eval_every) or self._due(self.recipe.save_every)
 
-    def _reads(self):
-        return self._saves() or self._due(READ_EVERY[self.step.device.type])
+    def _reading_due(self):
+        return self._saving_due() or self._due(READ_EVERY[self.step.device.type])
 
     def _out_of_patience(self):
         return bool(self.recipe.patience) and self.best.waited >= self.recipe.patience
