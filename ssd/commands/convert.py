@@ -15,10 +15,19 @@ from ssd.convert.layouts import LAYOUTS
 from ssd.files import check_destination, replacing
 from ssd.pretrained import find_checkpoint
 
+EXAMPLES = """\
+examples:
+  %(prog)s ssd300_VOC0712.pth voc.pth
+  %(prog)s coco coco.pth
+  %(prog)s runs/1/best.pth theirs.pth --to-torchvision
+"""
+
 
 def parse(argv: list[str] | None) -> Namespace:
     projects = ", ".join(layout.project for layout in LAYOUTS)
-    p = parser(f"Make a checkpoint of other people's SSD300 weights ({projects}). Nothing in the file is run.")
+    p = parser(
+        f"Make a checkpoint of other people's SSD300 weights ({projects}). Nothing in the file is run.", EXAMPLES
+    )
     p.add_argument("source", metavar="SOURCE", help="file of weights; coco: torchvision's, downloaded")
     p.add_argument("destination", metavar="DESTINATION", help="the checkpoint to write, a .pth file")
     p.add_argument(

@@ -21,9 +21,19 @@ from ssd.text import one_line
 
 NOTES_SHOWN = 20  # on the terminal; all are in the report
 
+EXAMPLES = """\
+examples:
+  %(prog)s --voc photos --test-fraction 0.2       XML files beside their pictures or below
+  %(prog)s --coco annotations.json --images photos --test-fraction 0.2
+  %(prog)s --yolo birds/data.yaml --output lists/birds
+  %(prog)s --download VOC                         VOC2007 and VOC2012 themselves
+"""
+
 
 def parse(argv: list[str] | None) -> Namespace:
-    p = parser("Check a data set, and write the data lists that training and evaluation read, with a report on it.")
+    p = parser(
+        "Check a data set, and write the data lists that training and evaluation read, with a report on it.", EXAMPLES
+    )
     g = p.add_argument_group("data set, one of")
     g.add_argument("--voc07", metavar="DIR", help="VOC2007: its trainval becomes the training list, its test the test")
     g.add_argument("--voc12", metavar="DIR", help="VOC2012: its trainval joins the training list of --voc07")

@@ -27,9 +27,18 @@ from ssd.visualize import figure_class
 
 CHOSEN_HERE = "the model is the best of its run's evaluations on this list, so the figures are optimistic"
 
+EXAMPLES = """\
+examples:
+  %(prog)s                                          the newest model of yours on data/
+  %(prog)s --checkpoint coco --data birds --report report
+  %(prog)s --results results --json figures.json    result files of any detector, without a model
+"""
+
 
 def parse(argv: list[str] | None) -> Namespace:
-    p = parser("Evaluate a checkpoint on the test list or the validation list by the rules of the VOC devkit.")
+    p = parser(
+        "Evaluate a checkpoint on the test list or the validation list by the rules of the VOC devkit.", EXAMPLES
+    )
     p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument("--data", default="data", help="folder of the data lists")
     p.add_argument("--split", choices=("test", "val"), default="test", help="the list to evaluate on")

@@ -9,9 +9,15 @@ from ssd.commands.arguments import add_threshold_arguments, command, parser
 from ssd.export.write import export
 from ssd.pretrained import find_checkpoint
 
+EXAMPLES = """\
+examples:
+  %(prog)s runs/1/best.pth model.onnx                for ssd300 detect and eval, and your own post-processing
+  %(prog)s runs/1/best.pth final.onnx --with-nms     for any program that runs ONNX
+"""
+
 
 def parse(argv: list[str] | None) -> Namespace:
-    p = parser("Write a checkpoint's model for other runtimes, as ONNX or as a torch.export program.")
+    p = parser("Write a checkpoint's model for other runtimes, as ONNX or as a torch.export program.", EXAMPLES)
     p.add_argument("checkpoint", metavar="CHECKPOINT", help='trained model, or "coco": torchvision\'s COCO weights')
     p.add_argument("out", metavar="OUT", help="file to write, whose name ends in .onnx or .pt2")
     p.add_argument("--with-nms", action="store_true", help="output final detections, chosen by the thresholds below")

@@ -5,10 +5,16 @@ import sys
 from ssd.commands.arguments import command, number, parser
 from ssd.data.synthetic import prepare_folder, summary, write_dataset
 
+EXAMPLES = """\
+examples:
+  %(prog)s shapes
+  %(prog)s shapes --images 2000 --seed 1 --force
+"""
+
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    options = parser("Draw a data set of shapes in the layout of Pascal VOC.")
+    options = parser("Draw a data set of shapes in the layout of Pascal VOC.", EXAMPLES)
     options.prog = "python -m ssd.data.synthetic"
     options.add_argument("folder", metavar="DIR", help="a new or empty folder")
     options.add_argument("--images", type=number(int, 1), default=400, help="number of pictures")

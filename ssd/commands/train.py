@@ -25,15 +25,28 @@ from ssd.training.run.logs import LOGS
 from ssd.training.session import describe_end, describe_start, open_session
 from ssd.training.trainer import Trainer
 
+EXAMPLES = """\
+examples:
+  %(prog)s --iterations 10000 --batch-size 8 --lr 2.5e-4
+  %(prog)s --data birds --weights runs/1/best.pth --freeze    from a detector to other classes
+  %(prog)s --resume                                           go on with the newest run
+  %(prog)s --resume runs/1 --output runs/again                go on with a copy of it, which leaves runs/1 as it is
+"""
+
 
 def arguments() -> ArgumentParser:
     p = parser(
         "Train SSD300 on the data lists of create_data_lists.py and evaluate it along the way, on the validation list "
-        "if there is one, else on the test list."
+        "if there is one, else on the test list.",
+        EXAMPLES,
     )
     p.add_argument("--data", default="data", help="folder of the data lists")
     p.add_argument("--output", help="folder of the run (default: the next free runs/N)")
-    p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="continue from FILE, or the run's last.pth")
+    p.add_argument(
+        "--resume", nargs="?", const="", metavar="RUN",
+        help="continue a run: a checkpoint, or a folder with last.pth (default: --output's, or the newest run's); "
+        "arguments that are not given again stay. RUN with another --output goes on there, from a copy",
+    )  # fmt: skip
     start = p.add_argument_group("starting point")
     start.add_argument(
         "--weights", default="imagenet",

@@ -1,5 +1,6 @@
 """`ssd300 COMMAND`, `python -m ssd COMMAND` and the scripts are the same commands, each under its own name."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -46,9 +47,24 @@ def test_each_command_is_a_module_that_knows_its_name(name, capsys):
     assert import_module(f"ssd.commands.{name}").main([f"--{name}-nonsense"]) == 2
 
 
-@pytest.mark.parametrize("door", ["train.py", "-m ssd.export", "-m ssd.convert", "-m ssd.data.synthetic"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_and_version_of_each_command(name, capsys):
+    assert main([name, "--version"]) == 0
+    assert capsys.readouterr().out == f"ssd300 {__version__}\n"
+    assert main([name, "--help"]) == 0
+    options, _, examples = capsys.readouterr().out.partition("\nexamples:\n")
+    assert examples
+    for line in examples.splitlines():
+        assert line.startswith(f"  ssd300 {name}") and len(line) <= 120
+        assert set(re.findall(r"--[a-z-]+", line)) <= set(re.findall(r"--[a-z-]+", options)), line
+
+
+DOORS = ["train.py", "-m ssd", "-m ssd.export", "-m ssd.convert", "-m ssd.data.synthetic", "-m ssd.commands.detect"]
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_other_doors(door):
     command = [sys.executable, *door.split(), "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0
-    assert done.stdout.replace("python ", "", 1).startswith(f"usage: {door} ")  # Python 3.14 says "python train.py"
+    assert done.stdout.startswith(f"usage: python {door} ")
