@@ -1,7 +1,12 @@
 """Random cases of every kind (`python -m tests.long.fuzz` runs more of them)."""
 
-from tests.long.fuzz import fuzz
+import pytest
+
+from tests.helpers import small_network
+from tests.long.fuzz import failure
 
 
-def test_random_cases():
-    assert "\n".join(fuzz(range(16)).values()) == ""
+@pytest.mark.parametrize("number", range(20))
+def test_random_case(number, monkeypatch):
+    small_network.use(monkeypatch.setattr)
+    assert failure(number) == ""

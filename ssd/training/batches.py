@@ -74,9 +74,10 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch with its images, boxes, labels and crowds on a device."""
-        images = self.images.to(device, memory_format=torch.channels_last, non_blocking=True)
+        later = device.type == "cuda"  # the CPU would read numbers that are not there yet
+        images = self.images.to(device, memory_format=torch.channels_last, non_blocking=later)
         targets = (self.boxes, self.labels, self.crowds)
-        boxes, labels, crowds = (tensor.to(device, non_blocking=True) for tensor in targets)
+        boxes, labels, crowds = (tensor.to(device, non_blocking=later) for tensor in targets)
         return replace(self, images=images, boxes=boxes, labels=labels, crowds=crowds)
 
     def record_stream(self, stream: torch.cuda.Stream) -> None:

@@ -1,4 +1,4 @@
-"""Random configs, pictures, objects and thresholds through detection, loss, samples and evaluation.
+"""Random configs, pictures, objects, thresholds and options through detection, loss, samples, evaluation and training.
 
 python -m tests.long.fuzz --cases 2000 [--first 0] [--network small|ssd300]
 
@@ -7,9 +7,12 @@ The exit status is 1 if one did. The pictures have sides of 1 to 20,000 pixels, 
 """
 
 import argparse
+import contextlib
+import io
 import json
 import math
 import random
+import shutil
 import sys
 import tempfile
 import traceback
@@ -23,10 +26,12 @@ from PIL import Image
 from torchvision.ops import box_iou
 
 from ssd import SSD300, Detector, MultiBoxLoss, SSDConfig, calculate_mAP, create_prior_boxes
+from ssd.commands import train
 from ssd.data import PascalVOCDataset, write_data_lists
 from ssd.data.augmentation import AUGMENTATIONS
 from ssd.data.formats.records import AnnotatedImage, AnnotatedObject
 from ssd.data.lists import label_images
+from tests.helpers import small_network
 from tests.helpers.small_network import SmallSSD
 
 LONGEST, MOST_PIXELS = 20_000, 4_000_000
@@ -214,21 +219,56 @@ def fuzz_evaluation(rng, network, folder):
         assert all(math.isnan(ap) or 0 <= ap <= 1 for ap in (*per_class.values(), mean))
 
 
-TARGETS = {"detection": fuzz_detection, "loss": fuzz_loss, "samples": fuzz_samples, "evaluation": fuzz_evaluation}
+OPTIONS = {
+    "--batch-size": (1, 2, 3, 5), "--accumulate": (1, 2, 3), "--iterations": (1, 2), "--lr": (0, 1e-3, 1e9),
+    "--warmup": (0, 1, 5), "--clip-norm": (0, 10), "--ema": (0, 0.9, 1), "--seed": (0, 2**63 - 1), "--freeze": (0, 2),
+    "--augmentation": AUGMENTATIONS, "--overfit": (1, 2, 100), "--save-every": (1, 9), "--eval-every": (0, 1, 9),
+    "--patience": (0, 1), "--backbone": ("vgg16", "vgg16_bn"), "--precision": ("fp32", "bf16", "auto"),
+}  # fmt: skip
 
 
-def fuzz(numbers, network=NoisySSD):
-    """Run the cases of these numbers. Returns number and target -> traceback of those that failed."""
-    failed = {}
-    for number in numbers:
-        name, target = list(TARGETS.items())[number % len(TARGETS)]
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("error")
-            try:
-                target(random.Random(number), network, folder)
-            except Exception:
-                failed[f"case {number}, {name}"] = traceback.format_exc()
-    return failed
+def fuzz_training(rng, network, folder):
+    """A run of one or two small iterations with random options ends well, and so does the run that continues it; or it
+    is refused in one line."""
+    fuzz_samples(rng, network, folder)  # writes the training list
+    for kind in ("images", "objects"):
+        shutil.copy(Path(folder) / f"TRAIN_{kind}.json", Path(folder) / f"TEST_{kind}.json")
+    chosen = {name: rng.choice(values) for name, values in OPTIONS.items() if rng.random() < 0.4}
+    fixed = {
+        "--weights": "none",
+        "--batch-size": 2,
+        "--workers": 0,
+        "--device": "cpu",
+        "--log": "none",
+        "--iterations": 2,
+    }
+    fixed |= {"--data": folder, "--output": f"{folder}/run"}
+    arguments = [str(text) for pair in (fixed | chosen).items() for text in pair]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # of libraries, such as tensorboard's
+        for more in ([], ["--resume", f"{folder}/run", "--iterations", "3"]):
+            told = io.StringIO()
+            with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
+                status = train.main(arguments + more)
+            lines = [line for line in told.getvalue().splitlines() if line.startswith("error: ")]
+            assert status == 0 or (status == 2 and len(lines) == 1), (arguments + more, status, told.getvalue())
+            if status:
+                return
+
+
+TARGETS = (fuzz_detection, fuzz_loss, fuzz_samples, fuzz_evaluation, fuzz_training)
+
+
+def failure(number, network=NoisySSD):
+    """The traceback of the case of this number, or nothing where it goes well."""
+    target = TARGETS[number % len(TARGETS)]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            target(random.Random(number), network, folder)
+        except Exception:
+            return f"case {number}, {target.__name__}:\n{traceback.format_exc()}"
+    return ""
 
 
 def main():
@@ -237,12 +277,15 @@ def main():
     p.add_argument("--first", type=int, default=0, help="number of the first case")
     p.add_argument("--network", choices=["small", "ssd300"], default="small")
     args = p.parse_args()
+    small_network.use()
     network = {"small": NoisySSD, "ssd300": SSD300}[args.network]
-    failed = fuzz(range(args.first, args.first + args.cases), network)
-    for case, trace in failed.items():
-        print(f"{case}:\n{trace}")
-    print(f"{len(failed)} of {args.cases} cases failed")
-    return 1 if failed else 0
+    n_failed = 0
+    for number in range(args.first, args.first + args.cases):
+        if told := failure(number, network):
+            n_failed += 1
+            print(told, flush=True)
+    print(f"{n_failed} of {args.cases} cases failed")
+    return 1 if n_failed else 0
 
 
 if __name__ == "__main__":

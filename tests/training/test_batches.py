@@ -73,6 +73,19 @@ def test_the_next_batch_is_copied_while_one_is_worked_on(monkeypatch):
     assert list(on_device([["a"], ["b"]], torch.device("cpu"))) == [["a"], ["b"]]
 
 
+def test_copies_to_the_cpu_are_waited_for(train_set, monkeypatch):
+    copies, to = [], torch.Tensor.to
+
+    def noted(tensor, *args, **kwargs):
+        copies.append(kwargs.get("non_blocking", False))
+        return to(tensor, *args, **kwargs)
+
+    batch = next(iter(batches_of(train_set, 2, 1)))
+    monkeypatch.setattr(torch.Tensor, "to", noted)
+    batch.to(torch.device("cpu"))
+    assert copies == [False] * 4
+
+
 def test_samples_of_a_batch_are_those_of_the_data_set(train_set):
     batch = next(iter(batches_of(train_set, len(train_set), 1)))
     places = [train_set.data.paths.index(path) for path in batch.paths]
