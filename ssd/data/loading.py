@@ -1,7 +1,12 @@
 """Loading samples in batches, in worker processes."""
 
+import atexit
+import os
 import signal
 from collections.abc import Callable, Sequence
+from ctypes import c_bool
+from functools import cache, partial
+from multiprocessing import RawValue
 from typing import Any
 
 import torch
@@ -9,8 +14,6 @@ from torch.utils.data import DataLoader, Dataset
 
 Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]  # image, boxes, labels, difficulties
 Targets = list[torch.Tensor]
-
-GRACE_SECONDS = 30
 
 
 def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, Targets, Targets, Targets]:
@@ -21,18 +24,24 @@ def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, Targets, Targets, 
 
 def loader(dataset: Dataset, workers: int = 0, collate_fn: Callable = collate, **options: Any) -> DataLoader:
     """A DataLoader whose worker processes leave signals to the main process. options: as for `DataLoader`."""
-    return DataLoader(
-        dataset, num_workers=workers, collate_fn=collate_fn, worker_init_fn=leave_signals_to_parent, **options
-    )
+    prepare = partial(_leave_signals_to_parent, _leaving())
+    return DataLoader(dataset, num_workers=workers, collate_fn=collate_fn, worker_init_fn=prepare, **options)
 
 
-def leave_signals_to_parent(_: int) -> None:
-    """For `DataLoader(worker_init_fn=...)`: leave the signals of a process group (Ctrl-C, a scheduler's SIGTERM) to the
-    main process, which ends its workers.
+@cache
+def _leaving() -> c_bool:
+    """A flag in shared memory: whether the main process is leaving.
 
-    A worker outlives SIGTERM by GRACE_SECONDS only: when Python ends with an exception, it sends SIGTERM to the workers
-    that are left over, and waits for them.
+    It is set before multiprocessing's own function at exit, which sends SIGTERM to the workers that are left over, and
+    waits for them.
     """
+    leaving = RawValue(c_bool, False)
+    atexit.register(setattr, leaving, "value", True)
+    return leaving
+
+
+def _leave_signals_to_parent(leaving: c_bool, _: int) -> None:
+    """Make a worker leave the signals of a process group (Ctrl-C, a scheduler's SIGTERM) to the main process, which
+    still needs its workers: it ends in good order. Workers end with it, even where it dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "alarm"):  # not on Windows
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if leaving.value else None)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ssd.errors import InputError
 from ssd.training.batches import Batch
+from ssd.training.interrupt import Stop
 from ssd.training.recipe import Recipe
 from ssd.training.step import StepFigures
 
@@ -75,12 +76,17 @@ def not_finite_error(iteration: int, rate: float, wrong: Sequence[str], batch: B
 
 
 @contextmanager
-def out_of_memory_named(recipe: Recipe) -> Iterator[None]:
-    """Raises InputError, with what to do about it, if memory runs out in the block."""
+def out_of_memory_named(recipe: Recipe, stop: Stop) -> Iterator[None]:
+    """Raises InputError, with what to do about it, if memory runs out in the block. stop: of the run."""
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one
         text = str(error)
+        if "DataLoader worker" in text and stop.signal:
+            raise InputError(
+                "a process that loads pictures ended before the run could stop in good order; "
+                "--resume continues from the last checkpoint"
+            ) from None
         if "DataLoader worker" in text:  # containers have little shared memory, and the system kills for lack of any
             raise InputError(
                 f"a process that loads pictures died, usually for lack of memory ({text.splitlines()[0]}); "

@@ -78,7 +78,7 @@ class Trainer:
         recipe = self.recipe
         with (
             stop_signals() as stop,
-            out_of_memory_named(recipe),
+            out_of_memory_named(recipe, stop),
             Progress(recipe.iterations, self.iteration, recipe.batch_size, quiet=folder is None) as progress,
         ):
             steps: list[StepFigures] = []  # those not read yet

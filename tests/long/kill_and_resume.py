@@ -29,7 +29,11 @@ from ssd.training.run.results import RESULTS_NAME
 from tests.helpers import small_network
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = {"small": ["-m", "tests.helpers.small_network"], "ssd300": ["train.py"]}
+PROGRAMS = {
+    "small": ["-m", "tests.helpers.small_network"],
+    "slow": ["-m", "tests.helpers.slow_steps"],
+    "ssd300": ["train.py"],
+}
 SAVE_EVERY = 3
 LIMIT = 600  # seconds for one start
 MOMENTS = ("start", "row", "save")

@@ -4,9 +4,11 @@ import copy
 import itertools
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,6 +192,19 @@ def test_a_worker_that_dies(arguments, monkeypatch, capsys):
     monkeypatch.setattr(PascalVOCDataset, "__getitem__", load_or_die)
     words = "loads pictures died", "--resume with fewer --workers than 1"
     refused(capsys, train, arguments("run", "--workers", 1), *words)
+
+
+def test_a_worker_that_dies_with_a_stop(arguments, at_iteration, capsys):
+    """As where the system ends all processes of a job at once."""
+
+    def end():
+        os.kill(os.getpid(), signal.SIGTERM)
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        time.sleep(5)  # until PyTorch raises, as it hears of it
+
+    at_iteration(2, end)
+    refused(capsys, train, arguments("run", "--workers", 1), "ended before the run could stop", "--resume continues")
 
 
 def test_other_errors_keep_their_traceback(run, monkeypatch):

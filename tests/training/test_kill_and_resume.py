@@ -22,17 +22,26 @@ def test_killed_runs_end_as_undisturbed_ones(tmp_path):
     assert "in a save" in told[2]
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_to_the_process_and_its_workers(data_folder, tmp_path, number, status):
-    """What Ctrl-C and a cluster's scheduler send also reaches the workers, here mostly those of a validation."""
+@pytest.mark.parametrize(
+    "network, options, iterations, number, status",
+    [
+        ("small", "--eval-every 1", 2, signal.SIGINT, 130),
+        ("small", "--eval-every 1", 2, signal.SIGTERM, 143),
+        ("slow", "--eval-every 0", 1, signal.SIGTERM, 143),
+    ],
+)
+def test_signal_to_the_process_and_its_workers(data_folder, tmp_path, network, options, iterations, number, status):
+    """What Ctrl-C and a cluster's scheduler send also reaches the workers: of a validation, or during a long step."""
     run = tmp_path / "run"
-    options = ["--output", run, "--workers", 1, "--eval-every", 1]
+    options = ["--output", run, "--workers", 1, *options.split()]
     with open(tmp_path / "log.txt", "w") as log:
-        process = start("small", [*arguments(data_folder, 100_000), *options], log)
+        process = start(network, [*arguments(data_folder, 100_000), *options], log)
     try:
-        assert wait_for(lambda: rows(run) >= 2, process)
+        assert wait_for(lambda: rows(run) >= iterations, process)
         os.killpg(process.pid, number)
         assert wait_for_end(process, LIMIT)
+        with pytest.raises(ProcessLookupError):  # no worker is left over
+            os.killpg(process.pid, 0)
     finally:
         kill(process)
     told = Path(log.name).read_text()
