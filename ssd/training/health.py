@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import nn
 from tqdm import tqdm
 
 from ssd.errors import InputError
+from ssd.training import distributed
 from ssd.training.batches import Batch
 from ssd.training.interrupt import Stop
 from ssd.training.recipe import Recipe
@@ -25,7 +27,8 @@ class Health:
     """What has gone wrong in a run so far, and whether it is too much.
 
     n_images: of the data set. float16: gradients may overflow, in which case the step is skipped.
-    skipped, skipped_in_a_row: number of such steps. unreadable: paths of pictures.
+    skipped, skipped_in_a_row: number of such steps. unreadable: paths of pictures, of which the first `n_shared` that
+    were found are known to all processes.
     """
 
     n_images: int
@@ -33,6 +36,7 @@ class Health:
     skipped: int = 0
     skipped_in_a_row: int = 0
     unreadable: set[str] = field(default_factory=set)
+    n_shared: int = 0
 
     def note_step(self, step: StepFigures) -> list[str]:
         """Count the step if float16 skipped it. Returns the names of figures that are not finite and end the run."""
@@ -47,12 +51,18 @@ class Health:
             return wrong if self.skipped_in_a_row > MOST_SKIPPED else []
         return wrong
 
-    def note_unreadable(self, parts: Sequence[Batch]) -> str | None:
-        """Warn of each picture that cannot be read, once. Returns a sentence if there are too many, else None."""
+    def note_unreadable(self, parts: Sequence[Batch]) -> None:
+        """Warn of each picture that cannot be read, once."""
         for path, sentence in (fault for part in parts for fault in part.faults.items()):
             if path not in self.unreadable:
                 self.unreadable.add(path)
                 tqdm.write(f"warning: another picture replaces one that cannot be used: {sentence}", sys.stderr)
+
+    def too_many_unreadable(self, device: torch.device) -> str | None:
+        """A sentence if too many pictures, of those of all processes, cannot be read, else None."""
+        if distributed.in_any(len(self.unreadable) > self.n_shared, device):
+            self.unreadable = set().union(*distributed.gathered(self.unreadable))
+            self.n_shared = len(self.unreadable)
         if len(self.unreadable) <= MOST_UNREADABLE * self.n_images:
             return None
         return (

@@ -83,10 +83,11 @@ class Trainer:
         ):
             steps: list[StepFigures] = []  # those not read yet
             for parts in progress.timed(on_device(self.batches(), self.step.device)):
-                stop.error = self.health.note_unreadable(parts)
+                self.health.note_unreadable(parts)
                 steps.append(self.step(parts, recipe.rate(self.iteration)))
                 if not self._reading_due():
                     continue
+                stop.error = self.health.too_many_unreadable(self.step.device)
                 stopped = distributed.in_any(bool(stop), self.step.device)
                 rows = self._read(steps, folder)
                 steps = []

@@ -160,6 +160,23 @@ def test_what_the_first_process_refuses_is_not_buried(lists, tmp_path):
     assert "[rank1]: Traceback" not in told
 
 
+def test_bad_pictures_of_all_processes_are_counted_together(lists, tmp_path, monkeypatch):
+    small_network.use(monkeypatch.setattr)
+    many, n_images = shutil.copytree(lists, tmp_path / "lists"), 200
+    for name in ("images", "objects"):
+        path = many / f"TRAIN_{name}.json"
+        entries = json.loads(path.read_text())
+        entries = [entries[k % len(entries)] for k in range(n_images)]
+        if name == "images":
+            for k in np.random.default_rng((0, 0)).permutation(n_images)[[0, 3, 4]]:  # the second is the other's
+                entries[k] += f" {k} is not there"
+        path.write_text(json.dumps(entries))
+    run = tmp_path / "run"
+    told = finish(start("small", many, run, "--iterations 20 --eval-every 0", processes=2), run, status=1)
+    assert f"3 of {n_images} pictures could not be read" in told
+    assert load_training_state(run / "last.pth")["iteration"] == rows(run) == 3
+
+
 @pytest.mark.parametrize("part, place, options, words", [
     ("TRAIN", 0, "--save-every 100", "1 of 4 pictures could not be read"),
     ("TEST", 1, "--save-every 100 --eval-every 3", "is not there: no such"),
