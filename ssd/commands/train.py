@@ -17,7 +17,7 @@ from ssd.config import BACKBONES
 from ssd.data.augmentation import AUGMENTATIONS
 from ssd.data.images import lift_pixel_limit
 from ssd.files import check_writable
-from ssd.inference.device import choose_device, prepare_for_training
+from ssd.inference.device import prepare_for_training
 from ssd.training import distributed
 from ssd.training.recipe import Recipe, paper_recipe
 from ssd.training.run.folder import LAST, RunFolder, check_start, kept_arguments, resumed_checkpoint
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
         lift_pixel_limit()
     recipe = paper_recipe(**{number.name: getattr(args, number.name) for number in fields(Recipe)})
     kept = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
-    with distributed.process_group(choose_device(args.device)) as device:
+    with distributed.process_group(args.device) as device:
         prepare_for_training(device)
         with open_session(
             args.data, recipe, device, output=args.output, checkpoint=checkpoint, weights=args.weights,

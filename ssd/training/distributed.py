@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -13,8 +14,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ssd.errors import InputError
+from ssd.inference.device import choose_device
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(hours=2)  # with a process that others wait for: the first one may have weights to download
 
 
 def n_processes() -> int:
@@ -28,33 +32,37 @@ def rank() -> int:
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[torch.device]:
+def process_group(device_name: str | None) -> Iterator[torch.device]:
     """Join the processes that torchrun started, for the block. Yields the device of this process.
 
+    device_name: see `choose_device`; of the GPUs, each process takes one of its own.
     Raises InputError if another process has ended. That one says why, and a traceback here would bury its message.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield device
+        yield choose_device(device_name)
         return
-    if device.type == "cuda":
-        device = _own_gpu()
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    device = _own_device(device_name)
+    backend, gpu = ("nccl", device) if device.type == "cuda" else ("gloo", None)
+    dist.init_process_group(backend, timeout=PATIENCE, device_id=gpu)
     try:
         yield device
     except RuntimeError as error:
         if "by peer" not in str(error):  # gloo's "Connection closed by peer", or "reset"
             raise
         raise InputError("another process of this run has ended; its own message says why") from None
-    finally:
-        dist.destroy_process_group()
+    dist.destroy_process_group()  # after an error it could wait for the others, who wait for this process
 
 
-def _own_gpu():
+def _own_device(name):
+    """The GPU of this process, or the CPU. It is set before anything uses the first GPU, which is another process's."""
     number, n_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    kind = name and name.partition(":")[0]
+    if not n_gpus or kind not in (None, "cuda"):
+        return choose_device(name)
     if number >= n_gpus:
         raise InputError(f"process {number + 1} of this machine has no GPU of its own; --nproc-per-node {n_gpus} fits")
     torch.cuda.set_device(number)
-    return torch.device("cuda", number)
+    return choose_device(f"cuda:{number}")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ssd.inference.device import choose_precision
 from ssd.model.network import SSD300
 from ssd.training import distributed
 from ssd.training.recipe import Recipe
-from ssd.training.run.folder import BEST, LAST, RunFolder, run_folder
+from ssd.training.run.folder import BEST, LAST, RunFolder, check_output, run_folder
 from ssd.training.trainer import Trainer
 from ssd.training.validation import Best, Validation
 from ssd.training.weights import initial_model
@@ -74,6 +74,8 @@ def open_session(
     arguments: what checkpoints and args.json keep, besides the data and the backbone.
     Raises InputError if these do not fit together.
     """
+    if distributed.rank() == 0:
+        check_output(checkpoint, output)
     if checkpoint:
         model, origin = load_checkpoint(checkpoint), str(checkpoint)
     else:

@@ -14,6 +14,8 @@ import torch
 
 from ssd.checkpoint import load_training_state, read_file
 from ssd.data import read_data_list
+from ssd.errors import InputError
+from ssd.training.distributed import process_group
 from ssd.training.run.results import read_results
 from ssd.training.weights import initial_model
 from tests.helpers import small_network
@@ -158,6 +160,60 @@ def test_what_the_first_process_refuses_is_not_buried(lists, tmp_path):
     assert f"error: {run} holds a run already" in told
     assert 'Traceback (most recent call last):\n  File "' + str(ROOT) not in told
     assert "[rank1]: Traceback" not in told
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The calls, in order, by which one of two processes with a GPU each sets itself up."""
+    calls = []
+
+    def noted(name, answer):
+        return lambda *args, **options: calls.append((name, *args, options)) or answer
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", noted("set_device", None))
+    monkeypatch.setattr(torch, "empty", noted("use", None))  # of `choose_device`
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.distributed, "init_process_group", noted("init", None))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", noted("destroy", None))
+    return calls
+
+
+@pytest.mark.parametrize("name", [None, "cuda", "cuda:0"])
+def test_each_process_uses_no_gpu_but_its_own(calls, name):
+    with process_group(name) as device:
+        assert device == torch.device("cuda", 1)
+    chosen, used, joined, left = calls
+    assert chosen[:2] == ("set_device", 1)
+    assert used[2] == {"device": "cuda:1"}
+    assert joined[:2] == ("init", "nccl")
+    assert joined[2]["device_id"] == device
+    assert joined[2]["timeout"].total_seconds() > 3600  # a first download may take as long
+    assert left[0] == "destroy"
+
+
+def test_processes_without_gpus(calls):
+    with process_group("cpu"):
+        pass
+    assert [call[0] for call in calls] == ["use", "init", "destroy"]
+    assert calls[1][1] == "gloo"
+    assert calls[1][2]["device_id"] is None
+    with pytest.raises(InputError, match="--device gpu cannot"), process_group("gpu"):
+        pass
+
+
+def test_more_processes_than_gpus(calls, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(InputError, match="process 3 of this machine has no GPU"), process_group(None):
+        pass
+
+
+def test_an_error_of_one_process_does_not_wait_for_the_others(calls):
+    with pytest.raises(InputError, match="disk"), process_group(None):
+        raise InputError("the disk is full")
+    assert "destroy" not in [call[0] for call in calls]
 
 
 def test_bad_pictures_of_all_processes_are_counted_together(lists, tmp_path, monkeypatch):

@@ -62,6 +62,19 @@ def test_a_run_goes_on_elsewhere(run, tmp_path, arguments, capsys):
     refused(capsys, train, arguments("other", "--resume", first / "last.pth"), "holds a run already")
 
 
+def test_an_output_that_holds_a_run_is_refused_before_a_download(arguments, tmp_path, monkeypatch, capsys):
+    def offline(*args, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
+    refused(capsys, train, arguments("run", "--weights", "imagenet"), "cannot be downloaded (no network)")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.pth").touch()
+    refused(capsys, train, arguments("run", "--weights", "imagenet"), "holds a run already")
+
+
 @pytest.fixture
 def three_lists(data_folder, tmp_path):
     """Those of `data_folder`, half of whose test pictures are validation pictures."""

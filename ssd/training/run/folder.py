@@ -35,14 +35,16 @@ def create_run(output: str | Path | None = None) -> Path:
     A results.csv without rows is not a run yet: its run was killed before the first checkpoint.
     """
     folder = next_free("runs") if output is None else Path(output)
-    results = folder / RESULTS_NAME
-    if any((folder / name).exists() for name in (LAST, BEST)) or results.exists() and read_results(results)["lr"].size:
-        raise InputError(
-            f"{folder} holds a run already; --resume continues it, another --output starts a new one"
-        )  # fmt: skip
+    _check_free(folder)
     with naming(folder):
         folder.mkdir(parents=True, exist_ok=output is not None)
     return folder
+
+
+def _check_free(folder):
+    results = folder / RESULTS_NAME
+    if any((folder / name).exists() for name in (LAST, BEST)) or results.exists() and read_results(results)["lr"].size:
+        raise InputError(f"{folder} holds a run already; --resume continues it, another --output starts a new one")
 
 
 def resumed_checkpoint(file: str | Path | None, output: str | Path | None = None) -> Path:
@@ -75,6 +77,16 @@ def check_start(checkpoint: Path, kept: Mapping[str, Any], arguments: Mapping[st
             )
 
 
+def check_output(checkpoint: Path | None, output: str | Path | None) -> None:
+    """Raise InputError if `run_folder` would, because `output` holds another run. Takes no time."""
+    if output is not None and not _is_own(checkpoint, output):
+        _check_free(Path(output))
+
+
+def _is_own(checkpoint: Path | None, output: str | Path) -> bool:
+    return checkpoint is not None and Path(output).resolve() == checkpoint.parent.resolve()
+
+
 def run_folder(checkpoint: Path | None, output: str | Path | None) -> Path:
     """The folder to write to: that of the checkpoint to continue from, if any, unless `output` names another.
 
@@ -83,7 +95,7 @@ def run_folder(checkpoint: Path | None, output: str | Path | None) -> Path:
     if checkpoint is None:
         return create_run(output)
     own = checkpoint.parent
-    if output is None or Path(output).resolve() == own.resolve():
+    if output is None or _is_own(checkpoint, output):
         return own
     folder = create_run(output)
     for name in (RESULTS_NAME, BEST):
