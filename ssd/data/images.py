@@ -130,9 +130,9 @@ def to_rgb(picture: Picture) -> Image.Image:
 
 
 def _from_pil(image):
-    if 0 in image.size:
-        raise ValueError(f"a picture of {image.width} x {image.height} pixels is empty")
     image.load()  # before reading the orientation: this turns a TIFF, and a PNG may store its orientation last
+    if 0 in image.size:  # only now, since a file that Pillow cannot decode may have no size either
+        raise ValueError(f"a picture of {image.width} x {image.height} pixels is empty")
     orientation = exif_orientation(image)
     if image.mode == "RGB" and orientation == 1 and not image.has_transparency_data:
         return image
