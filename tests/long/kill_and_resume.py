@@ -90,10 +90,23 @@ def strike(process, run, moment, target, rng, pace):
         if hit and moment == "row":
             hit = not wait_for_end(process, rng.uniform(0, 2 * iteration))
         elif hit:
-            hit = wait_for(lambda: list(run.glob(f"{LAST}*.tmp")), process)
-            hit = hit and not wait_for_end(process, rng.choice([0, 0.001, 0.002, 0.005, 0.01]))
+            hit = strike_in_a_save(process, run, delay=rng.choice([0, 0.001, 0.002, 0.005, 0.01]))
     kill(process)
     return hit
+
+
+def strike_in_a_save(process, run, delay):
+    """Wait until a checkpoint has been written for `delay` seconds, and is not complete yet. Returns whether that came
+    before the process ended."""
+
+    def saving():
+        return list(run.glob(f"{LAST}*.tmp"))
+
+    while wait_for(saving, process) and not wait_for_end(process, delay):
+        if saving():
+            return True
+        delay /= 2  # that save was over already; a busy machine is late
+    return False
 
 
 def wait_for_end(process, seconds):
