@@ -46,10 +46,19 @@ def checkpoint(data_folder, tmp_path_factory):
 
 @pytest.fixture
 def small_files():
-    """small_files(n): from now on no file can grow beyond n bytes: a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    """small_files(n): until the end of the test no file can grow beyond n bytes: a full disk."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    return lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, hard))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    """Lift the limit of `small_files` before pytest writes the result of the test, perhaps into a file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture(scope="session")
