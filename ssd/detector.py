@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class Detections:
     @overload
     def __getitem__(self, which: slice | Sequence[int] | np.ndarray | torch.Tensor) -> "Detections": ...
 
-    def __getitem__(self, which):
+    def __getitem__(self, which: Any) -> Any:
         chosen = np.arange(len(self))[which].tolist()
         if isinstance(chosen, int):
             return list(self)[chosen]
@@ -120,7 +120,7 @@ class Detector:
         self, image: Sequence[Picture], min_score: float = ..., max_overlap: float = ..., top_k: int = ...
     ) -> list[Detections]: ...
 
-    def __call__(self, image, min_score=0.2, max_overlap=0.45, top_k=200):
+    def __call__(self, image: Any, min_score: float = 0.2, max_overlap: float = 0.45, top_k: int = 200) -> Any:
         """The `Detections` in a picture, or a list of them for a list of pictures, which run as one batch.
 
         image: path, PIL image, RGB array (height, width, 3) of uint8, or tensor (3, height, width) of uint8 or of
@@ -180,13 +180,16 @@ def detect(
 ) -> list[Image.Image]: ...  # fmt: skip
 
 
-def detect(original_image, min_score=0.2, max_overlap=0.5, top_k=200, suppress=None, checkpoint=None):
+def detect(
+    original_image: Any, min_score: float = 0.2, max_overlap: float = 0.5, top_k: int = 200,
+    suppress: str | Iterable[str] | None = None, checkpoint: str | Path | Detector | None = None,
+) -> Any:  # fmt: skip
     """An annotated copy of a picture, or a list of them for a list of pictures.
 
-    original_image, min_score, max_overlap, top_k: as for `Detector`, but max_overlap is 0.5 unless given, as in the
-    tutorial that this project follows, while `Detector` and `ssd300 detect` have the paper's 0.45: so this keeps some
-    more of the detections that overlap. suppress: names of classes (or one) to leave out.
-    checkpoint: as for `Detector.from_checkpoint`; or a `Detector`, pass a `Detector` to load the model only once.
+    original_image, min_score, top_k: as for `Detector`. max_overlap: too, but 0.5 by default, as in the tutorial that
+    this project follows; `Detector` and `ssd300 detect` have the paper's 0.45. So this keeps a few more detections that
+    overlap. suppress: names of classes (or one) to leave out.
+    checkpoint: as for `Detector.from_checkpoint`; pass a `Detector` to load the model only once.
     Raises InputError on a class that the detector does not know.
     """
     detector = checkpoint if isinstance(checkpoint, Detector) else Detector.from_checkpoint(checkpoint)

@@ -15,23 +15,12 @@ def is_public(node):
 
 
 def public_functions(parent):
-    """The public functions of a module or of a class, and the methods of its public classes.
-
-    Of an overloaded method, the overloads count.
-    """
-    overloads = [node for node in parent.body if "overload" in decorators(node)]
-    overloaded = {node.name for node in overloads}
+    """The public functions of a module or of a class, and the methods of its public classes."""
     for node in parent.body:
         if isinstance(node, ast.ClassDef) and is_public(node):
             yield from public_functions(node)
-        elif (
-            isinstance(node, ast.FunctionDef) and is_public(node) and (node in overloads or node.name not in overloaded)
-        ):
+        elif isinstance(node, ast.FunctionDef) and is_public(node):
             yield node
-
-
-def decorators(node):
-    return [decorator.id for decorator in getattr(node, "decorator_list", ()) if isinstance(decorator, ast.Name)]
 
 
 def unannotated(function):

@@ -1,4 +1,4 @@
-"""`ssd300 train`: trains SSD300 on data lists. The work is in `ssd.training.session`."""
+"""`ssd300 train`: trains SSD300 on data lists. The work is in `ssd.training.prepare`."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -19,10 +19,10 @@ from ssd.data.images import lift_pixel_limit
 from ssd.files import check_writable
 from ssd.inference.device import prepare_for_training
 from ssd.training import distributed
+from ssd.training.prepare import describe_end, describe_start, prepare_run
 from ssd.training.recipe import Recipe, paper_recipe
 from ssd.training.run.folder import LAST, RunFolder, check_start, kept_arguments, resumed_checkpoint
 from ssd.training.run.logs import LOGS
-from ssd.training.session import describe_end, describe_start, open_session
 from ssd.training.trainer import Trainer
 
 EXAMPLES = """\
@@ -127,16 +127,16 @@ def main(argv: list[str] | None = None) -> int:
     kept = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
     with distributed.process_group(args.device) as device:
         prepare_for_training(device)
-        with open_session(
+        with prepare_run(
             args.data, recipe, device, output=args.output, checkpoint=checkpoint, weights=args.weights,
             backbone=args.backbone, augmentation=args.augmentation, overfit=args.overfit, precision=args.precision,
             log=args.log, arguments=kept,
-        ) as session:  # fmt: skip
-            if session.folder:
-                print(describe_start(session, session.folder.path))
-            signal = session.carry_out()
-        if session.folder:
-            report(session.trainer, session.folder, signal)
+        ) as run:  # fmt: skip
+            if run.folder:
+                print(describe_start(run, run.folder.path))
+            signal = run.train()
+        if run.folder:
+            report(run.trainer, run.folder, signal)
     return 128 + signal if signal else 0  # what a shell would return
 
 

@@ -1,1 +1,1 @@
-"""Training: `session` sets a run up, `trainer` is the loop, `step` one step of it."""
+"""Training: `prepare` sets a run up, `trainer` is the loop, `step` one step of it."""

@@ -29,7 +29,7 @@ def stop_signals() -> Iterator[Stop]:
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def note(number, _):
+    def note(number: int, _: object) -> None:
         stop.signal = number
         _restore(before)
 

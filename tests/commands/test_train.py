@@ -114,7 +114,7 @@ def trainer_arguments(monkeypatch, *args):
     def trainer(*arguments):
         raise Reached(*arguments)
 
-    monkeypatch.setattr("ssd.training.session.Trainer", trainer)
+    monkeypatch.setattr("ssd.training.prepare.Trainer", trainer)
     with pytest.raises(Reached) as reached:
         train.main([str(arg) for arg in args])
     return reached.value.args

@@ -95,7 +95,7 @@ def scores(monkeypatch):
             scores.states = [*scores.states, copy.deepcopy(model.state_dict())]
             return validated(scores[len(scores.states) - 1])
 
-    monkeypatch.setattr("ssd.training.session.Validation", Scripted)
+    monkeypatch.setattr("ssd.training.prepare.Validation", Scripted)
     return scores
 
 

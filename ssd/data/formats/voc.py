@@ -142,7 +142,7 @@ def _to_continuous(first: float, last: float) -> tuple[float, float]:
 
 
 class _Builder(ElementTree.TreeBuilder):
-    def doctype(self, name, pubid, system):
+    def doctype(self, name: str, pubid: str, system: str) -> None:
         # Its only use here would be entities, which can grow without bound or name other files.
         raise InputError("declares a document type (DOCTYPE), which may hold entities; remove it")
 

@@ -55,7 +55,7 @@ def is_logged(row: Mapping[str, float]) -> bool:
 
 
 class TensorBoard:
-    """Event files in the run's folder. What an earlier session wrote after `iteration` disappears from view."""
+    """Event files in the run's folder. What the run wrote after `iteration` before disappears from view."""
 
     def __init__(self, folder: Path, iteration: int, arguments: Mapping[str, Any], class_names: Sequence[str]):
         summaries = optional("tensorboard.compat.proto.summary_pb2", "log", "--log tensorboard")
@@ -91,9 +91,9 @@ class TensorBoard:
 class WeightsAndBiases:
     """A run of Weights & Biases, kept in the run's folder and identified by the id that is saved there.
 
-    WANDB_MODE decides whether it goes online. Online, only what the server does not know yet is logged. Offline, one
-    session cannot continue another: each begins with the figures of results.csv, so the newest is complete and takes
-    the place of the others when it is synchronised.
+    WANDB_MODE decides whether it goes online. Online, only what the server does not know yet is logged. Offline, a
+    resumed run cannot continue the log of before: each log begins with the figures of results.csv, so the newest is
+    complete and takes the place of the others when it is synchronised.
     """
 
     def __init__(self, folder: Path, iteration: int, arguments: Mapping[str, Any], class_names: Sequence[str]):

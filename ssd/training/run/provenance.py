@@ -83,7 +83,7 @@ def device_name(device: torch.device | str) -> str:
 def git_commit(file: str | Path = __file__) -> str | None:
     """The commit of this code, with "-dirty" if tracked files differ from it; None outside a git checkout."""
 
-    def git(*arguments):
+    def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(file).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 

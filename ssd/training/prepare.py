@@ -1,4 +1,4 @@
-"""One session of a run: from where it starts, or is resumed, to where it ends or is stopped."""
+"""Sets a run up, from its start or from where it is resumed, and says in words what it is and what came of it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,16 +31,16 @@ ADVICE = {  # where the model was chosen by the list that it is measured on
 
 
 @dataclass(frozen=True)
-class Session:
-    """A run that is ready to go. origin: what it starts from, in words. folder: where the first process writes; None in
-    the others."""
+class PreparedRun:
+    """A run that is ready to train. origin: what it starts from, in words. folder: where the first process writes; None
+    in the others."""
 
     trainer: Trainer
     validation: Validation
     origin: str
     folder: RunFolder | None
 
-    def carry_out(self) -> int:
+    def train(self) -> int:
         """Train. Returns 0, or the number of the signal that stopped the run."""
         trainer, folder = self.trainer, self.folder
         if folder and not trainer.iteration:
@@ -51,7 +51,7 @@ class Session:
 
 
 @contextmanager
-def open_session(
+def prepare_run(
     data: str | Path,
     recipe: Recipe,
     device: torch.device,
@@ -65,8 +65,8 @@ def open_session(
     precision: str = "auto",
     log: str = "auto",
     arguments: Mapping[str, Any] | None = None,
-) -> Iterator[Session]:
-    """Set up a `Session`. Closes its folder at the end of the block.
+) -> Iterator[PreparedRun]:
+    """Set up a `PreparedRun`. Closes its folder at the end of the block.
 
     data: folder of the data lists. output: folder of the run, by default the next free runs/N.
     checkpoint: to resume from, None for a new run from `weights` and `backbone` (see `initial_model`).
@@ -76,10 +76,7 @@ def open_session(
     """
     if distributed.rank() == 0:
         check_output(checkpoint, output)
-    if checkpoint:
-        model, origin = load_checkpoint(checkpoint), str(checkpoint)
-    else:
-        model, origin = _new_model(data, weights, backbone, recipe.seed)
+    model, origin = _starting_model(checkpoint, data, weights, backbone, recipe.seed)
     train_set, validation_set = create_data_sets(data, model.config, augmentation, recipe.seed, overfit)
     validated_on = {"split": validation_set.split, "digest": validation_set.data.digest}
     trainer = Trainer(model, train_set, recipe, device, choose_precision(precision, device))
@@ -87,19 +84,19 @@ def open_session(
         _restore(trainer, checkpoint, validated_on)
     validation = Validation(validation_set, min(recipe.batch_size, 32), recipe.workers, device)
     if distributed.rank() > 0:
-        yield Session(trainer, validation, origin, None)
+        yield PreparedRun(trainer, validation, origin, None)
         return
-    kept = {
-        **(arguments or {}),
-        "data": str(Path(data).absolute()),  # so that the run can be resumed from any folder
-        "backbone": model.config.backbone,  # by default that of the weights
-    }
+    # The absolute path, so that the run can be resumed from any folder; and the backbone, which the weights may decide.
+    kept = {**(arguments or {}), "data": str(Path(data).absolute()), "backbone": model.config.backbone}
     path = run_folder(checkpoint, output)
     with RunFolder(path, model.config, kept, validated_on, trainer.iteration, device, log) as folder:
-        yield Session(trainer, validation, origin, folder)
+        yield PreparedRun(trainer, validation, origin, folder)
 
 
-def _new_model(data, weights, backbone, seed) -> tuple[SSD300, str]:
+def _starting_model(checkpoint, data, weights, backbone, seed) -> tuple[SSD300, str]:
+    """A model, and what it is in words."""
+    if checkpoint:
+        return load_checkpoint(checkpoint), str(checkpoint)
     with distributed.first_process_first():
         return initial_model(read_data_list(data, "train").class_names, weights, backbone, seed)
 
@@ -136,16 +133,16 @@ def _restore(trainer, checkpoint, validated_on):
         trainer.best = Best()
 
 
-def describe_start(session: Session, path: Path) -> str:
+def describe_start(run: PreparedRun, path: Path) -> str:
     """What the run in the folder `path` is, in lines of text, with the numbers that were not given."""
-    trainer, recipe, processes = session.trainer, session.trainer.recipe, distributed.n_processes()
+    trainer, recipe, processes = run.trainer, run.trainer.recipe, distributed.n_processes()
     device, precision = trainer.step.device, str(trainer.step.dtype).removeprefix("torch.")
     where = f"{processes} processes, the first on {device}" if processes > 1 else str(device)
     iteration = f", iteration {trainer.iteration}" if trainer.iteration else ""
     drops = " and ".join(map(str, recipe.drops)) or "none"
     return (
         f"{path}: {len(trainer.dataset)} images, {trainer.step.model.config.backbone} on {where} in {precision}\n"
-        f"starts from {session.origin}{iteration}\n"
+        f"starts from {run.origin}{iteration}\n"
         f"{recipe.iterations} iterations of {recipe.batch_size} images, rate {recipe.lr:g}, "
         f"drops at {drops}, warm-up {recipe.warmup}"
     )

@@ -12,9 +12,9 @@ from ssd import load_checkpoint, save_checkpoint
 from ssd.checkpoint import chosen_list, load_training_state
 from ssd.commands import train
 from ssd.data import PascalVOCDataset, read_data_list, write_data_lists
+from ssd.training.prepare import create_data_sets, prepare_run
 from ssd.training.recipe import paper_recipe
 from ssd.training.run.folder import kept_arguments
-from ssd.training.session import create_data_sets, open_session
 from tests.helpers.runs import iteration_of, rows_of
 from tests.helpers.scripts import refused
 from tests.long.kill_and_resume import compare
@@ -127,10 +127,10 @@ def test_the_best_by_another_list_does_not_count(run, three_lists):
     assert chosen_list(folder / "best.pth")["split"] == "val"
 
 
-def test_a_session_opens_from_python_and_resumes_from_the_command(small_networks, data_folder, tmp_path, run):
+def test_a_run_is_prepared_from_python_and_resumes_from_the_command(small_networks, data_folder, tmp_path, run):
     options = {"output": tmp_path / "run", "weights": "none", "precision": "fp32", "log": "none"}
-    with open_session(data_folder, paper_recipe(2, iterations=1), torch.device("cpu"), **options) as session:
-        assert session.carry_out() == 0
+    with prepare_run(data_folder, paper_recipe(2, iterations=1), torch.device("cpu"), **options) as prepared:
+        assert prepared.train() == 0
     assert rows_of(tmp_path / "run") == [1]
     assert kept_arguments(tmp_path / "run" / "last.pth") == {"data": str(data_folder), "backbone": "vgg16"}
     assert rows_of(run("run", "--resume --iterations 2")) == [1, 2]
