@@ -14,7 +14,7 @@ from ssd.export.engines import OnnxModel
 from ssd.files import digest, read_json
 from ssd.inference.predictor import Predictor
 from ssd.model.network import SSD300
-from ssd.text import abbreviated, one_line
+from ssd.text import abbreviated, counted, one_line
 
 COCO = "coco"
 CHECKPOINT_HELP = (
@@ -98,7 +98,9 @@ def describe_model(checkpoint: Path, config: SSDConfig) -> dict:
 def model_line(checkpoint: Path, config: SSDConfig) -> str:
     """A model in a few words, for the terminal."""
     names = list(filter(None, config.class_names))
-    return one_line(f"{checkpoint}: {config.backbone}, {len(names)} classes ({abbreviated(names)})")
+    return one_line(
+        f"{checkpoint}: {config.backbone}, {counted(len(names), 'class', 'classes')} ({abbreviated(names)})"
+    )
 
 
 def coco_checkpoint() -> Path:

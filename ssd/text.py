@@ -18,6 +18,11 @@ def abbreviated(names: Sequence[str], most: int = 10) -> str:
     return f"{', '.join(names[: most - 2])} and {len(names) - most + 2} more"
 
 
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: "1 image", "2 images". many: the plural where it is not `one` and an s."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
 def text_table(rows: Iterable[Sequence[object]]) -> str:
     """Rows as lines with aligned columns, the first to the left, the others to the right."""
     texts = [[one_line(str(cell)) for cell in row] for row in rows]

@@ -17,7 +17,7 @@ from ssd.data.images import lift_pixel_limit, picture_endings
 from ssd.data.lists import SPLITS, label_images
 from ssd.data.overview import count_notes, draw_samples, report
 from ssd.files import check_writable, write_text
-from ssd.text import one_line
+from ssd.text import counted, one_line
 
 NOTES_SHOWN = 20  # on the terminal; all are in the report
 
@@ -155,10 +155,11 @@ def print_summary(output: str, lists: dict[str, DataList], notes: Sequence[Note]
         print(f"and {len(notes) - NOTES_SHOWN} more like these in the report: {count_notes(notes)} in all")
     for split, data in lists.items():
         n_difficult = data.difficulties.sum()
-        crowds = f", {len(data.crowds)} crowds" if len(data.crowds) else ""
-        print(f"{split}: {len(data)} images, {len(data.labels)} objects, {n_difficult} of them difficult{crowds}")
+        crowds = f", {counted(len(data.crowds), 'crowd')}" if len(data.crowds) else ""
+        objects = counted(len(data.labels), "object")
+        print(f"{split}: {counted(len(data), 'image')}, {objects}, {n_difficult} of them difficult{crowds}")
     class_names = lists["train"].class_names
-    print(one_line(f"{len(class_names)} classes: {', '.join(class_names)}"))
+    print(one_line(f"{counted(len(class_names), 'class', 'classes')}: {', '.join(class_names)}"))
     print(f"data lists: {output}, report: {Path(output) / 'report.txt'}")
 
 

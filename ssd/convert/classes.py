@@ -6,6 +6,7 @@ from ssd.config import SSDConfig
 from ssd.convert.layouts import without_gaps
 from ssd.errors import InputError
 from ssd.files import read_json, read_text
+from ssd.text import counted
 
 BACKGROUND = ("background", "__background__")
 
@@ -36,8 +37,8 @@ def read_class_names(path: str | Path, n_classes: int) -> tuple[str, ...]:
 def describe_classes(config: SSDConfig) -> str:
     """The number of classes and their names, in one line."""
     names = [name for name in config.class_names if name]
-    unused = f", {len(config.unused_labels)} outputs without a class" if config.unused_labels else ""
-    return f"{len(names)} classes{unused}: {', '.join(names)}"
+    unused = f", {counted(len(config.unused_labels), 'output')} without a class" if config.unused_labels else ""
+    return f"{counted(len(names), 'class', 'classes')}{unused}: {', '.join(names)}"
 
 
 def _label_map(path: str | Path) -> list[str]:

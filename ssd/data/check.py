@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ssd.data.formats.records import AnnotatedImage, AnnotatedObject, Note, left_out
 from ssd.data.images import load_image
 from ssd.errors import InputError
+from ssd.text import counted
 
 Splits = dict[str, list[AnnotatedImage]]  # "train", "test" and, where there is one, "val"
 
@@ -90,7 +91,7 @@ def _names(splits: Splits) -> Iterator[tuple[str, str]]:
 
 def _class_note(splits: Splits, name: str, counts: Counter[str], what: str, action: str) -> Note:
     first = next(path for path, other in _names(splits) if other == name)
-    return Note(first, f'"{name}" (here first, {counts[name]} objects) {what}', action)
+    return Note(first, f'"{name}" (here first, {counted(counts[name], "object")}) {what}', action)
 
 
 def _changed(splits: Splits, change: Callable[[AnnotatedObject], AnnotatedObject | None]) -> Splits:

@@ -15,7 +15,7 @@ from ssd.errors import InputError
 from ssd.media.outputs import record, save_picture
 from ssd.media.sources import ahead, batched, load_batches
 from ssd.media.video import VideoReader, VideoWriter, open_video
-from ssd.text import one_line
+from ssd.text import counted, one_line
 
 
 class Annotator:
@@ -101,7 +101,7 @@ class Annotator:
         n_found = sum(len(entry["detections"]) for entry in self.records)
         n_frames = sum("frame" in entry for entry in self.records)
         n_pictures = len(self.records) - n_frames
-        where = [f"{n_pictures} pictures"] if n_pictures or not n_frames else []
-        where += [f"{n_frames} frames"] if n_frames else []
+        where = [counted(n_pictures, "picture")] if n_pictures or not n_frames else []
+        where += [counted(n_frames, "frame")] if n_frames else []
         bad = f"; {self.n_bad} could not be read, named above" if self.n_bad else ""
-        return f"{n_found} objects in {' and '.join(where)}, {len(self.records) / seconds:.1f} a second{bad}"
+        return f"{counted(n_found, 'object')} in {' and '.join(where)}, {len(self.records) / seconds:.1f} a second{bad}"

@@ -15,6 +15,7 @@ from ssd.data.images import load_image, picture_endings
 from ssd.data.lists import read_image_paths
 from ssd.errors import InputError
 from ssd.files import find_files, read_text
+from ssd.text import counted
 
 T = TypeVar("T")
 
@@ -62,8 +63,8 @@ def find_sources(sources: Iterable[str | Path], recursive: bool = False, leave_o
 
 def describe_sources(sources: Sources) -> str:
     """How many pictures and videos there are, in words."""
-    counts = {"pictures": len(sources.pictures), "videos": len(sources.videos)}
-    return " and ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no pictures"
+    counts = {"picture": len(sources.pictures), "video": len(sources.videos)}
+    return " and ".join(counted(count, kind) for kind, count in counts.items() if count) or "no pictures"
 
 
 def _check_kind(source: str) -> None:

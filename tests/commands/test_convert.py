@@ -19,7 +19,7 @@ def test_command(checkpoint, tmp_path, capsys):
     args = [tmp_path / "theirs.pth", tmp_path / "ours.pth", "--classes", tmp_path / "names.txt"]
     assert convert.main([str(arg) for arg in args]) == 0
     assert (
-        "amdegroot/ssd.pytorch, 2 classes, 1 outputs without a class: Câche, zebra crossing" in capsys.readouterr().out
+        "amdegroot/ssd.pytorch, 2 classes, 1 output without a class: Câche, zebra crossing" in capsys.readouterr().out
     )
     assert load_checkpoint(tmp_path / "ours.pth").config.class_names == ("Câche", "", "zebra crossing")
 

@@ -145,7 +145,7 @@ def test_bad_paths_of_a_list_are_named(checkpoint, tmp_path, capsys):
     assert [entry["image"] for entry in records] == [str(tmp_path / "good.png")]
     for path, sentence in zip(paths, ("a folder, not a picture", *["no such picture"] * 3), strict=False):
         assert one_line(f"error: {path}: {sentence}") in said.err
-    assert "1 pictures" in said.out
+    assert "1 picture" in said.out
     assert "4 could not be read" in said.out
 
 

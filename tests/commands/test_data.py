@@ -90,7 +90,7 @@ def test_validation_list(pets, tmp_path, capsys, options):
     val = read_data_list(tmp_path / "lists", "val")
     assert sorted(train.paths + val.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
     assert len(val) == 1 and val.class_names == train.class_names
-    assert "val: 1 images, 3 objects" in capsys.readouterr().out
+    assert "val: 1 image, 3 objects" in capsys.readouterr().out
     assert (tmp_path / "lists/report.txt").read_text().splitlines()[0].split() == ["train", "val", "test"]
 
 
@@ -217,7 +217,7 @@ def test_class_names_that_the_terminal_cannot_show(tmp_path):
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
     assert done.returncode == 0
-    assert b"1 classes: ?" in done.stdout
+    assert b"1 class: ?" in done.stdout
 
 
 def test_unknown_class(tmp_path, capsys):
@@ -257,7 +257,7 @@ def test_crowds_are_counted_apart(tmp_path, capsys):
         {"size": [40, 30], "boxes": [[0, 0, 10, 9]], "labels": [1], "difficulties": [0]}
         | {"crowds": [[0, 0, 10, 20]], "crowd_labels": [1]}
     ]
-    assert "train: 1 images, 1 objects, 0 of them difficult, 1 crowds" in capsys.readouterr().out
+    assert "train: 1 image, 1 object, 0 of them difficult, 1 crowd" in capsys.readouterr().out
     with Image.open(tmp_path / "mosaic.png") as mosaic:
         assert (np.asarray(mosaic) == CROWD).all(axis=-1).any()
     content["annotations"] = boxes[1:]

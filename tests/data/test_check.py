@@ -90,9 +90,9 @@ def test_spellings_are_merged():
         "test": [["traffic light", "dog"]],
     }
     assert sorted(map(str, notes)) == [
-        'a: "Traffic Light" (here first, 1 objects) differs from "traffic light" only in case or blanks, renamed',
-        'b: "Dog" (here first, 1 objects) differs from "dog" only in case or blanks, renamed',
-        'b: "trafficlight " (here first, 1 objects) differs from "traffic light" only in case or blanks, renamed',
+        'a: "Traffic Light" (here first, 1 object) differs from "traffic light" only in case or blanks, renamed',
+        'b: "Dog" (here first, 1 object) differs from "dog" only in case or blanks, renamed',
+        'b: "trafficlight " (here first, 1 object) differs from "traffic light" only in case or blanks, renamed',
     ]
     assert names_of(splits)["test"] == [["traffic light", "dog"]]
     assert names_of(splits)["train"][1][1] == "Dog"  # the argument is left as it was
@@ -113,7 +113,7 @@ def test_unknown_names_are_dropped():
     assert kept["train"][1].objects[0].box == (0, 0, 2, 5)
     assert list(map(str, notes)) == [
         'y: "b" (here first, 2 objects) is none of the classes, dropped',
-        'y: "c" (here first, 1 objects) is none of the classes, dropped',
+        'y: "c" (here first, 1 object) is none of the classes, dropped',
     ]
 
 

@@ -129,7 +129,7 @@ def test_files_that_are_none(voc, tmp_path, part, damage):
     (voc_object("dog", 0, 0, 0, 0), 0, "has no area in the picture"),
     (voc_object("dog", 50, 1, 60, 9), 0, "has no area in the picture"),
     (GOOD + GOOD, 1, "dog with x_min, y_min, x_max, y_max = 0, 0, 9, 9 is there already, dropped"),
-    (voc_object("DOG", 1, 1, 9, 9), 1, '"DOG" .here first, 1 objects. differs from "dog" only in case or blanks'),
+    (voc_object("DOG", 1, 1, 9, 9), 1, '"DOG" .here first, 1 object. differs from "dog" only in case or blanks'),
     ("<size><width>30</width><height>40</height></size>" + GOOD, 1, "annotated as 30 x 40 .* 40 x 30, boxes kept"),
 ])  # fmt: skip
 def test_odd_objects(voc, tmp_path, objects, kept, message):
