@@ -134,6 +134,11 @@ def next_free(folder: str | Path) -> Path:
     return Path(folder) / str(max(taken, default=0) + 1)
 
 
+def oldest_first(folder: str | Path, pattern: str) -> list[Path]:
+    """The files in a folder whose names match a pattern, by the time of their last change."""
+    return sorted(Path(folder).glob(pattern), key=lambda path: path.stat().st_mtime)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8. Its folder is created if need be. Otherwise as `write_bytes`."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from ssd.config import SSDConfig
 from ssd.convert.reading import read_weights
 from ssd.errors import InputError
 from ssd.export.engines import OnnxModel
-from ssd.files import digest, read_json
+from ssd.files import digest, oldest_first, read_json
 from ssd.inference.predictor import Predictor
 from ssd.model.network import SSD300
 from ssd.text import abbreviated, counted, one_line
@@ -68,7 +68,7 @@ def find_checkpoint(name: str | Path | None = None) -> Path:
 
 def newest_checkpoint() -> Path:
     """The best checkpoint of the newest run, those with --overfit aside. Raises InputError where there is none."""
-    found = sorted(Path("runs").glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
+    found = oldest_first("runs", "*/best.pth")
     usable = [path for path in found if not _is_overfit(path.parent)]
     if not usable:
         but = " but of runs with --overfit" if found else ""

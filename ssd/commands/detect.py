@@ -21,7 +21,7 @@ from ssd.detector import Detections, Detector
 from ssd.files import check_writable, next_free
 from ssd.media.annotator import Annotator
 from ssd.media.folder import DEFAULT, OutputFolder
-from ssd.media.outputs import FORMATS, check_formats, check_output, output_names, save_records, written_files
+from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, save_records, written_files
 from ssd.media.sources import describe_sources, find_sources
 from ssd.media.video import import_av
 from ssd.pretrained import CHECKPOINT_HELP, describe_model, find_checkpoint, model_line
@@ -50,7 +50,7 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     p.add_argument(
         "--save", type=formats, metavar="FORMATS", default="json",
-        help=f"formats of the detections, separated by commas: {', '.join(FORMATS)}",
+        help=f"formats of the detections, separated by commas: {', '.join(SAVED_AS)}",
     )  # fmt: skip
     p.add_argument("--no-pictures", action="store_true", help="write the detections alone, no annotated copies")
     p.add_argument("--classes", metavar="A,B,...", help="find these classes alone (default: all of the model)")
@@ -63,10 +63,10 @@ def parse(argv: list[str] | None) -> Namespace:
 
 
 def formats(text: str) -> list[str]:
-    """An argparse type: some of FORMATS, separated by commas."""
+    """An argparse type: some of SAVED_AS, separated by commas."""
     names = [name.strip() for name in text.split(",")]
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(FORMATS)}")
+    if unknown := [name for name in names if name not in SAVED_AS]:
+        raise ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(SAVED_AS)}")
     return names
 
 
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
         notes = save_records(output, annotator.records, args.save, detector.config.class_names, sources.names)
     folder.note([*annotator.copies(), *saved])
     print(*notes, annotator.summary(time.perf_counter() - start), sep="\n")
-    kinds = [FORMATS[name] for name in args.save]
+    kinds = [SAVED_AS[name] for name in args.save]
     print(f"{', '.join(kinds if args.no_pictures else ['annotated copies', *kinds])}: {output}")
     return 2 if annotator.n_bad else 0
 

@@ -83,6 +83,9 @@ class PascalVOCDataset(Dataset[Sample]):
 
     def crowds(self, key: int | tuple[int, int]) -> torch.Tensor:
         """The crowds of the sample `self[key]`, (c, 4) float32 corner fractions; of each the part inside the input."""
+        _, index = _epoch_and_index(key)
+        if not len(self.data[index].crowds):
+            return torch.zeros(0, 4)
         listed, augmentation = self._drawn(key)
         crowds = move_boxes(listed.crowds, augmentation or Augmentation((0.0, 0.0, *listed.size)))
         crowds = crowds[(crowds[:, 2:] > crowds[:, :2]).all(axis=1)]
@@ -90,12 +93,16 @@ class PascalVOCDataset(Dataset[Sample]):
 
     def _drawn(self, key):
         """The `ListedImage` of a sample and its augmentation, or None."""
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+        epoch, index = _epoch_and_index(key)
         listed = self.data[index]
         if not self.augment:
             return listed, None
         rng = np.random.default_rng((self.seed, epoch, index))
         return listed, sample_augmentation(rng, listed.size, listed.boxes, self.augmentation)
+
+
+def _epoch_and_index(key):
+    return key if isinstance(key, tuple) else (0, key)
 
 
 def _load(listed, least_size=None):

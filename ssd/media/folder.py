@@ -13,7 +13,7 @@ from pathlib import Path
 from ssd.data.formats.paths import inside
 from ssd.errors import InputError
 from ssd.files import find_files, naming, read_json, replacing
-from ssd.media.outputs import FORMATS
+from ssd.media.outputs import SAVED_AS
 
 DEFAULT = Path("detections")  # each run has a folder 1, 2, ... in it
 NAME = "detections_of.json"
@@ -70,7 +70,7 @@ def _read(folder: Path) -> dict:
     """What a folder says of itself; no files and no model where it holds no results."""
     path = folder / NAME
     if not path.exists():
-        for name in FORMATS.values():
+        for name in SAVED_AS.values():
             _refuse_unknown(folder / name)
         return {"files": []}
     content = read_json(path, dict)

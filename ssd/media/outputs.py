@@ -31,7 +31,7 @@ from ssd.media.sources import Sources
 
 LARGEST_JPEG = 65500  # pixels a side
 DECIMALS = 3  # of a pixel
-FORMATS = {  # of detections -> where they are in the output folder
+SAVED_AS = {  # of detections -> where they are in the output folder
     "json": "detections.json",
     "csv": "detections.csv",
     "voc": "voc",
@@ -92,11 +92,11 @@ def check_formats(formats: Collection[str], sources: Sources) -> None:
 
 
 def written_files(formats: Collection[str], sources: Sources) -> list[str]:
-    """The files that `save_records` writes for these pictures in some of FORMATS, relative to the output folder.
+    """The files that `save_records` writes for these pictures in some of SAVED_AS, relative to the output folder.
 
     Raises InputError where two pictures would share one.
     """
-    files = [FORMATS[name] for name in ("json", "csv", "coco") if name in formats]
+    files = [SAVED_AS[name] for name in ("json", "csv", "coco") if name in formats]
     names = [sources.names[path] for path in sources.pictures]
     for kind, folder, ending in (("voc", "voc/Annotations", ".xml"), ("yolo", "yolo/labels", ".txt")):
         if kind in formats:
@@ -139,21 +139,21 @@ def save_records(
     class_names: Sequence[str],
     names: Mapping[Path, str] | None = None,
 ) -> list[Note]:
-    """Write records in some of FORMATS. Returns notes on what a format cannot hold.
+    """Write records in some of SAVED_AS. Returns notes on what a format cannot hold.
 
     class_names: of the labels 1, 2, ...; empty for a label without a class, as there are between COCO's ids.
     names: of the pictures in formats with a file for each, see `Sources`; without them, relative to the folder that
     holds all pictures.
     """
     if "json" in formats:
-        _write(folder / FORMATS["json"], json.dumps(records, indent=1) + "\n")
+        _write(folder / SAVED_AS["json"], json.dumps(records, indent=1) + "\n")
     if "csv" in formats:
-        _write(folder / FORMATS["csv"], _as_csv(records))
+        _write(folder / SAVED_AS["csv"], _as_csv(records))
     images = [_as_annotated(entry) for entry in records]
     own = [names[Path(image.path)] for image in images] if names is not None else None
-    notes = write_voc(folder / FORMATS["voc"], images, names=own) if "voc" in formats else []
-    notes += write_coco(folder / FORMATS["coco"], images, class_names) if "coco" in formats else []
-    notes += write_yolo(folder / FORMATS["yolo"], images, class_names, names=own) if "yolo" in formats else []
+    notes = write_voc(folder / SAVED_AS["voc"], images, names=own) if "voc" in formats else []
+    notes += write_coco(folder / SAVED_AS["coco"], images, class_names) if "coco" in formats else []
+    notes += write_yolo(folder / SAVED_AS["yolo"], images, class_names, names=own) if "yolo" in formats else []
     return notes
 
 

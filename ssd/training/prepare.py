@@ -17,7 +17,7 @@ from ssd.inference.device import choose_precision
 from ssd.model.network import SSD300
 from ssd.training import distributed
 from ssd.training.recipe import Recipe
-from ssd.training.run.folder import BEST, LAST, RunFolder, check_output, run_folder
+from ssd.training.run.folder import BEST, LAST, RunFolder, check_run_folder, run_folder
 from ssd.training.trainer import Trainer
 from ssd.training.validation import Best, Validation
 from ssd.training.weights import initial_model
@@ -75,7 +75,7 @@ def prepare_run(
     Raises InputError if these do not fit together.
     """
     if distributed.rank() == 0:
-        check_output(checkpoint, output)
+        check_run_folder(checkpoint, output)
     model, origin = _starting_model(checkpoint, data, weights, backbone, recipe.seed)
     train_set, validation_set = create_data_sets(data, model.config, augmentation, recipe.seed, overfit)
     validated_on = {"split": validation_set.split, "digest": validation_set.data.digest}

@@ -18,7 +18,7 @@ from ssd.data.formats.coco import read_coco
 from ssd.data.formats.voc import read_voc
 from ssd.data.formats.yolo import read_yolo
 from ssd.errors import InputError
-from ssd.media.outputs import FORMATS, check_output, output_names, record, save_records
+from ssd.media.outputs import SAVED_AS, check_output, output_names, record, save_records
 from tests.helpers.fixed_detector import CHECKPOINT, is_drawn, run
 from tests.helpers.scripts import refused
 
@@ -100,7 +100,7 @@ def test_annotations_are_read_back(fixed, photos, tmp_path):
 
 
 def test_nothing_to_save(tmp_path):
-    assert save_records(tmp_path, [], FORMATS, ("cat",)) == []
+    assert save_records(tmp_path, [], SAVED_AS, ("cat",)) == []
     assert json.loads((tmp_path / "detections.json").read_text()) == []
     assert (tmp_path / "detections.csv").read_text().splitlines() == [
         "image,frame,time,width,height,name,score,x_min,y_min,x_max,y_max"

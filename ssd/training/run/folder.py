@@ -10,7 +10,7 @@ import torch
 from ssd.checkpoint import load_training_state, save_checkpoint
 from ssd.config import SSDConfig
 from ssd.errors import InputError
-from ssd.files import naming, next_free, replacing
+from ssd.files import naming, next_free, oldest_first, replacing
 from ssd.model.network import SSD300
 from ssd.training.batches import Batch
 from ssd.training.run.curves import CURVES_NAME, plot_results
@@ -56,7 +56,7 @@ def resumed_checkpoint(file: str | Path | None, output: str | Path | None = None
         return Path(file) / LAST if Path(file).is_dir() else Path(file)
     if output:
         return Path(output) / LAST
-    found = sorted(Path("runs").glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
+    found = oldest_first("runs", f"*/{LAST}")
     if not found:
         raise InputError("--resume: no run in runs/ has a last.pth; name a checkpoint, or the run's folder as --output")
     return found[-1]
@@ -77,7 +77,7 @@ def check_start(checkpoint: Path, kept: Mapping[str, Any], arguments: Mapping[st
             )
 
 
-def check_output(checkpoint: Path | None, output: str | Path | None) -> None:
+def check_run_folder(checkpoint: Path | None, output: str | Path | None) -> None:
     """Raise InputError if `run_folder` would, because `output` holds another run. Takes no time."""
     if output is not None and not _is_own(checkpoint, output):
         _check_free(Path(output))
