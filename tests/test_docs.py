@@ -42,6 +42,15 @@ def test_files_that_are_named(path):
         assert (ROOT / name).exists(), name
 
 
+def test_names_for_those_who_come_from_the_tutorial():
+    cells = [line.split(" | ")[1] for line in prose(ROOT / "docs/tutorial.md").splitlines() if line.startswith("| `")]
+    for cell in cells:
+        files = re.findall(r"`(ssd/[^`]+)`", cell)
+        code = "".join((ROOT / file).read_text(encoding="utf-8") for file in files)
+        for name in re.findall(r"`(\w+)[`(]", cell) if files else ():
+            assert re.search(rf"^ *(def|class) {name}\b", code, flags=re.M), cell
+
+
 def test_options_that_are_named(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["ssd300"])
     for name in COMMANDS:
