@@ -37,6 +37,19 @@ class Figures(NamedTuple):
         return torch.stack(self)
 
 
+class PriorLosses(NamedTuple):
+    """The losses of all priors of a batch, and which of them count. All are (N, n_priors).
+
+    loc: smooth L1 over the four offsets, which counts for positives. conf: cross-entropy, which counts for positives
+    and hard negatives.
+    """
+
+    loc: Tensor
+    conf: Tensor
+    positive: Tensor
+    hard_negative: Tensor
+
+
 class MultiBoxLoss(nn.Module):
     """L = (L_conf + alpha L_loc) / N over a batch, where N is the number of positive priors (at least 1).
 
@@ -85,6 +98,12 @@ class MultiBoxLoss(nn.Module):
         """
         return self._sums(locs, scores, *self._targets(boxes, labels, ignored))
 
+    def per_prior(
+        self, locs: Tensor, scores: Tensor, boxes: PerImage, labels: PerImage, ignored: PerImage | None = None
+    ) -> PriorLosses:
+        """The losses that `sums` adds up, prior by prior. Takes what `sums` takes."""
+        return self._per_prior(locs, scores, *self._targets(boxes, labels, ignored))
+
     def measure(
         self, locs: Tensor, scores: Tensor, boxes: PerImage, labels: PerImage, ignored: PerImage | None = None
     ) -> Figures:
@@ -97,18 +116,23 @@ class MultiBoxLoss(nn.Module):
         return prior_targets(boxes, labels, self.priors_cxcy, self.threshold, self.variances, ignored)
 
     def _sums(self, locs, scores, true_locs, true_classes):
-        positive = true_classes > 0  # (N, n_priors)
-        loc_loss = F.smooth_l1_loss(locs.float(), true_locs, reduction="none").sum(dim=2)  # (N, n_priors)
-        conf_loss = F.cross_entropy(scores.float().transpose(1, 2), true_classes, reduction="none")  # (N, n_priors)
-        loc_sum = (loc_loss * positive).sum()
-        conf_sum = (conf_loss * positive).sum() + self._hard_negative_losses(conf_loss, positive).sum()
-        return loc_sum, conf_sum, positive.sum().float()
+        losses = self._per_prior(locs, scores, true_locs, true_classes)
+        loc_sum = (losses.loc * losses.positive).sum()
+        conf_sum = (losses.conf * (losses.positive | losses.hard_negative)).sum()
+        return loc_sum, conf_sum, losses.positive.sum().float()
 
-    def _hard_negative_losses(self, conf_loss, positive):
-        """The losses of the negatives (N, n_priors), largest first, with 0 in place of those that do not count."""
-        hardest = conf_loss.masked_fill(positive, 0).sort(dim=1, descending=True).values
+    def _per_prior(self, locs, scores, true_locs, true_classes):
+        positive = true_classes > 0  # (N, n_priors)
+        loc = F.smooth_l1_loss(locs.float(), true_locs, reduction="none").sum(dim=2)  # (N, n_priors)
+        conf = F.cross_entropy(scores.float().transpose(1, 2), true_classes, reduction="none")  # (N, n_priors)
+        return PriorLosses(loc, conf, positive, self._hard_negatives(conf.detach(), positive))
+
+    def _hard_negatives(self, conf, positive):
+        """Which negatives count: those with the largest losses (N, n_priors)."""
+        hardest = conf.masked_fill(positive, 0).argsort(dim=1, descending=True)  # (N, n_priors)
         n_hard = self.neg_pos_ratio * positive.sum(dim=1, keepdim=True)  # (N, 1)
-        return hardest * (torch.arange(hardest.shape[1], device=hardest.device) < n_hard)
+        chosen = torch.arange(hardest.shape[1], device=hardest.device) < n_hard
+        return torch.zeros_like(positive).scatter(1, hardest, chosen) & ~positive
 
     @torch.no_grad()
     def _agreement(self, locs, scores, true_locs, true_classes):

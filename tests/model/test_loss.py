@@ -86,6 +86,15 @@ def test_without_regions_everything_stays_as_it_is(ignored):
     assert criterion.measure(locs, scores, boxes, labels, ignored) == criterion.measure(locs, scores, boxes, labels)
 
 
+def test_hard_negatives_are_those_of_the_largest_losses():
+    priors, locs, scores, boxes, labels = random_batch([2, 0, 9])
+    losses = MultiBoxLoss(priors).per_prior(locs, scores, boxes, labels)
+    for conf, positive, hard in zip(losses.conf, losses.positive, losses.hard_negative, strict=True):
+        n_hard = min(3 * positive.sum().item(), (~positive).sum().item())
+        assert not (hard & positive).any() and hard.sum().item() == n_hard
+        assert conf[hard].sort(descending=True).values.equal(conf[~positive].sort(descending=True).values[:n_hard])
+
+
 @pytest.mark.parametrize("n_objects", [[0], [0, 0, 0]])
 def test_no_objects_at_all(n_objects):
     priors, locs, scores, boxes, labels = random_batch(n_objects)
