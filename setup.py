@@ -43,7 +43,11 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["ssd", "ssd.*"]),
-    package_data={"ssd": ["py.typed"], "ssd.evaluation.report": ["page.html"]},
+    package_data={
+        "ssd": ["py.typed"],
+        "ssd.evaluation.report": ["page.html"],
+        "ssd.explain": ["page.html", "page.css", "page.js", "scripts/*.js"],
+    },
     entry_points={"console_scripts": ["ssd300 = ssd.__main__:main"]},
     install_requires=["torch>=2.6", "torchvision>=0.21", "numpy", "pillow>=10.1", "tqdm"],
     extras_require=EXTRAS,

@@ -13,6 +13,7 @@ COMMANDS = {
     "detect": "find objects in pictures and videos",
     "export": "write a model for other runtimes, as ONNX or a torch.export program",
     "convert": "turn weights of other projects into a checkpoint",
+    "explain": "show on a picture how SSD300 works, as one page",
     "curves": "draw the curves of a training run again",
 }
 

@@ -181,17 +181,18 @@ def write_data_lists(folder: str | Path, **splits: DataList) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for split in set(SPLITS) - set(splits):
-        for path in _files(folder, split):
+        for path in list_files(folder, split):
             path.unlink(missing_ok=True)
     for split, data in splits.items():
         _write(folder / "label_map.json", data.label_map, indent=1)
-        images, objects = _files(folder, split)
+        images, objects = list_files(folder, split)
         _write(images, [str(Path(path).absolute()) for path in data.paths])
         _write(objects, [_entry(image) for image in data])
 
 
-def _files(folder, split):
-    """The paths of a split's images and objects."""
+def list_files(folder: str | Path, split: str) -> tuple[Path, Path]:
+    """The paths of a split's images and objects in a folder of data lists."""
+    folder = Path(folder)
     return folder / f"{split.upper()}_images.json", folder / f"{split.upper()}_objects.json"
 
 
@@ -213,7 +214,7 @@ def read_data_list(folder: str | Path, split: str) -> DataList:
     folder = Path(folder)
     if split.lower() not in SPLITS:
         raise ValueError(f"split is {split!r}, must be one of {', '.join(SPLITS)}")
-    images_file, objects_file = _files(folder, split)
+    images_file, objects_file = list_files(folder, split)
     paths = read_image_paths(images_file)
     entries = _read(objects_file, list)
     class_names = _read_class_names(folder / "label_map.json")
@@ -231,7 +232,7 @@ def read_data_list(folder: str | Path, split: str) -> DataList:
 
 def validation_split(folder: str | Path) -> str:
     """The split by which training chooses its best model: "val" if the folder of data lists has it, else "test"."""
-    return "val" if any(path.exists() for path in _files(Path(folder), "val")) else "test"
+    return "val" if any(path.exists() for path in list_files(folder, "val")) else "test"
 
 
 def read_image_paths(path: str | Path) -> list[str]:

@@ -59,7 +59,15 @@ def test_examples_and_version_of_each_command(name, capsys):
         assert set(re.findall(r"--[a-z-]+", line)) <= set(re.findall(r"--[a-z-]+", options)), line
 
 
-DOORS = ["train.py", "-m ssd", "-m ssd.export", "-m ssd.convert", "-m ssd.data.synthetic", "-m ssd.commands.detect"]
+DOORS = [
+    "train.py",
+    "-m ssd",
+    "-m ssd.export",
+    "-m ssd.convert",
+    "-m ssd.explain",
+    "-m ssd.data.synthetic",
+    "-m ssd.commands.detect",
+]
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import nan
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from reprlib import repr as short
 from typing import Any
 
@@ -46,17 +46,35 @@ def read_coco(
     Raises InputError where the file is not in this format or none of its images can be used.
     """
     path = coco_file(path, split)
+    records, by_image = _contents(path)
+    items, notes = _items(path, records, by_image, Path(images_folder or _images_folder(path, records)))
+    ids = {_key(record, "id") for record in records}
+    astray = [each for key, found in by_image.items() if key not in ids for each in found]
+    notes += [Note(str(path), f"{each.wording} belongs to no image in the file", "dropped") for each in astray]
+    return read_images(items, path.stem, notes)
+
+
+def read_annotation(path: Path, picture: str, size: Size) -> tuple[list[RawObject], Size | None]:
+    """What a JSON file says of the picture of this file name, see `ReadObjects`. size: of the upright picture.
+
+    Raises InputError if the file is in another format, or does not name just one such picture.
+    """
+    records, by_image = _contents(path)
+    named = [record for record in records if PureWindowsPath(str(record.get("file_name"))).name == picture]
+    if len(named) != 1:
+        raise InputError(f"{path}: names {len(named)} pictures {picture}; one is expected")
+    return _content(by_image.get(_key(named[0], "id"), []), named[0], size)
+
+
+def _contents(path: Path) -> tuple[list[Record], Mapping[str, list[RawObject]]]:
+    """The records of the images in a file, and the objects by the id of their image."""
     content = read_json(path, dict, missing="no such file of annotations")
     records, annotations, categories = (_list(content, key, path) for key in ("images", "annotations", "categories"))
     names = {_key(category, "id"): _name(category) for category in categories}
     by_image = defaultdict(list)
     for record in annotations:
         by_image[_key(record, "image_id")].append(_raw_object(record, names))
-    items, notes = _items(path, records, by_image, Path(images_folder or _images_folder(path, records)))
-    ids = {_key(record, "id") for record in records}
-    astray = [each for key, found in by_image.items() if key not in ids for each in found]
-    notes += [Note(str(path), f"{each.wording} belongs to no image in the file", "dropped") for each in astray]
-    return read_images(items, path.stem, notes)
+    return records, by_image
 
 
 def _items(

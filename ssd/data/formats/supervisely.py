@@ -30,11 +30,12 @@ def read_supervisely(
         raise InputError(f"{root}: {'holds no annotations (ann/*.json)' if root.is_dir() else 'no such folder'}")
     finder = PictureFinder(images_folder or root)
     pairs, notes = finder.pair(annotations, lambda path: (path.stem, path.name), all_annotated=images_folder is None)
-    items = [(path, image, partial(_read_annotation, path)) for path, image in pairs]
+    items = [(path, image, partial(read_annotation, path)) for path, image in pairs]
     return read_images(items, root.name, notes)
 
 
-def _read_annotation(path: Path, size: Size) -> tuple[list[RawObject], Size | None]:
+def read_annotation(path: Path, size: Size) -> tuple[list[RawObject], Size | None]:
+    """What one JSON file says, see `ReadObjects`. Raises InputError if it is in another format."""
     content = read_json(path, dict)
     objects, annotated_size = content.get("objects"), content.get("size")
     if not isinstance(objects, list) or not all(isinstance(record, dict) for record in objects):

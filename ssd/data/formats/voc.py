@@ -46,7 +46,7 @@ def read_voc(
         pairs, notes = _found(folder / (split or ""), images_folder)
     else:
         pairs, notes = _listed(folder, split, images_folder)
-    items = [(annotation, image, partial(_read_annotation, annotation)) for annotation, image in pairs]
+    items = [(annotation, image, partial(read_annotation, annotation)) for annotation, image in pairs]
     return read_images(items, f"{folder.name} {split or ''}".strip(), notes)
 
 
@@ -55,7 +55,8 @@ def has_split_files(folder: str | Path) -> bool:
     return (Path(folder) / "ImageSets" / "Main").is_dir()
 
 
-def _read_annotation(path: Path, size: Size) -> tuple[list[RawObject], Size | None]:
+def read_annotation(path: Path, size: Size) -> tuple[list[RawObject], Size | None]:
+    """What one XML file says, see `ReadObjects`. Raises InputError if it is in another format."""
     root = _read_xml(path)
     return raw_objects(root), as_size(root.findtext("size/width"), root.findtext("size/height"))
 

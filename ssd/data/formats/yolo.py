@@ -63,6 +63,20 @@ def read_yolo(
     return read_images(items, f"{root.name} {split or ''}".strip(), notes)
 
 
+def read_annotation(path: Path, class_names: Sequence[str], size: Size) -> tuple[list[RawObject], Size | None]:
+    """What one label file says, see `ReadObjects`. size: of the upright picture.
+
+    The classes are named by a file in its folder or the two above; class_names: where there is none.
+    Raises InputError where nothing names the classes, or if it is another file.
+    """
+    files = ("data.yaml", "data.yml", *NAME_FILES)
+    roots = [folder for folder in path.parents[:3] if any((folder / name).is_file() for name in files)]
+    if not roots and not class_names:
+        raise InputError(f"{path}: its class numbers have no names; put data.yaml or classes.txt into its folder")
+    yaml, root = _data_yaml(roots[0]) if roots else ({}, path.parent)
+    return _read_labels(path, _names(yaml, root, class_names), "kpt_shape" in yaml, size)
+
+
 def yolo_splits(path: str | Path) -> list[str]:
     """The names of the splits in data.yaml, or of the folders of pictures where data.yaml names none."""
     yaml, root = _data_yaml(Path(path))

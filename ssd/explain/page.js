@@ -1,0 +1,36 @@
+"use strict";
+
+// What the sections' scripts share. Each script is `section(key, (element, data) => ...)`; data is the Section's.
+function section(key, start) {
+  const element = document.getElementById(key);
+  const json = element && element.querySelector('script[type="application/json"]');
+  if (json) start(element, JSON.parse(json.textContent));
+}
+
+function svg(name, attributes, text) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+// The place of a mouse or finger in the units of an SVG's viewBox.
+function place(figure, event) {
+  const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(figure.getScreenCTM().inverse());
+  return [point.x, point.y];
+}
+
+function area(box) {
+  return Math.max(box[2] - box[0], 0) * Math.max(box[3] - box[1], 0);
+}
+
+function intersection(a, b) {
+  return [Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])];
+}
+
+// IoU of two boxes [x_min, y_min, x_max, y_max] in any unit, as ssd.model.boxes.paired_iou.
+function iou(a, b) {
+  const inside = area(intersection(a, b));
+  const union = area(a) + area(b) - inside;
+  return union > 0 ? inside / union : 0;
+}

@@ -1,0 +1,26 @@
+"""The sections of the page: one module for each topic, whose functions make a `Section` of a `Subject`."""
+
+from collections.abc import Callable
+from html import escape
+
+from ssd.explain import svg
+from ssd.explain.page import Section, render
+from ssd.explain.sections import picture
+from ssd.explain.subject import Subject
+
+SECTIONS: tuple[Callable[[Subject], Section], ...] = (picture.network_input,)  # in the order of the page
+
+
+def explain(subject: Subject) -> str:
+    """The page on a subject, as HTML."""
+    model = f"The model is {subject.model_name}." if subject.model else "There is no model, so some sections are empty."
+    return render(
+        [make(subject) for make in SECTIONS],
+        title=f"SSD, step by step: {subject.name}",
+        introduction=[
+            "How the single-shot multibox detector works, drawn on one picture. Every number was computed by the "
+            "functions that training and detection use; each section names them.",
+            escape(f"{model} {subject.origin}"),
+        ],
+        photo=svg.photo_definition(subject.shown),
+    )
