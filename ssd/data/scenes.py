@@ -1,12 +1,14 @@
 """Draws pictures of shapes, for data sets that need no download.
 
-Circles, squares, triangles and stars of all sizes lie over each other on busy backgrounds. Each has a shade of its
-class's colour, so that a few minutes of training are enough. Some pictures are empty. Objects that are more than half
-hidden are marked difficult.
+Circles, squares, triangles and stars lie on clouds. Each has a shade of its class's colour, so that a few minutes of
+training are enough. Some pictures are empty. Objects that are more than half hidden are marked difficult.
+Plain pictures are learned fast. Busy ones have more objects, of more sizes and patterns, which hide each other among
+lines and blobs.
 """
 
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -15,16 +17,36 @@ from ssd.data.formats.records import AnnotatedObject, Box, Size
 
 CLASSES = ("circle", "square", "star", "triangle")
 HUES = {"circle": 0.0, "square": 0.6, "star": 0.14, "triangle": 0.35}  # from 0 to 1: red, blue, yellow, green
-OBJECTS = (1, 2, 3, 4, 5, 6)  # objects drawn on a picture, or fewer where they find no room
-OBJECTS_SHARE = (0.2, 0.25, 0.2, 0.17, 0.12, 0.06)
+PATTERNS = ("plain", "shaded", "striped", "checked", "speckled")
 EMPTY_SHARE = 0.06  # of pictures without objects
 DIFFICULT_BELOW = 0.5  # visible share of an object's area
-LEAST_VISIBLE = 0.3  # a new object must leave this share of itself and of all others visible
 COVERED = 64  # of 255: a pixel belongs to a shape that covers a quarter of it, so that sharp tips count
 TRIES = 12  # places tried for a shape
 FINE = 3  # shapes are drawn at this many times their size and reduced, for smooth edges
 
 Colour = tuple[int, ...]  # red, green and blue
+
+
+class Style(NamedTuple):
+    """How hard the pictures are: a share for each case, which add up to 1."""
+
+    counts: tuple[float, ...]  # pictures with 1, 2, 3, ... objects, or fewer where they find no room
+    diameters: tuple[tuple[float, float, float], ...]  # (share, least, largest), as a fraction of the shorter side
+    patterns: tuple[float, ...]  # shapes of each of PATTERNS
+    least_visible: float  # a new object must leave this share of itself and of all others visible
+    busy: bool  # lines, arcs, blobs and finer clouds in the background
+
+
+STYLES = {
+    "plain": Style((0.4, 0.35, 0.25), ((1.0, 0.25, 0.6),), (0.5, 0.5, 0, 0, 0), 0.45, False),
+    "busy": Style(
+        (0.2, 0.25, 0.2, 0.17, 0.12, 0.06),
+        ((0.9, 0.18, 0.6), (0.05, 0.08, 0.18), (0.05, 0.6, 0.8)),
+        (0.25, 0.3, 0.2, 0.1, 0.15),
+        0.3,
+        True,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -40,26 +62,28 @@ class _Shape:
 # A picture
 
 
-def draw_scene(rng: np.random.Generator, size: Size | None = None) -> tuple[Image.Image, list[AnnotatedObject]]:
+def draw_scene(
+    rng: np.random.Generator, size: Size | None = None, style: Style = STYLES["plain"]
+) -> tuple[Image.Image, list[AnnotatedObject]]:
     """A random PIL RGB picture, and the objects on it.
 
     size: (width, height), by default random, 240 to 640 pixels each. A box is tight around the part of a shape that
     is inside the picture, whether or not other shapes hide it.
     """
     size = size or _random_size(rng)
-    image = draw_background(rng, size)
+    image = draw_background(rng, size, style.busy)
     owner = np.full((size[1], size[0]), -1)  # (height, width): the shape that is visible at a pixel
     shapes: list[_Shape] = []
-    for _ in range(_random_count(rng)):
+    for _ in range(_random_count(rng, style)):
         name = CLASSES[rng.integers(len(CLASSES))]
-        diameter = _random_diameter(rng, min(size))
+        diameter = _random_diameter(rng, min(size), style)
         corners = shape_corners(rng, name)
         mask = _polygon_mask(corners, diameter)
-        place = _find_place(rng, np.asarray(mask) >= COVERED, name, owner, shapes)
+        place = _find_place(rng, np.asarray(mask) >= COVERED, name, owner, shapes, style.least_visible)
         if place is None:
             continue
         inner = _polygon_mask(corners, diameter, 1 - rng.uniform(0.08, 0.2)) if rng.random() < 0.5 else None
-        _paint(rng, image, place, mask, inner)
+        _paint(rng, image, place, mask, inner, style.patterns)
         _part_of(owner, place)[_inside(place, owner.shape)] = len(shapes)
         shapes.append(place)
     image = _add_grain(rng, image)
@@ -85,13 +109,12 @@ def _random_size(rng) -> Size:
     return size if rng.random() < 0.6 else size[::-1]
 
 
-def _random_count(rng) -> int:
-    return 0 if rng.random() < EMPTY_SHARE else int(rng.choice(OBJECTS, p=OBJECTS_SHARE))
+def _random_count(rng, style: Style) -> int:
+    return 0 if rng.random() < EMPTY_SHARE else 1 + int(rng.choice(len(style.counts), p=style.counts))
 
 
-def _random_diameter(rng, side: int) -> int:
-    """Most objects take 18 % to 60 % of the picture's side, a few take less or more."""
-    low, high = ((0.18, 0.6), (0.08, 0.18), (0.6, 0.8))[rng.choice(3, p=(0.9, 0.05, 0.05))]
+def _random_diameter(rng, side: int, style: Style) -> int:
+    _, low, high = style.diameters[rng.choice(len(style.diameters), p=[share for share, _, _ in style.diameters])]
     return round(side * np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -130,14 +153,16 @@ def _polygon_mask(corners: np.ndarray, diameter: int, scale: float = 1.0) -> Ima
     return mask.reduce(FINE)
 
 
-def _find_place(rng, mask: np.ndarray, name: str, owner: np.ndarray, shapes: list[_Shape]) -> _Shape | None:
+def _find_place(
+    rng, mask: np.ndarray, name: str, owner: np.ndarray, shapes: list[_Shape], least_visible: float
+) -> _Shape | None:
     """The shape where enough of it and of the others stays visible, or None if no such place is found."""
     for _ in range(TRIES):
         shape = _random_place(rng, mask, name, owner.shape)
         seen = _inside(shape, owner.shape)
         after = owner.copy()
         _part_of(after, shape)[seen] = len(shapes)
-        if min(_visible_shares(after, [*shapes, shape])) >= LEAST_VISIBLE:
+        if min(_visible_shares(after, [*shapes, shape])) >= least_visible:
             return shape
     return None
 
@@ -181,17 +206,18 @@ def _box(shape: _Shape, bounds: tuple[int, ...]) -> tuple[Box, bool]:
 # Paint
 
 
-def _paint(rng, image: Image.Image, shape: _Shape, mask: Image.Image, inner: Image.Image | None) -> None:
+def _paint(rng, image: Image.Image, shape: _Shape, mask: Image.Image, inner: Image.Image | None, patterns) -> None:
     """Paint a shape in colours that stand out from what lies below it, with an outline where `inner` is given.
 
     mask, inner: grey pictures of the same size, of the whole shape and of the shape without its outline.
+    patterns: the share of each of PATTERNS.
     """
     corner = (shape.left, shape.top)
     below = _part_of(np.asarray(image), shape)[_inside(shape, (image.height, image.width))].mean(axis=0)
     colour = _standing_out(below, [_class_colour(rng, shape.name) for _ in range(8)])
     if inner:
         image.paste(_standing_out(colour, [_random_colour(rng, vivid=False) for _ in range(8)]), corner, mask)
-    image.paste(_texture(rng, mask.size, colour), corner, inner or mask)
+    image.paste(_texture(rng, mask.size, colour, patterns), corner, inner or mask)
 
 
 def _standing_out(other, colours) -> Colour:
@@ -215,12 +241,12 @@ def _random_colour(rng, vivid: bool) -> Colour:
     return tuple(round(255 * channel) for channel in hsv_to_rgb(hue, saturation, value))
 
 
-def _texture(rng, size: Size, colour: Colour) -> Image.Image:
+def _texture(rng, size: Size, colour: Colour, patterns: tuple[float, ...]) -> Image.Image:
     """A picture in two shades of a colour: plain, shaded, striped, checked or speckled."""
     y, x = np.mgrid[: size[1], : size[0]] / max(size)
     angle, frequency = rng.uniform(0, np.pi), rng.uniform(4, 9)
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    kind = rng.choice(("plain", "shaded", "striped", "checked", "speckled"), p=(0.25, 0.3, 0.2, 0.1, 0.15))
+    kind = rng.choice(PATTERNS, p=patterns)
     if kind == "plain":
         pattern = np.zeros_like(u)
     elif kind == "shaded":
@@ -237,8 +263,10 @@ def _texture(rng, size: Size, colour: Colour) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def draw_background(rng: np.random.Generator, size: Size) -> Image.Image:
-    """A busy PIL RGB picture without shapes: clouds at two scales, lines, arcs and blobs."""
+def draw_background(rng: np.random.Generator, size: Size, busy: bool = False) -> Image.Image:
+    """A PIL RGB picture of clouds without shapes; with `busy` also finer clouds, lines, arcs and blobs."""
+    if not busy:
+        return _clouds(rng, size, 3)
     fine = _clouds(rng, size, int(rng.integers(8, 40)))
     image = Image.blend(_clouds(rng, size, 3), fine, rng.uniform(0.1, 0.4))
     draw = ImageDraw.Draw(image)

@@ -1,6 +1,6 @@
 """Draws a data set of shapes in Pascal VOC's layout: for trying everything out without a download.
 
-python -m ssd.data.synthetic DIR [--images 400] [--test-fraction 0.2] [--seed 0] [--force]
+python -m ssd.data.synthetic DIR [--images 400] [--test-fraction 0.2] [--style busy] [--seed 0] [--force]
 """
 
 import runpy
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ssd.data.formats.records import AnnotatedObject
 from ssd.data.formats.voc import split_file, voc_annotation
-from ssd.data.scenes import CLASSES, draw_scene
+from ssd.data.scenes import CLASSES, STYLES, draw_scene
 from ssd.errors import InputError
 from ssd.files import write_text
 
@@ -51,19 +51,19 @@ def prepare_folder(folder: str | Path, force: bool = False) -> None:
 
 
 def write_dataset(
-    folder: str | Path, images: int = 400, test_fraction: float = 0.2, seed: int = 0
+    folder: str | Path, images: int = 400, test_fraction: float = 0.2, seed: int = 0, style: str = "plain"
 ) -> list[list[AnnotatedObject]]:
     """Draw pictures and write JPEGImages/*.jpg, Annotations/*.xml and ImageSets/Main/{trainval,test}.txt.
 
     images: the number of pictures; the last `test_fraction` of them are the test split. Picture i depends only on
-    (seed, i). The split files are written last: a data set without them is unfinished.
+    (seed, i) and the style, one of STYLES. The split files are written last: a data set without them is unfinished.
     Returns the objects of each picture.
     """
     folder = Path(folder)
     (folder / "JPEGImages").mkdir(parents=True, exist_ok=True)
     names, scenes = [f"{PREFIX}{i:06d}" for i in range(images)], []
     for i, name in enumerate(tqdm(names, desc="drawing", unit="image", disable=None)):
-        image, objects = draw_scene(np.random.default_rng([seed, i]))
+        image, objects = draw_scene(np.random.default_rng([seed, i]), style=STYLES[style])
         image.save(folder / "JPEGImages" / f"{name}.jpg", quality=90)
         annotation = ElementTree.tostring(voc_annotation(f"{name}.jpg", image.size, objects), encoding="unicode")
         write_text(folder / "Annotations" / f"{name}.xml", annotation)

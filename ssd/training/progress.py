@@ -8,11 +8,13 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from ssd.evaluation.summary import cell_text
+from ssd.text import counted
 from ssd.training.validation import Best
 
 T = TypeVar("T")
 
 REPORT_SECONDS = 2
+TIMED_ITERATIONS = 10  # after the first, which is slower: by these the whole run's time is estimated
 
 
 class Progress:
@@ -22,6 +24,8 @@ class Progress:
         self.batch_size = batch_size
         bar = {"desc": "training", "unit": "it", "dynamic_ncols": True, "disable": quiet}
         self.bar = tqdm(total=iterations, initial=start, **bar)
+        self._first_read: tuple[int, float] | None = None  # iterations done then, and when it was
+        self._estimated = False
         self._reset()
 
     def __enter__(self) -> "Progress":
@@ -50,6 +54,7 @@ class Progress:
         """Count iterations, given by their rows of results.csv."""
         self._rows += rows
         self.bar.update(len(rows))
+        self._estimate()
         elapsed = time.perf_counter() - self._since
         if elapsed > REPORT_SECONDS or self.bar.n == self.bar.total:
             n = len(self._rows)
@@ -59,6 +64,24 @@ class Progress:
                 f"{n * self.batch_size / elapsed:.1f} images/s, {self._waited / elapsed:.0%} waiting for data"
             )
             self._reset()
+
+    def _estimate(self) -> None:
+        """Say once, by the first iterations, how long the rest will take."""
+        now = time.perf_counter()
+        if self._first_read is None:
+            self._first_read = self.bar.n, now
+        first, since = self._first_read
+        if self._estimated or self.bar.disable or self.bar.n - first < TIMED_ITERATIONS:
+            return
+        self._estimated = True
+        seconds = (now - since) / (self.bar.n - first) * (self.bar.total - self.bar.n)
+        tqdm.write(f"by its first iterations, training will take {duration(seconds)} on this machine, plus evaluations")
+
+
+def duration(seconds: float) -> str:
+    """About how long, in words."""
+    minutes = max(1, round(seconds / 60))
+    return f"about {counted(minutes, 'minute') if minutes < 120 else counted(round(minutes / 60), 'hour')}"
 
 
 def evaluation_line(row: Mapping[str, float], best: Best) -> str:

@@ -7,13 +7,17 @@ import pytest
 
 from ssd.data import scenes as drawing
 from ssd.data.formats.records import AnnotatedObject
-from ssd.data.scenes import CLASSES, draw_background, draw_scene
+from ssd.data.scenes import CLASSES, STYLES, draw_background, draw_scene
+
+
+def draw_scenes(style):
+    """A few hundred small pictures with their objects."""
+    return [draw_scene(np.random.default_rng([7, i]), (120, 90), STYLES[style]) for i in range(300)]
 
 
 @pytest.fixture(scope="module")
 def scenes():
-    """A few hundred small pictures with their objects."""
-    return [draw_scene(np.random.default_rng([7, i]), size=(120, 90)) for i in range(300)]
+    return draw_scenes("busy")
 
 
 def test_the_same_generator_draws_the_same_picture():
@@ -55,7 +59,7 @@ def test_a_box_is_as_large_as_what_was_painted(monkeypatch):
     assert set(compared) == {*CLASSES, "truncated"} and min(compared.values()) > 5
 
 
-def test_the_mix_of_pictures(scenes):
+def test_the_mix_of_busy_pictures(scenes):
     objects = [item for _, scene in scenes for item in scene]
     names = Counter(item.name for item in objects)
     assert set(names) == set(CLASSES) and min(names.values()) > 0.7 * max(names.values())
@@ -65,6 +69,21 @@ def test_the_mix_of_pictures(scenes):
     sides = [max(x1 - x0, y1 - y0) / 90 for x0, y0, x1, y1 in (item.box for item in objects)]
     assert np.mean([0.12 < side < 0.65 for side in sides]) > 0.8
     assert min(sides) < 0.15 and max(sides) > 0.6
+
+
+def roughness(scenes):
+    """The mean difference of neighbouring pixels."""
+    return np.mean([np.abs(np.diff(np.asarray(image.convert("L"), dtype=int))).mean() for image, _ in scenes])
+
+
+def test_plain_pictures_are_easier(scenes):
+    plain = draw_scenes("plain")
+    objects = [item for _, scene in plain for item in scene]
+    assert set(item.name for item in objects) == set(CLASSES)
+    assert 0.02 < np.mean([not scene for _, scene in plain]) < 0.12
+    assert max(len(scene) for _, scene in plain) == 3 < max(len(scene) for _, scene in scenes)
+    assert 0 < np.mean([item.difficult for item in objects]) < 0.03
+    assert roughness(plain) < 0.8 * roughness(scenes)  # backgrounds and patterns
 
 
 def test_truncated_objects_touch_the_border(scenes):

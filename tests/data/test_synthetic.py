@@ -6,7 +6,7 @@ from PIL import Image
 
 from ssd.commands.synthetic import main
 from ssd.data.formats.voc import read_voc
-from ssd.data.scenes import draw_scene
+from ssd.data.scenes import STYLES, draw_scene
 from ssd.data.synthetic import write_dataset
 
 
@@ -106,3 +106,11 @@ def test_command_refuses_a_file(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main([str(tmp_path / "file")]) == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_the_style_is_an_option_of_the_command(tmp_path):
+    for style in ("plain", "busy"):
+        assert main([str(tmp_path / style), "--images", "1", "--style", style]) == 0
+        drawn, _ = draw_scene(np.random.default_rng([0, 0]), style=STYLES[style])
+        with Image.open(tmp_path / style / "JPEGImages/shapes_000000.jpg") as image:
+            assert np.abs(np.asarray(image).astype(int) - np.asarray(drawn)).mean() < 10
