@@ -1,7 +1,7 @@
 # Each target creates .venv, installs what it needs there, and runs.
 PYTHON ?= python3
 DEMO := demo
-ITERATIONS := 300
+ITERATIONS := 180
 BIN := .venv/bin
 
 .PHONY: demo test lint clean
@@ -11,7 +11,7 @@ demo: .venv/installed-demo
 	$(BIN)/python -m ssd.data.synthetic "$(DEMO)/shapes"
 	$(BIN)/python create_data_lists.py --voc "$(DEMO)/shapes" --output "$(DEMO)/data"
 	$(BIN)/python train.py --data "$(DEMO)/data" --output "$(DEMO)/run" --iterations $(ITERATIONS) --batch-size 8 \
-		--weights none --backbone vgg16_bn --lr 3e-3 --clip-norm 100 --augmentation flip --eval-every 100
+		--weights none --backbone vgg16_bn --lr 3e-3 --clip-norm 100 --augmentation flip --eval-every 90
 	$(BIN)/python eval.py --data "$(DEMO)/data" --checkpoint "$(DEMO)/run/best.pth" --report "$(DEMO)/report"
 	$(BIN)/python detect.py "$(DEMO)/data/TEST_images.json" --checkpoint "$(DEMO)/run/best.pth" \
 		--min-score 0.45 --output "$(DEMO)/detections"
