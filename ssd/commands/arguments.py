@@ -119,9 +119,12 @@ def add_picture_arguments(p: Arguments) -> None:
     )  # fmt: skip
 
 
-def number(kind: type[int] | type[float], low: float, high: float | None = None) -> Callable[[str], float]:
-    """An argparse type: a number of `kind` from `low` to `high`, both included."""
+def number(
+    kind: type[int] | type[float], low: float, high: float | None = None, without: float | None = None
+) -> Callable[[str], float]:
+    """An argparse type: a number of `kind` from `low` to `high`, both included, but not the number `without`."""
     bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+    bounds += "" if without is None else f", {without} excluded"
 
     def parse(text: str) -> float:
         try:
@@ -130,7 +133,7 @@ def number(kind: type[int] | type[float], low: float, high: float | None = None)
                 raise ValueError
         except (ValueError, OverflowError):
             raise ArgumentTypeError(f"{text!r} is not a {'whole ' if kind is int else ''}number") from None
-        if not low <= value <= (inf if high is None else high):
+        if not low <= value <= (inf if high is None else high) or value == without:
             raise ArgumentTypeError(f"{text} is not {bounds}")
         return value
 

@@ -1,7 +1,7 @@
 """`ssd300 train`: trains SSD300 on data lists. The work is in `ssd.training.prepare`."""
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from dataclasses import fields
 from pathlib import Path
 
@@ -65,6 +65,10 @@ def arguments() -> ArgumentParser:
     )  # fmt: skip
     recipe.add_argument("--iterations", type=number(int, 1), help="of the whole run (default: 120000 of 32 images)")
     recipe.add_argument("--lr", type=number(float, 0), help="learning rate (default: 0.001 for 32 images)")
+    recipe.add_argument("--momentum", type=number(float, 0, 1, without=1), default=Recipe.momentum, help="of SGD")
+    recipe.add_argument(
+        "--weight-decay", type=number(float, 0), default=Recipe.weight_decay, help="of SGD; biases do not decay"
+    )
     recipe.add_argument(
         "--drops", type=number(int, 0), nargs="*", metavar="ITERATION",
         help="when the rate falls to a tenth (default: 2/3 and 5/6 of the run)",
@@ -76,6 +80,19 @@ def arguments() -> ArgumentParser:
     recipe.add_argument(
         "--ema", type=number(float, 0, 1), default=Recipe.ema, help="decay of the weights' moving average; 0: none"
     )
+    recipe.add_argument("--alpha", type=number(float, 0), default=Recipe.alpha, help="weight of the localisation loss")
+    recipe.add_argument(
+        "--neg-pos-ratio", type=number(int, 1), default=Recipe.neg_pos_ratio, metavar="N",
+        help="hard negatives for each positive prior",
+    )  # fmt: skip
+    recipe.add_argument(
+        "--match-threshold", type=number(float, 0, 1, without=0), default=Recipe.match_threshold, metavar="IOU",
+        help="overlap with an object from which a prior is positive",
+    )  # fmt: skip
+    recipe.add_argument(
+        "--difficult", action=BooleanOptionalAction, default=Recipe.difficult,
+        help="train on difficult objects, or not: then the priors on them are no negatives either",
+    )  # fmt: skip
     recipe.add_argument(
         "--augmentation", choices=AUGMENTATIONS, default="paper",
         help="no-expand: never zoom out; flip: for trial runs of a few minutes (docs/training.md: what they can show)",

@@ -122,12 +122,27 @@ class DataList:
         """The data list of some of the images."""
         return self.from_images((self[k] for k in indices), self.class_names)
 
+    def without_difficult(self) -> "DataList":
+        """The data list with each difficult object as a crowd, after the others."""
+        return self.from_images(map(_without_difficult, self), self.class_names)
+
     def with_difficult_crowds(self) -> "DataList":
         """The data list with each crowd as a difficult object, after the others; one of any class as one of each."""
         if not len(self.crowds):
             return self
         labels = range(1, len(self.class_names) + 1)
         return self.from_images((_with_difficult_crowds(image, labels) for image in self), self.class_names)
+
+
+def _without_difficult(image):
+    difficult = image.difficulties
+    return image._replace(
+        boxes=image.boxes[~difficult],
+        labels=image.labels[~difficult],
+        difficulties=difficult[~difficult],
+        crowds=np.concatenate([image.crowds, image.boxes[difficult]]),
+        crowd_labels=np.concatenate([image.crowd_labels, image.labels[difficult]]),
+    )
 
 
 def _with_difficult_crowds(image, every_label):

@@ -5,11 +5,10 @@ from torch import nn
 
 from ssd.model.network import SSD300
 
-MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 BIAS_RATE = 2  # biases learn at twice the rate and do not decay
 
 
-def create_optimiser(model: nn.Module) -> torch.optim.SGD:
+def create_optimiser(model: nn.Module, momentum: float, weight_decay: float) -> torch.optim.SGD:
     """SGD for three groups of trained parameters: weights, biases, and scales of batch normalisation.
 
     Each group's "rate" is a factor on the learning rate, which `set_learning_rate` applies. Only weights decay.
@@ -23,11 +22,11 @@ def create_optimiser(model: nn.Module) -> torch.optim.SGD:
         else:
             groups["weights" if parameter.ndim > 1 else "scales"].append(parameter)
     options = [
-        {"params": groups["weights"], "rate": 1, "weight_decay": WEIGHT_DECAY},
+        {"params": groups["weights"], "rate": 1, "weight_decay": weight_decay},
         {"params": groups["biases"], "rate": BIAS_RATE, "weight_decay": 0.0},
         {"params": groups["scales"], "rate": 1, "weight_decay": 0.0},
     ]
-    return torch.optim.SGD([group for group in options if group["params"]], lr=0.0, momentum=MOMENTUM)
+    return torch.optim.SGD([group for group in options if group["params"]], lr=0.0, momentum=momentum)
 
 
 def set_learning_rate(optimiser: torch.optim.SGD, rate: float) -> None:

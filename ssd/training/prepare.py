@@ -77,7 +77,9 @@ def prepare_run(
     if distributed.rank() == 0:
         check_run_folder(checkpoint, output)
     model, origin = _starting_model(checkpoint, data, weights, backbone, recipe.seed)
-    train_set, validation_set = create_data_sets(data, model.config, augmentation, recipe.seed, overfit)
+    train_set, validation_set = create_data_sets(
+        data, model.config, augmentation, recipe.seed, overfit, recipe.difficult
+    )
     validated_on = {"split": validation_set.split, "digest": validation_set.data.digest}
     trainer = Trainer(model, train_set, recipe, device, choose_precision(precision, device))
     if checkpoint:
@@ -102,11 +104,17 @@ def _starting_model(checkpoint, data, weights, backbone, seed) -> tuple[SSD300, 
 
 
 def create_data_sets(
-    folder: str | Path, config: SSDConfig, augmentation: str = "paper", seed: int = 0, overfit: int | None = None
+    folder: str | Path,
+    config: SSDConfig,
+    augmentation: str = "paper",
+    seed: int = 0,
+    overfit: int | None = None,
+    difficult: bool = True,
 ) -> tuple[PascalVOCDataset, PascalVOCDataset]:
     """What to train on, and what to evaluate on and choose the best model by: the validation list, else the test list.
 
     overfit: both are this many training images with objects, without augmentation; None for the usual two.
+    difficult: whether difficult objects are objects; if not, they are crowds, which makes no difference to mAP.
     """
     train_set = PascalVOCDataset(folder, "train", config, overfit is None, augmentation, seed)
     if overfit is None:
@@ -114,6 +122,9 @@ def create_data_sets(
     else:
         with_objects = [k for k, image in enumerate(train_set.data) if not image.difficulties.all()]
         train_set = validation_set = train_set.subset(with_objects[:overfit])
+    if not difficult:
+        for each in (train_set, validation_set):
+            each.data = each.data.without_difficult()
     if not len(train_set):
         raise InputError(f"{folder}: no image to train on")
     return train_set, validation_set

@@ -18,11 +18,14 @@ TIMED_ITERATIONS = 10  # after the first, which is slower: by these the whole ru
 
 
 class Progress:
-    """tqdm's bar and ETA with the loss, the rate, images per second and the share of time spent waiting for data."""
+    """tqdm's bar and ETA with the epoch, the loss, the rate, images per second and the share of time spent waiting.
 
-    def __init__(self, iterations: int, start: int, batch_size: int, quiet: bool = False):
-        self.batch_size = batch_size
-        bar = {"desc": "training", "unit": "it", "dynamic_ncols": True, "disable": quiet}
+    An epoch is the one that the latest batch ended in: batches run on across its end.
+    """
+
+    def __init__(self, iterations: int, start: int, batch_size: int, n_images: int, quiet: bool = False):
+        self.batch_size, self.n_images = batch_size, n_images
+        bar = {"desc": self._epoch(start, iterations), "unit": "it", "dynamic_ncols": True, "disable": quiet}
         self.bar = tqdm(total=iterations, initial=start, **bar)
         self._first_read: tuple[int, float] | None = None  # iterations done then, and when it was
         self._estimated = False
@@ -33,6 +36,10 @@ class Progress:
 
     def __exit__(self, *exception: object) -> None:
         self.bar.close()
+
+    def _epoch(self, iteration, iterations):
+        now, last = (max(1, math.ceil(n * self.batch_size / self.n_images)) for n in (iteration, iterations))
+        return f"epoch {now} of {last}"
 
     def _reset(self):
         self._since, self._waited = time.perf_counter(), 0.0
@@ -58,6 +65,7 @@ class Progress:
         elapsed = time.perf_counter() - self._since
         if elapsed > REPORT_SECONDS or self.bar.n == self.bar.total:
             n = len(self._rows)
+            self.bar.set_description_str(self._epoch(self.bar.n, self.bar.total), refresh=False)
             conf, loc = (sum(row[term] for row in self._rows) / n for term in ("train_conf", "train_loc"))
             self.bar.set_postfix_str(
                 f"loss {conf + loc:.2f} = conf {conf:.2f} + loc {loc:.2f}, lr {self._rows[-1]['lr']:.1e}, "

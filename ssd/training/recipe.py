@@ -18,17 +18,25 @@ LONGEST_WARMUP = 1000
 class Recipe:
     """The numbers of a training run.
 
-    iterations, batch_size, lr: as in the paper. drops: iterations at which the rate falls to a tenth. warmup: number of
-    iterations over which the rate rises. clip_norm: largest norm of the gradient, 0 for no limit. accumulate: number of
-    parts that a batch is computed in. freeze: number of first convolutions that are not trained. ema: decay of the
-    weights' moving average, 0 for none. workers: processes that load data. save_every, eval_every: iterations between
-    checkpoints and between validations, 0 for the last iteration only. patience: number of validations without a better
-    mAP after which the run ends, 0 for no limit.
+    iterations, batch_size, lr, momentum, weight_decay: as in the paper. alpha, neg_pos_ratio, match_threshold: of the
+    loss, see `MultiBoxLoss`. difficult: whether difficult objects are trained on; if not, they are treated as crowds.
+    drops: iterations at which the rate falls to a tenth. warmup: number of iterations over which the rate rises.
+    clip_norm: largest norm of the gradient, 0 for no limit. accumulate: number of parts that a batch is computed in.
+    freeze: number of first convolutions that are not trained. ema: decay of the weights' moving average, 0 for none.
+    workers: processes that load data. save_every, eval_every: iterations between checkpoints and between validations, 0
+    for the last iteration only. patience: number of validations without a better mAP after which the run ends, 0 for no
+    limit.
     """
 
     iterations: int
     batch_size: int
     lr: float
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    alpha: float = 1.0
+    neg_pos_ratio: int = 3
+    match_threshold: float = 0.5
+    difficult: bool = True
     drops: tuple[int, ...] = ()
     warmup: int = 0
     clip_norm: float = 0.0
@@ -72,4 +80,4 @@ def paper_recipe(
         warmup = min(LONGEST_WARMUP, iterations // 10)
     if eval_every is None:
         eval_every = max(1, iterations // 10)
-    return Recipe(iterations, batch_size, lr, tuple(drops), warmup, eval_every=eval_every, **others)
+    return Recipe(iterations, batch_size, lr, drops=tuple(drops), warmup=warmup, eval_every=eval_every, **others)

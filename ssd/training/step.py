@@ -44,8 +44,10 @@ class TrainingStep:
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         train_mode(self.model, recipe.freeze)
         self.network = distributed.parallel(self.model)
-        self.criterion = MultiBoxLoss(model.priors_cxcy, variances=model.config.variances)
-        self.optimiser = create_optimiser(self.model)
+        self.criterion = MultiBoxLoss(
+            model.priors_cxcy, recipe.match_threshold, recipe.neg_pos_ratio, recipe.alpha, model.config.variances
+        )
+        self.optimiser = create_optimiser(self.model, recipe.momentum, recipe.weight_decay)
         # The gradient is that of a sum, thousands of times that of a mean: the usual initial scale would overflow.
         self.scaler = torch.amp.GradScaler(self.device.type, init_scale=256.0, enabled=dtype == torch.float16)
         self.average = Average(self.model, recipe.ema) if recipe.ema else None
@@ -103,9 +105,12 @@ class TrainingStep:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a `state`. The model must have been loaded from the same checkpoint."""
+        """Continue from a `state`, with this recipe. The model must have been loaded from the same checkpoint."""
         self.iteration = state["iteration"]
+        numbers = [(group["momentum"], group["weight_decay"]) for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(state["optimiser"])
+        for group, own in zip(self.optimiser.param_groups, numbers, strict=True):
+            group["momentum"], group["weight_decay"] = own  # the saved ones may be those of another recipe
         if state["scaler"]:  # empty if the run has not used float16 so far
             self.scaler.load_state_dict(state["scaler"])
         if self.average:

@@ -75,11 +75,11 @@ class Trainer:
         """
         if self._out_of_patience():
             return 0
-        recipe = self.recipe
+        recipe, quiet = self.recipe, folder is None
         with (
             stop_signals() as stop,
             out_of_memory_named(recipe, stop),
-            Progress(recipe.iterations, self.iteration, recipe.batch_size, quiet=folder is None) as progress,
+            Progress(recipe.iterations, self.iteration, recipe.batch_size, len(self.dataset), quiet) as progress,
         ):
             steps: list[StepFigures] = []  # those not read yet
             for parts in progress.timed(on_device(self.batches(), self.step.device)):

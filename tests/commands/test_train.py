@@ -94,6 +94,9 @@ def test_bad_values(data_folder, capsys):
         ("--iterations", "0", "0 is not at least 1"), ("--iterations", "1.5", "'1.5' is not a whole number"),
         ("--lr", "-1", "-1 is not at least 0"), ("--lr", "inf", "'inf' is not a number"),
         ("--lr", "nan", "'nan' is not a number"),
+        ("--momentum", "1", "1 is not from 0 to 1, 1 excluded"), ("--weight-decay", "-1", "-1 is not at least 0"),
+        ("--alpha", "-1", "-1 is not at least 0"), ("--neg-pos-ratio", "0", "0 is not at least 1"),
+        ("--match-threshold", "0", "0 is not from 0 to 1, 0 excluded"),
         ("--batch-size", "many", "'many' is not"), ("--precision", "fp8", "fp8"),
     ):  # fmt: skip
         refused(capsys, train, ["--data", data_folder, option, value], option, message)
@@ -123,12 +126,14 @@ def trainer_arguments(monkeypatch, *args):
 def test_every_option_reaches_the_trainer(data_folder, tmp_path, monkeypatch):
     args = ["--data", data_folder, "--output", tmp_path, *SHORT, "--batch-size", 3, "--iterations", 50, "--seed", 9]
     options = "--lr 0.5 --warmup 7 --drops 20 30 --clip-norm 2.5 --workers 1 --save-every 11 --eval-every 13"
+    options += " --momentum 0.8 --weight-decay 0.01 --alpha 2 --neg-pos-ratio 4 --match-threshold 0.6 --no-difficult"
     options += " --augmentation flip --accumulate 3 --freeze --ema 0.9 --patience 4 --precision fp16"
     args += options.split()
     model, dataset, recipe, device, dtype = trainer_arguments(monkeypatch, *args)
     assert recipe == Recipe(
         iterations=50, batch_size=3, lr=0.5, drops=(20, 30), warmup=7, clip_norm=2.5, accumulate=3, freeze=4, ema=0.9,
-        workers=1, seed=9, save_every=11, eval_every=13, patience=4,
+        workers=1, seed=9, save_every=11, eval_every=13, patience=4, momentum=0.8, weight_decay=0.01, alpha=2,
+        neg_pos_ratio=4, match_threshold=0.6, difficult=False,
     )  # fmt: skip
     assert (dataset.augment, dataset.augmentation, dataset.seed) == (True, "flip", 9)
     assert (device.type, dtype) == ("cpu", torch.float16)

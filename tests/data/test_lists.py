@@ -70,6 +70,14 @@ def test_crowds_as_difficult_objects():
     assert without.with_difficult_crowds() is without
 
 
+def test_difficult_objects_as_crowds():
+    easy, difficult = CROWDS["boxes"][0], [2.0, 2.0, 4.0, 5.0]
+    entry = CROWDS | {"boxes": [difficult, easy], "labels": [2, 1], "difficulties": [1, 0]}
+    data = data_list("xy", [entry, ENTRY], ("a", "b")).without_difficult()
+    crowds = {"crowds": [*CROWDS["crowds"], difficult], "crowd_labels": [1, 0, 2]}
+    assert entries(data) == [CROWDS | crowds, ENTRY]
+
+
 def test_crowds_are_no_objects_of_a_data_list():
     image = annotated("w.jpg", ("dog", (0, 0, 1, 1), 0))
     image.objects.insert(0, crowd("cat", (0, 0, 9, 9)))

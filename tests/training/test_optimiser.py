@@ -7,7 +7,7 @@ from ssd.training.optimiser import create_optimiser, set_learning_rate, train_mo
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg16_bn"])
 def test_parameter_groups(backbone):
     model = SSD300(SSDConfig(class_names=("a",), backbone=backbone))
-    optimiser = create_optimiser(model)
+    optimiser = create_optimiser(model, momentum=0.8, weight_decay=1e-3)
     set_learning_rate(optimiser, 0.1)
     by_parameter = {id(p): group for group in optimiser.param_groups for p in group["params"]}
     assert len(by_parameter) == len(list(model.parameters()))
@@ -15,8 +15,8 @@ def test_parameter_groups(backbone):
         group = by_parameter[id(parameter)]
         assert group["lr"] == (0.2 if name.endswith("bias") else 0.1)
         decays = not name.endswith("bias") and ".norm." not in name
-        assert group["weight_decay"] == (5e-4 if decays else 0)
-        assert group["momentum"] == 0.9
+        assert group["weight_decay"] == (1e-3 if decays else 0)
+        assert group["momentum"] == 0.8
 
 
 def test_convolutions_that_freeze():

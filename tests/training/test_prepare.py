@@ -39,12 +39,13 @@ def test_a_run_interrupted_again_and_again_ends_the_same(run, at_iteration):
 
 def test_arguments_of_a_run_that_goes_on(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first = run("runs/a", "--iterations 2 --eval-every 0 --clip-norm 7 --drops 1 2 --seed 5")
+    first = run("runs/a", "--iterations 2 --eval-every 0 --clip-norm 7 --drops 1 2 --seed 5 --alpha 2 --no-difficult")
     run("runs/b", "--iterations 1")
     (first / "last.pth").touch()  # the newest
     assert train.main(["--resume", "--iterations", "3"]) == 0
     *_, told = (start["arguments"] for start in json.loads((first / "args.json").read_text())["starts"])
     assert (told["clip_norm"], told["drops"], told["seed"], told["lr"]) == (7, [1, 2], 5, 1e-3)  # as before
+    assert (told["alpha"], told["difficult"], told["momentum"]) == (2, False, 0.9)
     assert told["iterations"] == 3  # as given again
     assert Path(told["data"]).is_absolute()
     assert rows_of(first) == [1, 2, 3]
@@ -177,3 +178,17 @@ def test_overfit(data_folder, tmp_path):
     assert train_set.data.paths == test_set.data.paths == read_data_list(lists, "train").paths[2:3]
     assert not train_set.augment
     assert len(create_data_sets(lists, config, overfit=99)[0]) == 2
+
+
+def test_difficult_objects_are_not_trained_on(data_folder, tmp_path):
+    lists = shutil.copytree(data_folder, tmp_path / "lists")
+    for split in ("TRAIN", "TEST"):
+        objects = json.loads((lists / f"{split}_objects.json").read_text())
+        objects[0]["difficulties"] = [1] * len(objects[0]["labels"])
+        (lists / f"{split}_objects.json").write_text(json.dumps(objects))
+    config = PascalVOCDataset(lists, "train").config
+    all_objects, easy_objects = (create_data_sets(lists, config, difficult=each) for each in (True, False))
+    for usual, without in zip(all_objects, easy_objects, strict=True):
+        assert not len(usual.crowds(0)) and usual.data.difficulties.any()
+        assert not len(without.data[0].labels) and len(without.crowds(0)) == len(usual.data[0].labels)
+        assert without.data[1].boxes.tolist() == usual.data[1].boxes.tolist()

@@ -7,7 +7,7 @@ import torch
 from ssd import SSD300
 from ssd.data import PascalVOCDataset
 from ssd.inference.device import choose_precision
-from ssd.model.loss import padded
+from ssd.model.loss import MultiBoxLoss, padded
 from ssd.training.recipe import Recipe
 from ssd.training.step import TrainingStep
 from ssd.training.trainer import Trainer
@@ -36,6 +36,44 @@ def test_nothing_in_a_crowd_is_a_negative(train_set, data_folder, tmp_path):
     figures = step([batch], 1e-3).figures
     assert figures == expected and figures.n_positives == usual.n_positives > 0
     assert figures.conf_sum < 0.8 * usual.conf_sum
+
+
+@pytest.mark.parametrize("number, value", [("alpha", 2.0), ("neg_pos_ratio", 1), ("match_threshold", 0.7)])
+def test_the_numbers_of_the_loss(train_set, number, value):
+    torch.manual_seed(0)
+    recipe = Recipe(1, batch_size=2, lr=1e-3)
+    step, batch = TrainingStep(SmallSSD(train_set.config), replace(recipe, **{number: value})), first_batch(train_set)
+    names = {"match_threshold": "threshold"}
+    criterion = MultiBoxLoss(step.model.priors_cxcy, **{names.get(number, number): value})
+    parameters = list(step.model.parameters())
+    targets = batch.boxes, batch.labels
+    expected, usual = (
+        torch.autograd.grad(loss(*step.model(batch.images), *targets), parameters)[0]
+        for loss in (criterion, MultiBoxLoss(step.model.priors_cxcy))
+    )
+    assert (expected - usual).norm() > 0.05 * usual.norm()
+    step([batch], 1e-3)
+    torch.testing.assert_close(parameters[0].grad, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_numbers_of_sgd(train_set, resumed):
+    """The second step, written out: v = momentum * v + gradient + decay * w; w -= rate * v."""
+    torch.manual_seed(0)
+    recipe = Recipe(2, batch_size=2, lr=1e-3, momentum=0.5, weight_decay=0.1)
+    old = replace(recipe, momentum=0.9, weight_decay=0.2) if resumed else recipe
+    first = TrainingStep(SmallSSD(train_set.config), old)
+    batch, weight = first_batch(train_set), first.model.base[0].weight
+    before = weight.detach().clone()
+    first([batch], 1e-3)
+    velocity = (before - weight.detach()) / 1e-3
+    step = TrainingStep(copy.deepcopy(first.model), recipe)
+    step.restore(first.state())
+    weight = step.model.base[0].weight
+    before = weight.detach().clone()
+    step([batch], 1e-3)
+    expected = before - 1e-3 * (0.5 * velocity + weight.grad + 0.1 * before)
+    torch.testing.assert_close(weight.detach(), expected, rtol=1e-5, atol=1e-7)
 
 
 def test_loss_falls_on_one_batch(train_set):

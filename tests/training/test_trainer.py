@@ -40,6 +40,12 @@ def test_stop_after_the_iteration(run, at_iteration, capsys, number, status):
     assert same(weights_of(folder), weights_of(whole))
 
 
+def test_the_progress_line_names_the_epoch(run, capsys):
+    run("run", "--iterations 5 --eval-every 0")  # of 2 of 4 images
+    told = capsys.readouterr().err
+    assert "\repoch 1 of 3:   0%" in told and "\repoch 3 of 3: 100%" in told
+
+
 @pytest.fixture
 def interruptible():
     """Ctrl-C interrupts, even if the tests were started in the background, where it is ignored."""
