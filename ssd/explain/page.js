@@ -20,6 +20,16 @@ function place(figure, event) {
   return [point.x, point.y];
 }
 
+// Moves a <rect> to a box [x_min, y_min, x_max, y_max].
+function setBox(rect, [x0, y0, x1, y1]) {
+  const values = {x: x0, y: y0, width: Math.max(x1 - x0, 0), height: Math.max(y1 - y0, 0)};
+  for (const [key, value] of Object.entries(values)) rect.setAttribute(key, value);
+}
+
+function clamp(value, low, high) {
+  return Math.min(Math.max(value, low), high);
+}
+
 function area(box) {
   return Math.max(box[2] - box[0], 0) * Math.max(box[3] - box[1], 0);
 }

@@ -79,6 +79,10 @@ class Subject:
         """Boxes (..., 4) of corner fractions in the units of figures."""
         return boxes * torch.tensor([*self.frame, *self.frame])
 
+    def in_pixels(self, boxes: Tensor) -> Tensor:
+        """Boxes (..., 4) of corner fractions in pixels of the whole picture."""
+        return boxes * torch.tensor([*self.image.size, *self.image.size])
+
     def name_of(self, label: int) -> str:
         """The name of a class; "background" for 0, "no class" for a label that has none."""
         return ("background", *self.config.class_names)[label] or "no class"

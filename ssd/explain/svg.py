@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from PIL import Image
@@ -73,6 +73,26 @@ def jpeg(image: Image.Image, quality: int = 85) -> str:
 def colour(label: int) -> str:
     """The colour of a class, for `fill` and `stroke`."""
     return "#{:02x}{:02x}{:02x}".format(*class_colour(label))
+
+
+def note(frame: tuple[int, int], x: float, y: float, words: str) -> str:
+    """Text on the picture at a point, moved so that it stays in the frame."""
+    width, height = frame
+    anchor = "end" if x > width / 2 else "start"
+    x, y = min(max(x, 4.0), width - 4.0), min(max(y - 8.0, 16.0), height - 8.0)
+    return text(x, y, words, text_anchor=anchor, class_="on-photo")
+
+
+def beside(*parts: str) -> str:
+    """Parts of a figure side by side, one below the other where there is no room."""
+    return element("div", *(element("div", part, class_="wide") for part in parts), class_="beside")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table of text and numbers."""
+    lines = [("th", heads), *(("td", row) for row in rows)]
+    made = [element("tr", *(element(kind, escape(str(cell))) for cell in cells)) for kind, cells in lines]
+    return element("table", *made)
 
 
 def panels(*contents: tuple[str, str]) -> str:

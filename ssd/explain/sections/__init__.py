@@ -5,10 +5,15 @@ from html import escape
 
 from ssd.explain import svg
 from ssd.explain.page import Section, render
-from ssd.explain.sections import picture
+from ssd.explain.sections import boxes, picture
 from ssd.explain.subject import Subject
 
-SECTIONS: tuple[Callable[[Subject], Section], ...] = (picture.network_input,)  # in the order of the page
+SECTIONS: tuple[Callable[[Subject], Section], ...] = (  # in the order of the page
+    picture.network_input,
+    boxes.forms,
+    boxes.overlap,
+    boxes.offsets,
+)
 
 
 def explain(subject: Subject) -> str:
