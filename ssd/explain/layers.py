@@ -65,6 +65,21 @@ def network_layers(config: SSDConfig, network: type[SSD300] = SSD300) -> list[La
     return watch.layers
 
 
+def prediction_layers(layers: Sequence[Layer]) -> dict[str, Layer]:
+    """For each map that predicts, in order, its two prediction convolutions taken as one layer."""
+    by_name = {layer.name.partition(".")[2]: layer for layer in layers}
+    maps = [name.removeprefix("loc_") for name in by_name if name.startswith("loc_")]
+    return {name: _together(by_name[f"loc_{name}"], by_name[f"cl_{name}"]) for name in maps}
+
+
+def _together(a: Layer, b: Layer) -> Layer:
+    return a._replace(
+        channels=a.channels + b.channels,
+        parameters=a.parameters + b.parameters,
+        operations=a.operations + b.operations,
+    )
+
+
 class _Watch(TorchFunctionMode):
     """Notes each convolution and pooling that runs, and follows the receptive fields from tensor to tensor."""
 

@@ -4,12 +4,26 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import NamedTuple
 
 from PIL import Image
 
 from ssd.visualize import class_colour
 
 Box = Sequence[float]  # x_min, y_min, x_max, y_max
+
+
+class Bar(NamedTuple):
+    """A number in a table, with a bar of this share, from 0 to 1, of the cell's width."""
+
+    words: str
+    share: float
+
+
+class Swatch(NamedTuple):
+    """A cell of a table that shows the colour of a CSS class."""
+
+    kind: str
 
 
 def element(name: str, *children: str, **attributes: object) -> str:
@@ -89,10 +103,17 @@ def beside(*parts: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of text and numbers."""
+    """A table of text, numbers and bars."""
     lines = [("th", heads), *(("td", row) for row in rows)]
-    made = [element("tr", *(element(kind, escape(str(cell))) for cell in cells)) for kind, cells in lines]
-    return element("table", *made)
+    return element("table", *(element("tr", *(_cell(kind, cell) for cell in cells)) for kind, cells in lines))
+
+
+def _cell(kind: str, content: object) -> str:
+    if isinstance(content, Bar):
+        return element(kind, escape(content.words), class_="bar", style=f"--share: {content.share:.1%}")
+    if isinstance(content, Swatch):
+        return element(kind, element("i", class_=f"swatch {content.kind}"))
+    return element(kind, escape(str(content)))
 
 
 def panels(*contents: tuple[str, str]) -> str:

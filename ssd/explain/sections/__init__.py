@@ -5,13 +5,15 @@ from html import escape
 
 from ssd.explain import svg
 from ssd.explain.page import Section, render
-from ssd.explain.sections import boxes, picture
+from ssd.explain.sections import boxes, network, picture, priors
 from ssd.explain.subject import Subject
 
 SECTIONS: tuple[Callable[[Subject], Section], ...] = (  # in the order of the page
     picture.network_input,
     boxes.forms,
     boxes.overlap,
+    network.layers,
+    priors.of_a_cell,
     boxes.offsets,
 )
 

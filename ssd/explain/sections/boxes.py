@@ -19,7 +19,7 @@ def example_box(subject: Subject) -> tuple[Tensor, str]:
     if not len(subject.boxes):
         return torch.tensor(EXAMPLE), "a box drawn for the example"
     largest = int((subject.boxes[:, 2:] - subject.boxes[:, :2]).prod(dim=1).argmax())
-    return subject.boxes[largest], f"the largest object, {subject.name_of(int(subject.labels[largest]))}"
+    return subject.boxes[largest], f'the largest object ("{subject.name_of(int(subject.labels[largest]))}")'
 
 
 def nearest_prior(subject: Subject, box: Tensor) -> int:
@@ -146,8 +146,9 @@ def offsets(subject: Subject) -> Section:
         f"prior {place} of {len(subject.priors_cxcy)}, which fits it best. The table computes the four offsets that "
         "this prior should predict. The way between the centres is measured in sizes of the prior, and the change of "
         "size is a factor, so the targets of large priors and small ones are alike.",
-        f"The divisors {variances[0]:g} and {variances[1]:g}, called variances, spread the offsets over a range of a "
-        f"few units, where errors count about as much as those of the scores. Decoding turns them back into {_numbers(back, 3)}, which is the box again.",
+        f"The divisors {variances[0]:g} and {variances[1]:g}, called variances, spread the offsets over a few units, "
+        "where their errors count about as much as those of the scores. Decoding turns them back into "
+        f"{_numbers(back, 3)}, which is the box again.",
     ]
     found = None
     if len(subject.locs):
