@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -18,7 +17,10 @@ from ssd.inference.device import choose_device, choose_precision
 from ssd.inference.predictor import Predictor, as_predictor, check_thresholds, detections_in_pixels
 from ssd.model.network import SSD300
 from ssd.pretrained import load_trained
+from ssd.threads import ahead, batched
 from ssd.visualize import class_colour, draw_boxes
+
+BATCH_SIZE = 8  # pictures that the network takes at a time
 
 
 class Detection(NamedTuple):
@@ -81,6 +83,13 @@ class Detections:
         return [{"name": found.name, "score": found.score, "box": list(found.box)} for found in self]
 
 
+class Prepared(NamedTuple):
+    """A picture as `Detector.find` takes it. square: resized, (300, 300, 3) of uint8. size: (width, height) before."""
+
+    square: np.ndarray
+    size: tuple[int, int]
+
+
 class Detector:
     """A trained model ready for pictures of any size.
 
@@ -121,7 +130,7 @@ class Detector:
     ) -> list[Detections]: ...
 
     def __call__(self, image: Any, min_score: float = 0.2, max_overlap: float = 0.45, top_k: int = 200) -> Any:
-        """The `Detections` in a picture, or a list of them for a list of pictures, which run as one batch.
+        """The `Detections` in a picture, or a list of them for a list of pictures, which run as `stream` does.
 
         image: path, PIL image, RGB array (height, width, 3) of uint8, or tensor (3, height, width) of uint8 or of
         floats from 0 to 1; or a list of these.
@@ -130,14 +139,31 @@ class Detector:
         Raises InputError, a ValueError, on a file that is no picture, and on numbers that are out of range; ValueError
         on an array or tensor that is no picture; TypeError on anything else.
         """
-        check_thresholds(min_score, max_overlap, top_k)
         if not isinstance(image, list | tuple):
             return self([image], min_score, max_overlap, top_k)[0]
-        if not image:
-            return []
-        pictures = [to_rgb(picture) for picture in image]
-        predictions = self.predictor(network_input(pictures, self.config, self.predictor.device))
-        sizes = [picture.size for picture in pictures]
+        return list(self.stream(image, min_score, max_overlap, top_k))
+
+    def stream(
+        self, pictures: Iterable[Picture], min_score: float = 0.2, max_overlap: float = 0.45, top_k: int = 200
+    ) -> Iterator[Detections]:
+        """Yield the `Detections` in each of any number of pictures, in order. Arguments and errors as for a call.
+
+        While the network works on `BATCH_SIZE` of them, threads decode and resize the next; memory holds no others.
+        """
+        check_thresholds(min_score, max_overlap, top_k)
+        for batch in batched(ahead(self.prepare, pictures, BATCH_SIZE), BATCH_SIZE):
+            yield from self.find(batch, min_score, max_overlap, top_k)
+
+    def prepare(self, picture: Picture) -> Prepared:
+        """A picture decoded and resized for `find`."""
+        image = to_rgb(picture)
+        return Prepared(np.asarray(resized(image, self.config.input_size)), image.size)
+
+    def find(self, prepared: Sequence[Prepared], min_score: float, max_overlap: float, top_k: int) -> list[Detections]:
+        """The `Detections` in each picture from `prepare`; all of them are one batch."""
+        squares = np.stack([one.square for one in prepared])
+        predictions = self.predictor(network_input(squares, self.config, self.predictor.device))
+        sizes = [one.size for one in prepared]
         found = detections_in_pixels(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
         return [
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
@@ -153,14 +179,12 @@ def known_classes(names: Iterable[str], config: SSDConfig) -> set[str]:
     return set(names)
 
 
-def network_input(pictures: Sequence[Image.Image], config: SSDConfig, device: torch.device) -> torch.Tensor:
-    """`preprocess` of each RGB picture as one tensor (N, 3, 300, 300) on `device`.
+def network_input(squares: np.ndarray, config: SSDConfig, device: torch.device) -> torch.Tensor:
+    """Pictures (N, 300, 300, 3) of uint8 as the network's input (N, 3, 300, 300) on `device`, as `preprocess` makes it.
 
-    The resized pictures travel there as bytes, a quarter of the input.
+    They travel there as bytes, a quarter of the input.
     """
-    with ThreadPoolExecutor() as threads:
-        squares = threads.map(lambda picture: np.asarray(resized(picture, config.input_size)), pictures)
-        levels = torch.from_numpy(np.stack(list(squares))).permute(0, 3, 1, 2)  # (N, 3, 300, 300)
+    levels = torch.from_numpy(squares).permute(0, 3, 1, 2)  # (N, 3, 300, 300)
     if device.type == "cuda":
         levels = levels.pin_memory().to(device, non_blocking=True)
     return normalise_levels(levels, config)

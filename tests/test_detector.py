@@ -1,5 +1,7 @@
 """Pictures in, detections out."""
 
+import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,9 +13,11 @@ from torchvision.ops import box_iou
 import detect
 from ssd import SSD300, Detector, SSDConfig, load_checkpoint
 from ssd.data import PascalVOCDataset, preprocess
-from ssd.detector import network_input
+from ssd.data.images import resized
+from ssd.detector import BATCH_SIZE, network_input
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset
+from ssd.inference.predictor import NetworkPredictor
 from tests.helpers.small_network import SmallSSD
 
 
@@ -55,6 +59,41 @@ def test_list_equals_one_at_a_time(detector, pictures):
         torch.testing.assert_close(many.boxes, one.boxes, rtol=1e-3, atol=0.05)
         torch.testing.assert_close(many.scores, one.scores, rtol=1e-3, atol=1e-4)
     assert detector([]) == []
+
+
+def test_long_lists_run_in_batches_while_the_next_is_prepared(quick, pictures, monkeypatch):
+    expected = [quick(picture, min_score=0.1).to_list() for picture in pictures]
+    n, prepared, batches, changed = 3 * BATCH_SIZE + 1, [], [], threading.Condition()
+    prepare, network = Detector.prepare, NetworkPredictor.__call__
+
+    def noted(self, picture):
+        with changed:
+            prepared.append(picture)
+            changed.notify()
+        return prepare(self, picture)
+
+    def run_when_the_next_are_prepared(self, images):
+        batches.append(len(images))
+        with changed:  # those, and no others
+            assert changed.wait_for(lambda: len(prepared) == min(sum(batches) + BATCH_SIZE, n), timeout=60)
+        return network(self, images)
+
+    monkeypatch.setattr(Detector, "prepare", noted)
+    monkeypatch.setattr(NetworkPredictor, "__call__", run_when_the_next_are_prepared)
+    found = quick([pictures[k % 3] for k in range(n)], min_score=0.1)
+    assert batches == [BATCH_SIZE] * 3 + [1]
+    assert [one.to_list() for one in found] == [expected[k % 3] for k in range(n)]
+
+
+def test_stream_of_any_length(quick, pictures):
+    found = quick.stream(itertools.cycle(pictures), min_score=0.1)
+    for picture in pictures * 4:
+        assert next(found).to_list() == quick(picture, min_score=0.1).to_list()
+    found.close()
+    with pytest.raises(InputError, match="lost.png: no such picture"):
+        list(quick.stream([pictures[0], "lost.png"]))
+    with pytest.raises(InputError, match="min_score is 2"):
+        next(quick.stream([], min_score=2))
 
 
 def test_nothing_found(detector, pictures):
@@ -116,12 +155,14 @@ def test_detect_draws_on_a_list_of_pictures(quick, pictures):
 @pytest.mark.parametrize("config", [SSDConfig(), SSDConfig.caffe()])
 def test_input_is_that_of_preprocess(pictures, config):
     expected = torch.stack([preprocess(picture, config) for picture in pictures])
-    assert torch.equal(network_input(pictures, config, torch.device("cpu")), expected)
+    squares = np.stack([np.asarray(resized(picture, 300)) for picture in pictures])
+    assert torch.equal(network_input(squares, config, torch.device("cpu")), expected)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_cuda_is_given_the_same_input(pictures):
-    on_gpu, on_cpu = (network_input(pictures, SSDConfig(), torch.device(name)) for name in ("cuda", "cpu"))
+    squares = np.stack([np.asarray(resized(picture, 300)) for picture in pictures])
+    on_gpu, on_cpu = (network_input(squares, SSDConfig(), torch.device(name)) for name in ("cuda", "cpu"))
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-6, atol=1e-6)
 
 

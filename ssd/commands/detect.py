@@ -3,9 +3,8 @@
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
+from functools import partial
 from pathlib import Path
-
-from PIL import Image
 
 from ssd.commands.arguments import (
     add_device_arguments,
@@ -17,7 +16,7 @@ from ssd.commands.arguments import (
 )
 from ssd.data.build import read_classes
 from ssd.data.images import lift_pixel_limit
-from ssd.detector import Detections, Detector
+from ssd.detector import BATCH_SIZE, Detector
 from ssd.files import check_writable, next_free
 from ssd.media.annotator import Annotator
 from ssd.media.folder import DEFAULT, OutputFolder
@@ -56,7 +55,7 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument("--classes", metavar="A,B,...", help="find these classes alone (default: all of the model)")
     p.add_argument("--recursive", action="store_true", help="look for pictures in subfolders too")
     add_threshold_arguments(p)
-    p.add_argument("--batch-size", type=number(int, 1), default=8, help="pictures at a time")
+    p.add_argument("--batch-size", type=number(int, 1), default=BATCH_SIZE, help="pictures at a time")
     add_picture_arguments(p)
     add_device_arguments(p)
     return p.parse_args(argv)
@@ -91,10 +90,8 @@ def main(argv: list[str] | None = None) -> int:
     folder = OutputFolder(output, model, [*copies.values(), *saved], args.overwrite)
     print(f"{model_line(checkpoint, chosen.config)}; {describe_sources(sources)}", flush=True)
 
-    def find(images: list[Image.Image]) -> list[Detections]:
-        return chosen(images, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
-
-    annotator, start = Annotator(find, output, copies, args.batch_size), time.perf_counter()
+    find = partial(chosen.find, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
+    annotator, start = Annotator(chosen.prepare, find, output, copies, args.batch_size), time.perf_counter()
     try:
         if sources.pictures:
             annotator.pictures(sources.pictures)

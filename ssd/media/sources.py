@@ -1,23 +1,17 @@
-"""The pictures and videos that a user names, and pictures that are loaded before they are needed."""
+"""The pictures and videos that a user names."""
 
 import glob
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from PIL import Image
-
-from ssd.data.images import load_image, picture_endings
+from ssd.data.images import picture_endings
 from ssd.data.lists import read_image_paths
 from ssd.errors import InputError
 from ssd.files import find_files, read_text
 from ssd.text import counted
-
-T = TypeVar("T")
 
 VIDEO_ENDINGS = frozenset((
     ".3gp", ".asf", ".avi", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4",
@@ -147,35 +141,3 @@ def read_path_list(path: Path) -> list[Path]:
     beside = [path.parent / line for line in lines]
     return [there if os.path.lexists(there) and not os.path.lexists(line) else line
             for line, there in zip(lines, beside, strict=True)]  # fmt: skip
-
-
-def load_batches(paths: Sequence[Path], batch_size: int) -> Iterator[list[tuple[Path, Image.Image | InputError]]]:
-    """Yield lists of (path, PIL RGB image, or an InputError where it cannot be read), decoded in threads."""
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(paths), batch_size):
-            batch = paths[start : start + batch_size]
-            yield list(zip(batch, threads.map(_load, batch), strict=True))
-
-
-def _load(path: Path) -> Image.Image | InputError:
-    try:
-        return load_image(path)
-    except InputError as error:
-        return error
-
-
-def ahead(items: Iterable[T]) -> Generator[T, None, None]:
-    """Yield the items of an iterable, none of them None, each made in a thread while the one before it is in use."""
-    iterator = iter(items)
-    with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, iterator, None)
-        while (made := following.result()) is not None:
-            following = thread.submit(next, iterator, None)
-            yield made
-
-
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of `size` items, the last one shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -19,11 +19,14 @@ class FixedDetector:
     def __init__(self):
         self.batches = []
 
-    def __call__(self, images, min_score, max_overlap, top_k):
-        self.batches.append(len(images))
-        return [self.find(image) for image in images]
+    def prepare(self, image):
+        return image
 
-    def find(self, image):
+    def find(self, images, min_score, max_overlap, top_k):
+        self.batches.append(len(images))
+        return [self.look_at(image) for image in images]
+
+    def look_at(self, image):
         width, height = image.size
         n = 2 if np.asarray(image)[..., 0].mean() > 200 else 1
         boxes = torch.tensor([[0, 0, width / 2, height], [width / 2, 0, width, height]])[:n]
@@ -40,6 +43,6 @@ def run(output, *args):
 def is_drawn(annotated, image, fixed):
     """Whether a copy, coarse as JPEG and MP4 keep colours, is the picture with its boxes rather than without."""
     found, with_boxes, bare = (
-        np.asarray(each.convert("L"), dtype=float) for each in (annotated, fixed.find(image).draw(image), image)
+        np.asarray(each.convert("L"), dtype=float) for each in (annotated, fixed.look_at(image).draw(image), image)
     )
     return 4 * np.abs(found - with_boxes).mean() < np.abs(found - bare).mean()

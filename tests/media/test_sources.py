@@ -1,4 +1,4 @@
-"""What a source may be, and pictures that are loaded ahead."""
+"""What a source may be."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from ssd.data.images import picture_endings
 from ssd.errors import InputError
-from ssd.media.sources import VIDEO_ENDINGS, ahead, batched, find_sources, load_batches
+from ssd.media.sources import VIDEO_ENDINGS, find_sources
 
 
 def names(paths, folder):
@@ -81,36 +81,6 @@ def test_endings():
     assert not {".pdf", ".mpg", ".h5", ".txt", ".json"} & picture_endings()
     assert {".mp4", ".avi", ".mov", ".mkv", ".webm"} <= VIDEO_ENDINGS
     assert not picture_endings() & VIDEO_ENDINGS
-
-
-def test_items_made_ahead():
-    made = []
-
-    def items():
-        for k in range(5):
-            made.append(k)
-            yield k
-        raise ValueError("at the end")
-
-    using = ahead(items())
-    assert next(using) == 0
-    assert next(using) == 1
-    using.close()
-    assert made == [0, 1, 2]  # one more than was used
-    with pytest.raises(ValueError, match="at the end"):
-        list(ahead(items()))
-    assert list(ahead([])) == []
-    assert list(ahead("abc")) == ["a", "b", "c"]
-
-
-def test_batches(photos):
-    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
-    assert list(batched([], 2)) == []
-    batches = list(load_batches([photos / "a.PNG", photos / "lost.jpg", photos / "b.jpg"], 2))
-    assert [[path.name for path, _ in batch] for batch in batches] == [["a.PNG", "lost.jpg"], ["b.jpg"]]
-    assert batches[0][0][1].size == (40, 30)
-    assert isinstance(batches[0][1][1], InputError)
-    assert list(load_batches([], 2)) == []
 
 
 @pytest.mark.parametrize("source, words", [
