@@ -11,7 +11,9 @@ EXTRAS = {
     "eval": ["hotcoco"],
     "log": ["tensorboard", "wandb"],
     "onnx": ["onnx", "onnxscript", "onnxruntime"],
+    "supervision": ["supervision"],
     "video": ["av>=14"],
+    "weights": ["protobuf>=4.22", "safetensors"],
     "yolo": ["pyyaml"],
 }
 # What `make test`, `make lint` and `python -m benchmarks` need besides: tools, and libraries to compare results with.

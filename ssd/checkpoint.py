@@ -3,8 +3,11 @@
 {"format": "ssd300", "version": 1, "config": SSDConfig as a dict, "model": state dict,
  "training": what a run needs to continue, or None,
  "chosen_on": the data list by which a run chose this model (`chosen_list`), or None; older files lack it}
+
+A `.safetensors` file holds the state dict and, as JSON in its metadata under the format's name, the rest but "training".
 """
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +17,14 @@ import torch
 from torch import Tensor
 
 from ssd.config import SSDConfig
-from ssd.errors import InputError, first_line
+from ssd.errors import InputError, first_line, optional
 from ssd.files import replacing
 from ssd.model.network import SSD300
 
 FORMAT, VERSION = "ssd300", 1
 EXPORTS = (".onnx", ".pt2")
-REMEDY = "give the path of a .pth file that train.py or python -m ssd.convert wrote"
+SAFETENSORS = ".safetensors"
+REMEDY = "give the path of a checkpoint that train.py or python -m ssd.convert wrote"
 
 
 def save_checkpoint(
@@ -45,16 +49,21 @@ def write_checkpoint(
     chosen_on: dict[str, str] | None = None,
 ) -> None:
     """Write a checkpoint from a model's config and state dict. Otherwise as `save_checkpoint`."""
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "config": config.to_dict(),
-        "model": state,
-        "training": training,
-        "chosen_on": chosen_on,
-    }
+    description = {"format": FORMAT, "version": VERSION, "config": config.to_dict(), "chosen_on": chosen_on}
+    if Path(path).suffix.lower() == SAFETENSORS:
+        _write_safetensors(path, description, state, training)
+        return
     with replacing(path) as file:
-        torch.save(content, file)
+        torch.save(description | {"model": state, "training": training}, file)
+
+
+def _write_safetensors(path, description, state, training):
+    if training is not None:
+        raise InputError(f"{path}: a {SAFETENSORS} file cannot hold the state of a training run; name a .pth file")
+    library = optional("safetensors.torch", "weights", f"{SAFETENSORS} files")
+    tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+    with replacing(path) as file:
+        file.write(library.save(tensors, {"format": "pt", FORMAT: json.dumps(description)}))
 
 
 def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> SSD300:
@@ -125,12 +134,23 @@ def check_tensors(config: SSDConfig, saved: dict[str, Tensor]) -> None:
 
 
 def load_plain(path: Path | str) -> Any:
-    """`torch.load` of tensors and plain containers; it raises on anything else."""
+    """The tensors and plain containers in a `.pth` or `.safetensors` file; it raises on anything else."""
+    if Path(path).suffix.lower() == SAFETENSORS:
+        return _load_safetensors(path)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def _load_safetensors(path):
+    """What a `.pth` file of the same model holds: a checkpoint of ours, or a state dict."""
+    library = optional("safetensors", "weights", f"{SAFETENSORS} files")
+    with library.safe_open(path, "pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it has no `__iter__`
+        description = (file.metadata() or {}).get(FORMAT)
+    return state if description is None else json.loads(description) | {"model": state}
+
+
 def read_file(path: Path | str, remedy: str, load: Callable[[Path | str], Any] = load_plain) -> Any:
-    """What a `.pth` file holds: tensors and plain containers, anything else is refused.
+    """What a file of weights holds: tensors and plain containers, anything else is refused.
 
     Raises InputError. remedy: the end of its message, what to do. load: the function that reads the file.
     """

@@ -1,8 +1,10 @@
 import pickle
 import re
+import sys
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
 from ssd.checkpoint import chosen_list, load_training_state, write_checkpoint
@@ -26,6 +28,44 @@ def test_round_trip(model, tmp_path):
         assert torch.equal(loaded.state_dict()[name], tensor), name
     assert torch.equal(loaded.priors_cxcy, model.priors_cxcy)
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]  # no temporary file is left
+
+
+def test_safetensors(model, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, model, chosen_on={"split": "val", "digest": "abc"})
+    loaded = load_checkpoint(path)
+    assert loaded.config == CONFIG
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    assert chosen_list(path) == {"split": "val", "digest": "abc"}
+    with pytest.raises(InputError, match="contains a model but no training state"):
+        load_training_state(path)
+    with pytest.raises(InputError, match=r"b\.safetensors: .*cannot hold the state of a training run; name a \.pth"):
+        save_checkpoint(tmp_path / "b.safetensors", model, {"iteration": 7})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_safetensors_of_others(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"x": torch.ones(1)}, path)
+    with pytest.raises(InputError, match=r"a\.safetensors: not a checkpoint of this project"):
+        load_checkpoint(path)
+    for damaged in ('{"format": "ssd300", "version": 1, "config": {"n": 1}}', "[]", "{"):
+        save_file({"x": torch.ones(1)}, path, {"ssd300": damaged})
+        with pytest.raises(InputError, match=r"a\.safetensors: "):
+            load_checkpoint(path)
+    with pytest.raises(InputError, match=r"b\.safetensors: no such file"):
+        load_checkpoint(tmp_path / "b.safetensors")
+
+
+def test_without_safetensors(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    missing = r'safetensors is needed for \.safetensors files \(extra "weights"\): pip install safetensors'
+    with pytest.raises(InputError, match=missing):
+        save_checkpoint(tmp_path / "a.safetensors", model)
+    with pytest.raises(InputError, match=missing):
+        load_checkpoint(tmp_path / "a.safetensors")
 
 
 def test_names_of_before(model, tmp_path):

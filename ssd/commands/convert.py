@@ -18,6 +18,7 @@ from ssd.pretrained import find_checkpoint
 EXAMPLES = """\
 examples:
   %(prog)s ssd300_VOC0712.pth voc.pth
+  %(prog)s VGG_VOC0712_SSD_300x300_iter_120000.caffemodel voc.safetensors
   %(prog)s coco coco.pth
   %(prog)s runs/1/best.pth theirs.pth --to-torchvision
 """
@@ -28,8 +29,11 @@ def parse(argv: list[str] | None) -> Namespace:
     p = parser(
         f"Make a checkpoint of other people's SSD300 weights ({projects}). Nothing in the file is run.", EXAMPLES
     )
-    p.add_argument("source", metavar="SOURCE", help="file of weights; coco: torchvision's, downloaded")
-    p.add_argument("destination", metavar="DESTINATION", help="the checkpoint to write, a .pth file")
+    p.add_argument(
+        "source", metavar="SOURCE",
+        help="file of weights: of PyTorch, .caffemodel or .safetensors; coco: torchvision's, downloaded",
+    )  # fmt: skip
+    p.add_argument("destination", metavar="DESTINATION", help="the checkpoint to write, a .pth or .safetensors file")
     p.add_argument(
         "--classes", metavar="FILE",
         help="class names, one a line or label_map.json (default: those that belong to the layout, or class_1, ...)",

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from ssd.checkpoint import check_tensors, checkpoint_weights, holds_checkpoint, load_plain, read_file
 from ssd.config import SSDConfig
 from ssd.convert import unpickling
+from ssd.convert.caffe import CAFFEMODEL, read_caffemodel
 from ssd.convert.layouts import LAYOUTS, TORCHVISION, convert, find_layout
 from ssd.convert.torchvision import from_torchvision
 from ssd.convert.unpickling import Inert, Refused
@@ -49,17 +51,20 @@ def interpret(content: object, source: str | Path, remedy: str = REMEDY) -> Weig
     try:
         config, ours = from_torchvision(state) if layout is TORCHVISION else convert(layout, state)
         check_tensors(config, ours)
+        config = replace(config, class_names=_stored_names(content, config.class_names))
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{source}: looks like {layout.project}, but {first_line(error)}; {remedy}") from None
     return Weights(layout.project, config, ours)
 
 
 def load_without_running(path: str | Path) -> object:
-    """`torch.load` of tensors and plain containers, or of a pickled model by `ssd.convert.unpickling`.
+    """What is in a file: `load_plain`, a pickled model by `ssd.convert.unpickling`, or the tensors of a `.caffemodel`.
 
-    PyTorch's own reader comes first: it refuses TorchScript and tar archives, which the second would open.
-    Raises InputError on a pickle that needs more.
+    PyTorch's own reader comes before the unpickler: it refuses TorchScript and tar archives, which the second would
+    open. Raises InputError on a pickle that needs more.
     """
+    if Path(path).suffix.lower() == CAFFEMODEL:
+        return read_caffemodel(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about protocols and sources, which a user cannot change
         try:
@@ -76,6 +81,17 @@ def _load_pickled(path: str | Path) -> object:
             f"{path}: refused, because to read it {refused} would have to be run, which could do anything; save the "
             "model's state_dict() with the program that it belongs to, and give that"
         ) from None
+
+
+def _stored_names(content: object, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The class names that mmdetection stores beside the weights, if there are as many as `known`; else `known`."""
+    meta = content.get("meta") if isinstance(content, dict) else None
+    for holder in (meta, meta.get("dataset_meta")) if isinstance(meta, dict) else ():
+        names = [holder.get(key) for key in ("CLASSES", "classes")] if isinstance(holder, dict) else []
+        for found in names:
+            if isinstance(found, list | tuple) and len(found) == len(known):
+                return tuple(map(str, found))
+    return known
 
 
 def find_state(content: object) -> dict[str, Tensor]:
@@ -120,7 +136,7 @@ def _unknown(state: dict, content: object, source: str | Path) -> str:
         return f"the weights of a VGG16 without a detector; train.py --weights {source} starts from them"
     except ValueError:
         pass
-    wanted = ", ".join(f"{layout.convolutions[0]}.weight ({layout.project})" for layout in LAYOUTS)
+    wanted = ", ".join(dict.fromkeys(f"{layout.convolutions[0]}.weight ({layout.project})" for layout in LAYOUTS))
     names = list(state) or (list(content) if isinstance(content, dict) else [])
     found = "the first names are " + ", ".join(str(name)[:60] for name in names[:4]) if names else "found no names"
     return f"not a known SSD300 format; looked for {wanted}, and {found}"

@@ -2,8 +2,8 @@
 
 A pickle is a program: it imports names and calls them. Here a name is one of three things:
 - a tensor rebuilder or a plain container (`CALLABLE`): one of the functions below is called;
-- a name under `model`, `torch.nn` or `torch.optim`: becomes an `Inert`, which keeps what the pickle says about an
-  object and does nothing; no class is imported for it;
+- a name under one of `INERT`: becomes an `Inert`, which keeps what the pickle says about an object and does nothing; no
+  class is imported for it;
 - anything else: `Refused`.
 
 It is based on the pure Python unpickler, where each instruction that calls something can be replaced.
@@ -16,7 +16,8 @@ from typing import IO, Any, ClassVar
 
 import torch
 
-INERT = ("model", "torch.nn", "torch.optim")  # the tutorial's own module, and what its objects are made of
+# The tutorial's own module and what its objects are made of; what mmdetection's files hold beside their tensors.
+INERT = ("model", "torch.nn", "torch.optim", "mmengine", "mmcv", "mmdet", "numpy", "_codecs")
 
 
 class Refused(pickle.UnpicklingError):
@@ -29,6 +30,14 @@ class Inert:
     def __init__(self, name: str):
         self.name = name
         self.state: dict = {}
+
+    def __setitem__(self, key: object, value: object) -> None:
+        """Nothing: an item of an object that is a dict."""
+
+    def extend(self, values: object) -> None:
+        """Nothing: items of an object that is a list."""
+
+    append = extend
 
 
 def _tensor(storage, offset, size, stride, *_gradient_and_hooks):

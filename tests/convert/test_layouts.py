@@ -13,9 +13,9 @@ from ssd import SSDConfig, load_checkpoint
 from ssd.commands.convert import main
 from ssd.config import VOC_CLASSES
 from ssd.convert import read_weights
-from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
+from ssd.convert.layouts import CAFFE, COCO_CLASSES, LAYOUTS, MMDETECTION, OLD_MMDETECTION, convert
 from tests.helpers.foreign_models import Amdegroot, Lufficc, Tutorial, save_tutorial
-from tests.helpers.weights import assert_close, normalise, predictions
+from tests.helpers.weights import assert_close, normalise, predictions, shapes_of
 
 TORCHVISION = next(layout for layout in LAYOUTS if "torchvision" in layout.project)
 
@@ -68,7 +68,9 @@ def test_torchvision(theirs, images, tmp_path):
 @pytest.mark.parametrize("project, n_outputs, expected", [
     ("amdegroot", 21, VOC_CLASSES), ("lufficc", 21, VOC_CLASSES), ("sgrvinod", 21, VOC_CLASSES),
     ("lufficc", 81, COCO_CLASSES), ("amdegroot", 201, COCO_CLASSES + ("",) * 120), ("torchvision", 21, None),
-    ("torchvision", 2, None), ("sgrvinod", 91, None),
+    ("torchvision", 2, None), ("sgrvinod", 91, None), ("the Caffe release", 21, VOC_CLASSES),
+    ("the Caffe release", 81, COCO_CLASSES), ("mmdetection", 21, VOC_CLASSES), ("mmdetection", 81, COCO_CLASSES),
+    ("mmdetection", 5, None),
 ])  # fmt: skip
 def test_class_names(project, n_outputs, expected):
     layout = next(layout for layout in LAYOUTS if project in layout.project)
@@ -77,13 +79,69 @@ def test_class_names(project, n_outputs, expected):
     assert config.class_names == (expected or tuple(f"class_{k}" for k in range(1, n_outputs)))
 
 
-def test_coco_has_smaller_priors_in_the_caffe_style():
-    """The pixel sizes of the release for COCO: 21, 45, 99, 153, 207, 261 and 315."""
-    config = next(layout for layout in LAYOUTS if "lufficc" in layout.project).config(81)
-    sides = [round(cell[0][0] * 300, 6) for cell in config.prior_sizes]
-    assert sides == [21, 45, 99, 153, 207, 261]
-    assert config.prior_sizes[5][1][0] * 300 == pytest.approx((261 * 315) ** 0.5)
-    assert (config.clip, config.mean) == ("all", SSDConfig.caffe().mean)
+SIZES = {"VOC": (30, 60, 111, 162, 213, 264, 315), "COCO": (21, 45, 99, 153, 207, 261, 315)}
+
+
+@pytest.mark.parametrize("project, n_outputs, sizes, clip", [
+    ("lufficc", 81, "COCO", "all"), ("the Caffe release", 81, "COCO", "none"), ("mmdetection", 81, "COCO", "none"),
+    ("mmdetection", 5, "COCO", "none"), ("mmdetection", 21, "VOC", "none"), ("the Caffe release", 5, "VOC", "none"),
+])  # fmt: skip
+def test_priors_in_the_caffe_style(project, n_outputs, sizes, clip):
+    """Others than VOC's models begin with smaller sizes in COCO's networks, and in mmdetection in all."""
+    config = next(layout for layout in LAYOUTS if project in layout.project).config(n_outputs)
+    *smaller, last = SIZES[sizes]
+    assert [round(cell[0][0] * 300, 6) for cell in config.prior_sizes] == smaller
+    assert config.prior_sizes[5][1][0] * 300 == pytest.approx((smaller[-1] * last) ** 0.5)
+    assert config.clip == clip
+
+
+def numbered(layout, n_outputs=4):
+    """A state dict of few numbers in a layout, all of which differ."""
+    sizes = {layout.loc[0]: 4, layout.cl[0]: n_outputs}  # a map with one prior a cell
+    state, n = {}, 0
+    for name in layout.names.values():
+        shape = (sizes.get(name.rpartition(".")[0], n_outputs), *((3, 1, 1) if name.endswith("weight") else ()))
+        n += 100
+        state[name] = torch.arange(n, n + np.prod(shape)).reshape(shape)
+    return state
+
+
+@pytest.mark.parametrize("layout", [CAFFE, MMDETECTION, OLD_MMDETECTION])
+def test_only_the_first_weights_or_the_scores_are_reordered(layout):
+    """Blue, green, red becomes red, green, blue; the last of the scores, the background's, comes first."""
+    state = numbered(layout)
+    config, ours = convert(layout, state)
+    for name, theirs in layout.names.items():
+        expected = state[theirs].float()
+        if layout is CAFFE and name == "base.conv1_1.weight":
+            expected = expected[:, [2, 1, 0]]
+        elif layout is not CAFFE and name.startswith("pred_convs.cl"):
+            expected = expected[[3, 0, 1, 2]]
+        assert torch.equal(ours[name].flatten(), expected.flatten()), name
+    mean = SSDConfig.caffe().mean if layout is CAFFE else (123.675 / 255, 116.28 / 255, 103.53 / 255)
+    assert (config.mean, config.std, config.clip) == (mean, (1 / 255,) * 3, "none")
+
+
+class HistoryBuffer(dict):
+    """As in mmengine, whose file it is pickled in: an object of a class that is not there, with arrays inside."""
+
+    def __init__(self):
+        super().__init__(a=1)
+        self.log = np.array([0.5, 0.25])
+
+
+@pytest.mark.parametrize("key, holder", [("CLASSES", "meta"), ("classes", "dataset_meta")])
+@pytest.mark.parametrize("layout", [MMDETECTION, OLD_MMDETECTION])
+def test_mmdetection_with_what_is_pickled_beside_the_weights(layout, key, holder, tmp_path, monkeypatch):
+    names = {key: ("car", "bus", "van")}
+    meta = names if holder == "meta" else {"dataset_meta": names}
+    meta |= {"epoch": np.int64(24), "loss": np.float64(0.5), "history": HistoryBuffer(), "rest": [np.bool_(True)]}
+    monkeypatch.setattr(HistoryBuffer, "__module__", "mmengine")
+    monkeypatch.setitem(sys.modules, "mmengine", sys.modules[__name__])
+    torch.save({"meta": meta, "state_dict": shapes_of(layout, 4), "optimizer": {}}, tmp_path / "a.pth")
+    monkeypatch.delitem(sys.modules, "mmengine")
+    project, config, _ = read_weights(tmp_path / "a.pth")
+    assert (project, config.class_names) == (layout.project, ("car", "bus", "van"))
 
 
 def test_trained_on_several_gpus_and_in_half_precision(foreign, tmp_path):
@@ -108,7 +166,20 @@ def golden_formats():
     return Path(folder)
 
 
-@pytest.mark.parametrize("name", ["amdegroot", "lufficc", "sgrvinod", "torchvision"])
+def write_golden(path, name, tensors):
+    """The file that the project would write."""
+    if name.startswith("caffe"):
+        from caffemodel_writer import make_caffemodel
+
+        return make_caffemodel(path, tensors)
+    state = {key: torch.from_numpy(value) for key, value in tensors.items()}
+    key = {"lufficc": "model", "mmdet": "state_dict"}.get(name.split("_")[0])
+    return torch.save({"meta": {"epoch": 24}, key: state} if key else state, path)
+
+
+@pytest.mark.parametrize("name", [
+    "amdegroot", "lufficc", "sgrvinod", "torchvision", "caffe_ssd300_voc", "mmdet_ssd300_coco",
+])  # fmt: skip
 def test_golden(name, tmp_path, monkeypatch):
     folder = golden_formats()
     monkeypatch.syspath_prepend(str(folder))
@@ -116,16 +187,21 @@ def test_golden(name, tmp_path, monkeypatch):
 
     golden = np.load(folder / f"{name}.golden.npz")
     shapes = json.loads((folder / f"{name}.json").read_text())["tensors"]
-    state = {key: torch.from_numpy(value) for key, value in deterministic.weights(shapes, int(golden["seed"])).items()}
-    torch.save({"model": state} if name == "lufficc" else state, tmp_path / "theirs.pth")
-    assert main([str(tmp_path / "theirs.pth"), str(tmp_path / "ours.pth")]) == 0
+    source = tmp_path / ("theirs.caffemodel" if name.startswith("caffe") else "theirs.pth")
+    write_golden(source, name, deterministic.weights(shapes, int(golden["seed"])))
+    assert main([str(source), str(tmp_path / "ours.pth")]) == 0
     model = load_checkpoint(tmp_path / "ours.pth")
-    pictures = torch.stack([torch.from_numpy(deterministic.image(seed)) for seed in (10, 11)])
+    side = np.arange(model.config.input_size) % 300
+    pictures = [torch.from_numpy(deterministic.image(seed)[np.ix_(side, side)]) for seed in (10, 11)]
     with torch.no_grad():
-        outputs = model(normalise(pictures.permute(0, 3, 1, 2) / 255, model.config))
-    stride = int(golden["stride"])
-    assert_close([o[:, ::stride] for o in outputs], [torch.from_numpy(golden[k]) for k in ("locs", "scores")])
-    np.testing.assert_allclose(model.priors_cxcy[::stride], golden["priors"], rtol=0, atol=1e-6)
+        locs, scores = model(normalise(torch.stack(pictures).permute(0, 3, 1, 2) / 255, model.config))
+    if name.startswith("mmdet"):  # the background comes last
+        scores = scores.roll(-1, dims=2)
+    parts = {"": slice(None, None, int(golden["stride"]))} | ({"tail_": slice(-40, None)} if "tail" in golden else {})
+    for prefix, part in parts.items():
+        expected = [torch.from_numpy(golden[f"{prefix}{kind}"]) for kind in ("locs", "scores")]
+        assert_close([locs[:, part], scores[:, part]], expected)
+        np.testing.assert_allclose(model.priors_cxcy[part], golden[f"{prefix}priors"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(model.priors_cxcy.double().sum(0), golden["priors_sum"], rtol=0, atol=1e-3)
 
 
