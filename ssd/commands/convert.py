@@ -42,7 +42,10 @@ def parse(argv: list[str] | None) -> Namespace:
         "--to-torchvision", action="store_true",
         help="write a state dict of ssd300_vgg16 instead, and print the Python that builds the model",
     )  # fmt: skip
-    return p.parse_args(argv)
+    args = p.parse_args(argv)
+    if args.to_torchvision and args.destination.endswith(".safetensors"):
+        p.error("--to-torchvision writes a .pth file; name one")  # whose metadata hold the config of the way back
+    return args
 
 
 @command
