@@ -5,7 +5,7 @@ from html import escape
 
 from ssd.explain import svg
 from ssd.explain.page import Section, render
-from ssd.explain.sections import boxes, network, picture, priors
+from ssd.explain.sections import boxes, network, picture, priors, questions
 from ssd.explain.subject import Subject
 
 SECTIONS: tuple[Callable[[Subject], Section], ...] = (  # in the order of the page
@@ -15,6 +15,7 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (  # in the order of the pa
     network.layers,
     priors.of_a_cell,
     boxes.offsets,
+    questions.section,
 )
 
 

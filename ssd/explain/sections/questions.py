@@ -1,0 +1,390 @@
+"""Questions people ask, answered with the numbers of this picture and model."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import box_iou
+
+from ssd.evaluation.evaluate import MAX_OVERLAP, MIN_SCORE, TOP_K
+from ssd.evaluation.matches import Matches, match_detections
+from ssd.evaluation.mean_ap import calculate_mAP
+from ssd.explain import svg
+from ssd.explain.layers import network_layers
+from ssd.explain.page import Section
+from ssd.explain.subject import Subject
+from ssd.model.boxes import cxcy_to_xy, decode
+from ssd.model.loss import MultiBoxLoss, prior_targets
+from ssd.model.matching import match
+from ssd.model.network import MAP_CHANNELS, SSD300
+from ssd.model.postprocess import Detected, decode_predictions, select_detections
+from ssd.text import counted
+from ssd.training.optimiser import BIAS_RATE, create_optimiser
+from ssd.training.recipe import Recipe, paper_recipe
+
+
+class Answer(NamedTuple):
+    """A question and its answer: paragraphs and a figure or table, both HTML."""
+
+    question: str
+    text: Sequence[str]
+    figure: str = ""
+
+
+def section(subject: Subject) -> Section:
+    """The questions and their answers. Where there is no model or no object, answers lack the numbers of it."""
+    makers = (
+        larger_than_the_kernel, matched_by_priors, background_class, threshold_or_best_class, smooth_l1, loss_scales,
+        fast_biases, clipping, difficult_objects, outside_priors, batch_size,
+    )  # fmt: skip
+    return Section(
+        key="questions",
+        title="What do people ask?",
+        figure=svg.element("dl", *(_entry(make(subject)) for make in makers), class_="questions"),
+        text=["The numbers in these answers are those of this picture and this model."],
+        sources=[prior_targets, match, MultiBoxLoss, select_detections, calculate_mAP, create_optimiser, paper_recipe],
+    )
+
+
+def _entry(answer: Answer) -> str:
+    paragraphs = "".join(svg.element("p", text) for text in answer.text)
+    return svg.element("dt", answer.question) + svg.element("dd", paragraphs, answer.figure)
+
+
+def larger_than_the_kernel(subject: Subject) -> Answer:
+    """Why a prior may be larger than the kernel that predicts it."""
+    text = [
+        "The kernel covers 3 x 3 cells, but each cell already sums up a larger part of the picture. Together they "
+        "depend on all pixels of the <i>receptive field</i>, which is larger than the priors of every map. (Pixels in "
+        f"its middle count most. The lengths below are in pixels of the input, of {subject.config.input_size}.)"
+    ]
+    columns = ["map", "kernel", "largest prior", "field"]
+    rows = [(name, *(f"{value:.0f}" for value in sides)) for name, sides in reach(subject).items()]
+    return Answer("Why may a prior be larger than the kernel that predicts it?", text, svg.table(columns, rows))
+
+
+def reach(subject: Subject) -> dict[str, list[float]]:
+    """For each map: the sides of its kernel, of its largest prior and of its receptive field, in pixels of the input.
+
+    None is larger than the input."""
+    config = subject.config
+    fields = {layer.name: layer.field.size for layer in network_layers(config)}
+    n_priors = [cells**2 * n for cells, n in zip(config.feature_maps, config.priors_per_cell, strict=True)]
+    each = zip(MAP_CHANNELS, config.steps, subject.priors_cxcy.split(n_priors), strict=True)
+    sides = {
+        name: (
+            3 * step * config.input_size,
+            priors[:, 2:].max().item() * config.input_size,
+            fields[f"pred_convs.loc_{name}"],
+        )
+        for name, step, priors in each
+    }
+    return {name: [min(side, config.input_size) for side in row] for name, row in sides.items()}
+
+
+def matched_by_priors(subject: Subject) -> Answer:
+    """Why objects are matched with priors and not with predictions."""
+    text = [
+        "Predictions change with every step, and at first they are noise: which of them should learn an object would "
+        "be a matter of chance. Priors never move. An object has the same positives in the first iteration and in the "
+        "last, so each of them can learn what it is there for."
+    ]
+    if _is_trained(subject):
+        by_priors, by_predictions = positives(subject), matched_predictions(subject)
+        still = mean_iou(subject, torch.zeros_like(subject.locs))
+        text.append(
+            f"Here {counted(int(by_priors.sum()), 'positive')} overlap their objects by {still:.2f} on average, and by "
+            f"{mean_iou(subject, subject.locs):.2f} once the network's offsets have moved them. If objects were "
+            f"matched with predicted boxes, {int(by_predictions.sum())} priors would be positive, and "
+            f"{int((by_priors & by_predictions).sum())} of them are the same."
+        )
+    return Answer("Why are objects matched with priors, and not with predictions?", text)
+
+
+def background_class(subject: Subject) -> Answer:
+    """Why there is a class for nothing."""
+    n_positive, n = int(positives(subject).sum()), len(subject.priors_cxcy)
+    text = [
+        "Most priors have no object, and their probability has to go somewhere: the softmax of a prior always adds up "
+        f"to 1. Here {n_positive} of {n} priors are positive, and the other {n - n_positive} have no object."
+    ]
+    if subject.model:
+        confident, without = (confident_priors(subject, background) for background in (True, False))
+        text.append(
+            f"{counted(confident, 'prior')} give some class more than 0.5. Without the background, the classes would "
+            f"share all of the probability, and {without} priors would be that sure."
+        )
+    return Answer("Why is there a background class?", text)
+
+
+def threshold_or_best_class(subject: Subject) -> Answer:
+    """Why a detection needs a score above a threshold, and not the highest score of its prior."""
+    text = [
+        "The best class alone would be an answer too, but where the network has doubts, the background wins. AP ranks "
+        "detections by their scores: one that is probably wrong, below all others, costs little, and if it finds an "
+        "object after all, it counts."
+    ]
+    if subject.model:
+        _, probabilities = _predictions(subject)
+        n_best, n_above = (int((p[..., 1:] > MIN_SCORE).sum()) for p in (best_class(probabilities), probabilities))
+        text.append(
+            f"Here an object's class is the best one at {counted(n_best, 'prior')}, but {n_above} scores exceed "
+            f"{MIN_SCORE}, the threshold of evaluation."
+        )
+    if _is_trained(subject) and not subject.is_own:
+        best, above = (n_found(subject, only_best) for only_best in (True, False))
+        text[-1] += f" Of {counted(len(subject.boxes), 'object')}, the best class finds {best}, the threshold {above}."
+    return Answer("Why is there a threshold for the score, instead of taking the best class?", text)
+
+
+def smooth_l1(subject: Subject) -> Answer:
+    """Why smooth L1, and not L1 or squares."""
+    text = [
+        "With squared errors, one box that is far off decides the step: the gradient grows with the error. With L1, it "
+        "is 1 for any error, so a box that is nearly right is pushed as hard as one that is far off, and does not "
+        "settle. The gradient of smooth L1 is the error itself up to 1, and 1 beyond."
+    ]
+    errors = offset_errors(subject).flatten() if _is_trained(subject) else torch.zeros(0)
+    if len(errors):
+        largest = errors.abs().max().item()
+        text.append(
+            f"The bars below the axis are the {len(errors)} errors here. The largest is {largest:.2f}. Squared, it "
+            f"would pull {largest:.2f} times as hard as an error of 1; with smooth L1, {min(largest, 1):.3g} times."
+        )
+    return Answer("Why smooth L1?", text, _loss_curves(errors))
+
+
+def _smooth_l1(errors: Tensor) -> Tensor:
+    return F.smooth_l1_loss(errors, torch.zeros_like(errors), reduction="none")
+
+
+def _loss_curves(errors: Tensor) -> str:
+    """The three losses from an error of -3 to 3, and the errors (n,) as bars."""
+    x = torch.linspace(-3, 3, 61)
+    losses = {"squares / 2": x.square() / 2, "L1": x.abs(), "smooth L1": _smooth_l1(x)}
+    parts = [svg.line(10, 160, 310, 160, class_="axis")]
+    for (name, y), style in zip(losses.items(), ("wrong", "prior", "found"), strict=True):
+        points = " ".join(f"{160 + 50 * a:.1f},{160 - 33 * b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+        parts.append(svg.element("polyline", points=points, class_=f"box {style}"))
+        parts.append(svg.text(315, 165 - 33 * y[-1].item(), name))
+    bars = [
+        svg.line(160 + 50 * e, 162, 160 + 50 * e, 172, class_="axis", opacity=0.4) for e in errors.clamp(-3, 3).tolist()
+    ]
+    ticks = [svg.text(160 + 50 * e, 188, e, text_anchor="middle") for e in range(-3, 4)]
+    return svg.figure(400, 192, *parts, *bars, *ticks, label="three losses against the error")
+
+
+def loss_scales(subject: Subject) -> Answer:
+    """How the localisation loss compares with that of other implementations."""
+    text = [
+        "The paper adds up the four offsets of all positives and divides by their number N. So do we, the Caffe "
+        "release and torchvision. PyTorch's losses take a mean by default: over all 4 N offsets, which is a quarter of "
+        "that. The tutorial by sgrvinod takes such a mean, of L1. On another scale, the same &alpha; means something "
+        "else."
+    ]
+    table = ""
+    if _is_trained(subject):
+        rows = [(name, f"{value:.3f}") for name, value in localisation_losses(subject).items()]
+        table = svg.table(["loss of this picture's offsets", ""], rows)
+    return Answer("Why is this localisation loss larger than the tutorial's?", text, table)
+
+
+def fast_biases(subject: Subject) -> Answer:
+    """Why biases learn at twice the rate."""
+    text = [
+        f"Because the paper's release does so: biases learn at {BIAS_RATE} times the rate and do not decay, as was the "
+        "custom of Caffe's recipes. Decay is against large weights that fit single pictures, which a few biases "
+        "cannot do. We know of no measurement of what the doubled rate is worth."
+    ]
+    if subject.model:
+        weights, biases = (sum(p.numel() for p in group["params"]) for group in _groups(subject.model)[:2])
+        text.append(
+            f"This model has {weights:,} weights and {biases:,} biases, {100 * biases / weights:.2f} % as many."
+        )
+    return Answer("Why do biases learn twice as fast?", text)
+
+
+def clipping(subject: Subject) -> Answer:
+    """What gradient clipping is for."""
+    text = [
+        "One bad batch early in a training can have a gradient a hundred times the usual length. One step along it, "
+        "and the weights are where every loss is huge, or not a number. Clipping shortens a gradient that is longer "
+        "than a limit, and keeps its direction. Networks that start from ImageNet's weights seldom need it; "
+        "without them, <code>--clip-norm 10</code> is a good start."
+    ]
+    if subject.model and len(subject.boxes):
+        norm = gradient_norm(subject.model, subject)
+        length = nn.utils.get_total_norm(list(subject.model.parameters())).item()
+        rate = paper_recipe(batch_size=32).lr
+        effect = "leave it as it is" if norm <= 10 else f"multiply it by {10 / norm:.2f}"
+        text.append(
+            f"The gradient of this picture's loss has the length {norm:.1f}. At the paper's rate of {rate:g}, it moves "
+            f"the weights, whose length is {length:.0f}, by {rate * norm:.2g}. A limit of 10 would {effect}."
+        )
+    return Answer("What is gradient clipping for?", text)
+
+
+def difficult_objects(subject: Subject) -> Answer:
+    """Why evaluation must know difficult objects."""
+    n_difficult = int(subject.difficulties.sum())
+    text = [
+        "VOC marks objects that are hard to recognise as difficult. Finding one earns nothing, and missing one costs "
+        "nothing. If evaluation did not know them, a detection of one would count as false, and the better detector "
+        "would have the lower AP. Training learns from difficult objects as from all others.",
+        f"Here {n_difficult} of {counted(len(subject.boxes), 'object')} are difficult.",
+    ]
+    if n_difficult and _is_trained(subject) and not subject.is_own:
+        n_ignored = int(matched(subject, detections(subject), subject.difficulties).ignored.sum())
+        known, unknown = (mean_ap(subject, ~subject.difficulties | keep) for keep in (True, False))
+        change = "stay" if known == unknown else f"not be {known:.3f}, but"
+        text.append(
+            f"Evaluation ignores {counted(n_ignored, 'detection')} of them. Counted as false, the mAP of this picture "
+            f"would {change} {unknown:.3f}."
+        )
+    return Answer("Why must evaluation know difficult objects?", text)
+
+
+def outside_priors(subject: Subject) -> Answer:
+    """Why priors may leave the picture."""
+    inside = priors_inside(subject)
+    text = [
+        "An object at the edge is matched best by a prior that reaches beyond the edge. "
+        f"{int((~inside).sum())} of the {len(inside)} priors do. Only predicted boxes are clamped to the picture."
+    ]
+    if len(subject.boxes):
+        overlaps = box_iou(subject.boxes, cxcy_to_xy(subject.priors_cxcy))  # (n, 8732)
+        best, best_inside = (part.max(dim=1).values.mean() for part in (overlaps, overlaps[:, inside]))
+        text.append(
+            f"The best prior of an object here has an IoU of {best:.3f} on average. Without the priors that leave the "
+            f"picture, it would be {best_inside:.3f}."
+        )
+    return Answer("Why may priors leave the picture?", text)
+
+
+def batch_size(subject: Subject) -> Answer:
+    """What follows from the size of a batch."""
+    paper, small = paper_recipe(batch_size=32), paper_recipe(batch_size=8)
+    text = [
+        f"The paper takes {paper.iterations:,} steps of 32 pictures at a rate of {paper.lr:g}. A batch of 8 needs a "
+        "quarter of the memory, and its gradient scatters about twice as much. The linear rule therefore gives it a "
+        f"quarter of the rate and four times the steps, {small.iterations:,} at {small.lr:g}, which is our default. "
+        "The tutorial trains batches of 8 at the rate for 32, so each picture moves the weights four times as far. "
+        "That learns faster in a short run, and explodes sooner."
+    ]
+    return Answer("Batches of 8 pictures or 32?", text)
+
+
+def _is_trained(subject: Subject) -> bool:
+    """Whether there are a model and objects, so a loss."""
+    return subject.model is not None and len(subject.boxes) > 0
+
+
+def _criterion(subject: Subject) -> MultiBoxLoss:
+    return MultiBoxLoss(subject.priors_cxcy, variances=subject.config.variances)
+
+
+def _batch(subject: Subject, locs: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+    """What a loss takes, for offsets (8732, 4)."""
+    return locs[None], subject.scores[None], [subject.boxes], [subject.labels]
+
+
+def _targets(subject: Subject) -> tuple[Tensor, Tensor]:
+    """What each prior should predict: offsets (8732, 4) and classes (8732,), 0 for the background."""
+    objects = [subject.boxes], [subject.labels]
+    threshold = _criterion(subject).threshold
+    offsets, classes = prior_targets(*objects, subject.priors_cxcy, threshold, subject.config.variances)
+    return offsets[0], classes[0]
+
+
+def _predictions(subject: Subject) -> tuple[Tensor, Tensor]:
+    """Boxes (1, 8732, 4) and probabilities (1, 8732, n_classes)."""
+    raw = subject.locs[None], subject.scores[None]
+    return decode_predictions(*raw, subject.priors_cxcy, subject.config.variances)
+
+
+def _groups(model: SSD300) -> list[dict]:
+    return create_optimiser(model, Recipe.momentum, Recipe.weight_decay).param_groups
+
+
+def positives(subject: Subject) -> Tensor:
+    """Which priors (8732,) should detect an object."""
+    return _targets(subject)[1] > 0
+
+
+def mean_iou(subject: Subject, locs: Tensor) -> float:
+    """The mean IoU of the positive priors, moved by offsets (8732, 4), with their objects."""
+    figures = _criterion(subject).measure(*_batch(subject, locs))
+    return (figures.iou_sum / figures.n_positives).item()
+
+
+def matched_predictions(subject: Subject) -> Tensor:
+    """Which priors (8732,) would be positive if objects were matched with predicted boxes."""
+    predicted = decode(subject.locs, subject.priors_cxcy, subject.config.variances)
+    return match(box_iou(subject.boxes, predicted)[None], _criterion(subject).threshold)[0] >= 0
+
+
+def confident_priors(subject: Subject, background: bool) -> int:
+    """How many priors give a class more than 0.5, if the background takes part in their softmax or if it does not."""
+    scores = subject.scores if background else subject.scores[:, 1:]
+    return int((scores.softmax(dim=1)[:, background:] > 0.5).any(dim=1).sum())
+
+
+def best_class(probabilities: Tensor) -> Tensor:
+    """Probabilities (..., n_classes), 0 for all but the best class of a prior."""
+    return probabilities * F.one_hot(probabilities.argmax(dim=-1), probabilities.shape[-1])
+
+
+def detections(subject: Subject, only_best: bool = False) -> Detected:
+    """What evaluation detects, or what it would if only the best class of each prior counted."""
+    boxes, probabilities = _predictions(subject)
+    chosen = best_class(probabilities) if only_best else probabilities
+    return select_detections(boxes, chosen, MIN_SCORE, MAX_OVERLAP, TOP_K, unused=subject.config.unused_labels)
+
+
+def n_found(subject: Subject, only_best: bool) -> int:
+    """How many objects, difficult ones included, the `detections` find."""
+    return int(matched(subject, detections(subject, only_best), torch.zeros_like(subject.difficulties)).correct.sum())
+
+
+def matched(subject: Subject, found: Detected, difficulties: Tensor) -> Matches:
+    """Detections matched with the objects, of which some count as difficult (n,)."""
+    objects = [subject.boxes], [subject.labels], [difficulties]
+    return match_detections(*found, *objects, subject.config.label_map)
+
+
+def mean_ap(subject: Subject, which: Tensor) -> float:
+    """The mAP of this picture, if only some of its objects (n,) were known."""
+    objects = [subject.boxes[which]], [subject.labels[which]], [subject.difficulties[which]]
+    return calculate_mAP(*detections(subject), *objects, subject.config.label_map)[1]
+
+
+def offset_errors(subject: Subject) -> Tensor:
+    """Predicted minus true offsets (n_positives, 4) of the positive priors."""
+    offsets, classes = _targets(subject)
+    return (subject.locs - offsets)[classes > 0]
+
+
+def localisation_losses(subject: Subject) -> dict[str, float]:
+    """The localisation loss of this picture as it is counted here and elsewhere."""
+    errors = offset_errors(subject)
+    loc_sum, _, n_positives = _criterion(subject).sums(*_batch(subject, subject.locs))
+    return {
+        "smooth L1, sum / N (the paper, here)": (loc_sum / n_positives).item(),
+        "smooth L1, mean of 4 N": _smooth_l1(errors).mean().item(),
+        "L1, mean of 4 N (the tutorial)": errors.abs().mean().item(),
+    }
+
+
+def gradient_norm(model: SSD300, subject: Subject) -> float:
+    """The length of the gradient of this picture's loss, over all parameters of a model."""
+    locs, scores = model(subject.input[None])
+    loss = _criterion(subject)(locs, scores, [subject.boxes], [subject.labels])
+    return nn.utils.get_total_norm(torch.autograd.grad(loss, list(model.parameters()))).item()
+
+
+def priors_inside(subject: Subject) -> Tensor:
+    """Which priors (8732,) lie wholly inside the picture."""
+    corners = cxcy_to_xy(subject.priors_cxcy)
+    return ((corners >= 0) & (corners <= 1)).all(dim=1)
