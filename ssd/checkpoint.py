@@ -19,7 +19,7 @@ from torch import Tensor
 from ssd.config import SSDConfig
 from ssd.errors import InputError, first_line, optional
 from ssd.files import replacing
-from ssd.model.network import SSD300
+from ssd.model.network import SSD, SSD300, SSD512, create_network
 
 FORMAT, VERSION = "ssd300", 1
 EXPORTS = (".onnx", ".pt2")
@@ -29,7 +29,7 @@ REMEDY = "give the path of a checkpoint that train.py or python -m ssd.convert w
 
 def save_checkpoint(
     path: Path | str,
-    model: SSD300,
+    model: SSD,
     training: dict[str, Any] | None = None,
     chosen_on: dict[str, str] | None = None,
 ) -> None:
@@ -66,13 +66,13 @@ def _write_safetensors(path, description, state, training):
         file.write(library.save(tensors, {"format": "pt", FORMAT: json.dumps(description)}))
 
 
-def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> SSD300:
+def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> SSD300 | SSD512:
     """The model of a checkpoint, with its `.config`, in evaluation mode and float32.
 
     Raises InputError if the file is missing, damaged or not a checkpoint of this project.
     """
     config, state = checkpoint_weights(_read(path), path)
-    model = SSD300(config)
+    model = create_network(config)
     model.load_state_dict(state)
     return model.to(device).eval()
 
@@ -123,7 +123,7 @@ def chosen_list(path: Path | str) -> dict[str, str] | None:
 def check_tensors(config: SSDConfig, saved: dict[str, Tensor]) -> None:
     """Raise ValueError naming the first tensor of `saved` that does not fit the network of `config`, or is missing."""
     with torch.device("meta"):  # shapes alone: no memory, no random numbers
-        own = SSD300(config).state_dict()
+        own = create_network(config).state_dict()
     for name in own | saved:
         if name not in saved:
             raise ValueError(f"tensor {name} is missing")

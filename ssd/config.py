@@ -1,6 +1,6 @@
 """Input size, classes, prior boxes and normalisation of a model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import ceil, sqrt
@@ -21,16 +21,23 @@ VARIANCES = (0.1, 0.2)  # divisors of the centre and the size offsets in the aut
 BACKBONES = ("vgg16", "vgg16_bn")
 CLIPS = ("all", "size", "none")
 
+# Kernel size, stride and padding of the convolutions after conv7 that make smaller maps: conv8_2 to conv11_2 in the
+# network with six maps (SSD300), conv8_2 to conv12_2 in the one with seven (SSD512).
+SHRINKING = {
+    6: ((3, 2, 1), (3, 2, 1), (3, 1, 0), (3, 1, 0)),
+    7: ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 1), (4, 1, 1)),
+}
+
 # The published prior tables differ in their scales and in the order of the priors in a cell, which is the order of the
 # prediction channels. A ratio is width / height; "extra" is the larger square.
-SCALES = (0.1, 0.2, 0.375, 0.55, 0.725, 0.9)
+SCALES = {300: (0.1, 0.2, 0.375, 0.55, 0.725, 0.9), 512: (0.07, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)}  # by input size
 LAST_EXTRA = 1.0  # the whole image
 ORDER: Order = (1, "extra", 2, 3, 1 / 2, 1 / 3)
 TUTORIAL_ORDER: Order = (*ORDER[:-1], 0.333)  # the default but for the last ratio, which was rounded
-CAFFE_PIXELS = (30, 60, 111, 162, 213, 264, 315)
-CAFFE_STEPS = (8, 16, 32, 64, 100, 300)
+CAFFE_PIXELS = {300: (30, 60, 111, 162, 213, 264, 315), 512: (35, 76, 153, 230, 307, 384, 460, 537)}
+CAFFE_STEPS = {300: (8, 16, 32, 64, 100, 300), 512: (8, 16, 32, 64, 128, 256, 512)}
 CAFFE_ORDER: Order = (1, "extra", 2, 1 / 2, 3, 1 / 3)
-TORCHVISION_SCALES = (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05)
+TORCHVISION_PIXELS = (21, 45, 99, 153, 207, 261, 315)
 # How the input is normalised for torchvision's classifiers and for the authors' release, in units of 0-1 RGB.
 IMAGENET_INPUT: dict[str, RGB] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 CAFFE_INPUT: dict[str, RGB] = {"mean": (123 / 255, 117 / 255, 104 / 255), "std": (1 / 255, 1 / 255, 1 / 255)}
@@ -39,26 +46,27 @@ CAFFE_INPUT: dict[str, RGB] = {"mean": (123 / 255, 117 / 255, 104 / 255), "std":
 def sizes_per_map(scales: Sequence[float], extras: Sequence[float], order: Order) -> tuple[Sizes, ...]:
     """The (width, height) of each prior of a cell, for each map, as fractions of the image (paper, section 2.2).
 
-    A prior of scale s and ratio r is s sqrt(r) wide and s / sqrt(r) high. The first map and the last two have no
-    priors of ratio 3 or 1/3.
+    A prior of scale s and ratio r is s sqrt(r) wide and s / sqrt(r) high. The first map and the last two have only the
+    ratio nearest to 1 and its inverse, in the paper 2 and 1/2, beside the squares.
 
     scales: s of each map. extras: side of each map's extra square, in the paper sqrt(s s'), s' being the next map's.
     order: the ratios in channel order.
     """
+    nearest = min(ratio for ratio in order if ratio != "extra" and ratio > 1)
     sizes = []
     for k, (scale, extra) in enumerate(zip(scales, extras, strict=True)):
         all_ratios = 0 < k < len(scales) - 2
         shapes = [(extra, 1.0) if ratio == "extra" else (scale, ratio) for ratio in order]
-        sizes.append(tuple((s * sqrt(r), s / sqrt(r)) for s, r in shapes if all_ratios or 1 / 2 <= r <= 2))
+        sizes.append(tuple((s * sqrt(r), s / sqrt(r)) for s, r in shapes if all_ratios or 1 / nearest <= r <= nearest))
     return tuple(sizes)
+
+
+def _paper_sizes(scales: Sequence[float], order: Order = ORDER) -> tuple[Sizes, ...]:
+    return sizes_per_map(scales, (*_geometric_means(scales), LAST_EXTRA), order)
 
 
 def _geometric_means(scales: Sequence[float]) -> tuple[float, ...]:
     return tuple(sqrt(a * b) for a, b in pairwise(scales))
-
-
-def _fractions(pixels: Iterable[float]) -> tuple[float, ...]:
-    return tuple(p / 300 for p in pixels)
 
 
 def create_label_map(class_names: Sequence[str]) -> dict[str, int]:
@@ -80,7 +88,7 @@ class SSDConfig:
         published weights stay as they are, but it is never detected.
     backbone: "vgg16", or "vgg16_bn" with batch normalisation.
     input_size: side of the square input, in pixels.
-    feature_maps: cells along each side of each map.
+    feature_maps: cells along each side of each map. Six maps make an `SSD300`, seven an `SSD512`.
     steps: distance between the centres of neighbouring cells of each map, as a fraction of the image.
     prior_sizes: the (width, height) of each map's priors in channel order, as fractions of the image.
     clip: which centre-size numbers of a prior are clamped to [0, 1]: "all", "size" (width and height) or "none".
@@ -95,7 +103,7 @@ class SSDConfig:
     input_size: int = 300
     feature_maps: tuple[int, ...] = (38, 19, 10, 5, 3, 1)
     steps: tuple[float, ...] = (1 / 38, 1 / 19, 1 / 10, 1 / 5, 1 / 3, 1.0)
-    prior_sizes: tuple[Sizes, ...] = sizes_per_map(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), ORDER)
+    prior_sizes: tuple[Sizes, ...] = _paper_sizes(SCALES[300])
     clip: str = "all"
     variances: tuple[float, float] = VARIANCES
     mean: RGB = IMAGENET_INPUT["mean"]
@@ -109,40 +117,64 @@ class SSDConfig:
             raise ValueError(f"backbone is {self.backbone!r}, must be one of {', '.join(BACKBONES)}")
         if self.clip not in CLIPS:
             raise ValueError(f"clip is {self.clip!r}, must be one of {', '.join(CLIPS)}")
-        if not len(self.feature_maps) == len(self.steps) == len(self.prior_sizes) == 6:
-            raise ValueError("feature_maps, steps and prior_sizes must have one entry for each of the six maps")
-        if self.feature_maps != (made := _network_maps(self.input_size)):
+        n_maps = len(self.feature_maps)
+        if n_maps not in SHRINKING or not n_maps == len(self.steps) == len(self.prior_sizes):
+            raise ValueError("feature_maps, steps and prior_sizes must have one entry for each of six or seven maps")
+        made = network_maps(self.input_size, n_maps)
+        if self.feature_maps != made:
             raise ValueError(f"feature_maps is {self.feature_maps}, but input_size {self.input_size} gives {made}")
+        if made[-1] < 1:
+            raise ValueError(f"input_size {self.input_size} is too small for {n_maps} maps")
 
     @classmethod
-    def caffe(cls, **changes: Any) -> "SSDConfig":
-        """The config of the Caffe release: whole-pixel sizes and steps, no clipping, only the mean subtracted."""
-        published = {
-            "steps": _fractions(CAFFE_STEPS),
-            "prior_sizes": sizes_per_map(
-                _fractions(CAFFE_PIXELS[:-1]), _fractions(_geometric_means(CAFFE_PIXELS)), CAFFE_ORDER
-            ),
+    def of_size(cls, size: int, **changes: Any) -> "SSDConfig":
+        """The config of the paper's network for inputs of 300 or 512 pixels; `SSDConfig()` is that of 300."""
+        scales = SCALES[size]
+        maps = network_maps(size, len(scales))
+        fields: dict[str, Any] = {
+            "input_size": size,
+            "feature_maps": maps,
+            "steps": tuple(1 / cells for cells in maps),
+            "prior_sizes": _paper_sizes(scales),
+        }
+        return cls(**fields | changes)
+
+    @classmethod
+    def caffe(cls, pixels: Sequence[float] = CAFFE_PIXELS[300], **changes: Any) -> "SSDConfig":
+        """The config of the Caffe release's SSD300: whole-pixel sizes and steps, no clipping, only the mean subtracted.
+
+        pixels: the sizes of the maps' priors, and one size more, for the last extra square. Eight make it an SSD512.
+        """
+        input_size = {7: 300, 8: 512}[len(pixels)]
+        scales = [size / input_size for size in pixels]
+        published: dict[str, Any] = {
+            "input_size": input_size,
+            "feature_maps": network_maps(input_size, len(pixels) - 1),
+            "steps": tuple(step / input_size for step in CAFFE_STEPS[input_size]),
+            "prior_sizes": sizes_per_map(scales[:-1], _geometric_means(scales), CAFFE_ORDER),
             "clip": "none",
         } | CAFFE_INPUT
         return cls(**published | changes)
 
     @classmethod
+    def caffe512(cls, **changes: Any) -> "SSDConfig":
+        """The config of the Caffe release's SSD512. Its prior layers cut the sizes of the script to whole pixels."""
+        return cls.caffe(CAFFE_PIXELS[512], **changes)
+
+    @classmethod
     def tutorial(cls, **changes: Any) -> "SSDConfig":
         """The config of the tutorial that this project is built from (sgrvinod's)."""
-        sizes = sizes_per_map(SCALES, (*_geometric_means(SCALES), LAST_EXTRA), TUTORIAL_ORDER)
-        return cls(**{"prior_sizes": sizes} | changes)
+        return cls(**{"prior_sizes": _paper_sizes(SCALES[300], TUTORIAL_ORDER)} | changes)
 
     @classmethod
     def torchvision(cls, **changes: Any) -> "SSDConfig":
-        """The config of torchvision's `ssd300_vgg16`: its own scales, widths and heights clipped."""
-        published = {
-            "steps": _fractions(CAFFE_STEPS),
-            "prior_sizes": sizes_per_map(TORCHVISION_SCALES[:-1], _geometric_means(TORCHVISION_SCALES), CAFFE_ORDER),
+        """The config of torchvision's `ssd300_vgg16`: its own sizes, widths and heights clipped."""
+        published: dict[str, Any] = {
             "clip": "size",
             "mean": (0.48235, 0.45882, 0.40784),
             "std": (1 / 255,) * 3,
         }
-        return cls(**published | changes)
+        return cls.caffe(TORCHVISION_PIXELS, **published | changes)
 
     @property
     def n_classes(self) -> int:
@@ -182,13 +214,13 @@ def _check_names(class_names: object) -> None:
     create_label_map(class_names)  # refuses a class called background
 
 
-def _network_maps(input_size: int) -> tuple[int, ...]:
-    """Cells along each side of the six maps that the network makes of an input."""
+def network_maps(input_size: int, n_maps: int) -> tuple[int, ...]:
+    """Cells along each side of the maps that the network with six or seven maps makes of an input."""
     conv4_3 = ceil(input_size // 4 / 2)
-    conv7 = conv4_3 // 2
-    conv8_2 = ceil(conv7 / 2)
-    conv9_2 = ceil(conv8_2 / 2)
-    return conv4_3, conv7, conv8_2, conv9_2, conv9_2 - 2, conv9_2 - 4
+    maps = [conv4_3, conv4_3 // 2]
+    for kernel_size, stride, padding in SHRINKING[n_maps]:
+        maps.append((maps[-1] + 2 * padding - kernel_size) // stride + 1)
+    return tuple(maps)
 
 
 def _as_tuples(value: Any) -> Any:

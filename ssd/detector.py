@@ -15,7 +15,7 @@ from ssd.data.images import Picture, normalise_levels, resized, to_rgb
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, choose_precision
 from ssd.inference.predictor import Predictor, as_predictor, check_thresholds, detections_in_pixels
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.pretrained import load_trained
 from ssd.threads import ahead, batched
 from ssd.visualize import class_colour, draw_boxes
@@ -93,12 +93,12 @@ class Prepared(NamedTuple):
 class Detector:
     """A trained model ready for pictures of any size.
 
-    model: an `SSD300`, which is copied, not changed; or an exported model (`ssd.export.engines`), which has
+    model: an `SSD`, which is copied, not changed; or an exported model (`ssd.export.engines`), which has
     its device and its precision already. device: by default the GPU where there is one. precision: "auto" (bfloat16
     where the hardware is fast at it), "fp32", "bf16" or "fp16". Threads may share a detector.
     """
 
-    def __init__(self, model: SSD300 | Predictor, device: str | None = None, precision: str = "auto"):
+    def __init__(self, model: SSD | Predictor, device: str | None = None, precision: str = "auto"):
         if isinstance(model, str | os.PathLike):
             raise TypeError(f"Detector takes a model; Detector.from_checkpoint({os.fspath(model)!r}) reads one")
         chosen = choose_device(device)

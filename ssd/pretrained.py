@@ -13,7 +13,7 @@ from ssd.errors import InputError
 from ssd.export.engines import OnnxModel
 from ssd.files import digest, oldest_first, read_json
 from ssd.inference.predictor import Predictor
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.text import abbreviated, counted, one_line
 
 COCO = "coco"
@@ -30,8 +30,8 @@ REDOWNLOAD = "delete it to have it downloaded again"
 
 def load_trained(
     checkpoint: str | Path | None = None, device: str | None = None, precision: str = "auto"
-) -> SSD300 | Predictor:
-    """The trained model that --checkpoint refers to: an `SSD300`, or the `Predictor` of an .onnx file.
+) -> SSD | Predictor:
+    """The trained model that --checkpoint refers to: an `SSD`, or the `Predictor` of an .onnx file.
 
     checkpoint: as for `find_checkpoint`. device, precision: as for `Detector`; an exported model comes on its device,
     in float32.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
+from ssd import SSD300, SSD512, SSDConfig, load_checkpoint, save_checkpoint
 from ssd.checkpoint import chosen_list, load_training_state, write_checkpoint
 from ssd.errors import InputError
 
@@ -66,6 +66,15 @@ def test_without_safetensors(model, tmp_path, monkeypatch):
         save_checkpoint(tmp_path / "a.safetensors", model)
     with pytest.raises(InputError, match=missing):
         load_checkpoint(tmp_path / "a.safetensors")
+
+
+def test_the_class_is_the_one_of_the_config(tmp_path):
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in SSD512().state_dict().items()}
+    state = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}  # hardly any memory
+    write_checkpoint(tmp_path / "a.pth", SSD512.default, state)
+    loaded = load_checkpoint(tmp_path / "a.pth")
+    assert type(loaded) is SSD512 and loaded.config == SSDConfig.of_size(512)
 
 
 def test_names_of_before(model, tmp_path):

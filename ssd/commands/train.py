@@ -1,4 +1,4 @@
-"""`ssd300 train`: trains SSD300 on data lists. The work is in `ssd.training.prepare`."""
+"""`ssd300 train`: trains SSD300 or SSD512 on data lists. The work is in `ssd.training.prepare`."""
 
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
@@ -13,7 +13,7 @@ from ssd.commands.arguments import (
     number,
     parser,
 )
-from ssd.config import BACKBONES
+from ssd.config import BACKBONES, SCALES
 from ssd.data.augmentation import AUGMENTATIONS
 from ssd.data.images import lift_pixel_limit
 from ssd.files import check_writable
@@ -36,8 +36,8 @@ examples:
 
 def arguments() -> ArgumentParser:
     p = parser(
-        "Train SSD300 on the data lists of create_data_lists.py and evaluate it along the way, on the validation list "
-        "if there is one, else on the test list.",
+        "Train SSD300 or SSD512 on the data lists of create_data_lists.py and evaluate it along the way, on the "
+        "validation list if there is one, else on the test list.",
         EXAMPLES,
     )
     p.add_argument("--data", default="data", help="folder of the data lists")
@@ -50,9 +50,12 @@ def arguments() -> ArgumentParser:
     start = p.add_argument_group("starting point")
     start.add_argument(
         "--weights", default="imagenet",
-        help="imagenet, coco (both downloaded), none, or a file with weights of VGG16 or of an SSD300 of any classes",
+        help="imagenet, coco (both downloaded), none, or a file with weights of VGG16 or of an SSD of any classes",
     )  # fmt: skip
     start.add_argument("--backbone", choices=BACKBONES, help="vgg16_bn also trains without weights (default: vgg16)")
+    start.add_argument(
+        "--size", type=int, choices=SCALES, help="of the input: SSD300 or SSD512 (default: that of the weights, or 300)"
+    )
     start.add_argument(
         "--freeze", type=number(int, 0, 15), nargs="?", const=4, default=Recipe.freeze, metavar="N",
         help="do not train the first N convolutions; 4 without a number",
@@ -146,8 +149,8 @@ def main(argv: list[str] | None = None) -> int:
         prepare_for_training(device)
         with prepare_run(
             args.data, recipe, device, output=args.output, checkpoint=checkpoint, weights=args.weights,
-            backbone=args.backbone, augmentation=args.augmentation, overfit=args.overfit, precision=args.precision,
-            log=args.log, arguments=kept,
+            backbone=args.backbone, size=args.size, augmentation=args.augmentation, overfit=args.overfit,
+            precision=args.precision, log=args.log, arguments=kept,
         ) as run:  # fmt: skip
             if run.folder:
                 print(describe_start(run, run.folder.path))

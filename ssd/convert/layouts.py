@@ -16,6 +16,8 @@ from ssd.model.network import MAP_CHANNELS
 
 NO_CLASS = "N/A"  # torchvision's name for the labels between COCO's ids that have no class
 
+MAPS = tuple(MAP_CHANNELS)[:6]
+
 # Our convolutions from the picture to the last map.
 CONVOLUTIONS = (
     *(f"base.conv{stage}_{k}" for stage, length in enumerate((2, 2, 3, 3, 3), start=1) for k in range(1, length + 1)),
@@ -48,7 +50,7 @@ class Layout:
     @property
     def names(self) -> dict[str, str]:
         """Our tensor names -> theirs."""
-        ours = (*CONVOLUTIONS, *(f"pred_convs.{kind}_{name}" for kind in ("loc", "cl") for name in MAP_CHANNELS))
+        ours = (*CONVOLUTIONS, *(f"pred_convs.{kind}_{name}" for kind in ("loc", "cl") for name in MAPS))
         theirs = (*self.convolutions, *self.loc, *self.cl)
         pairs = [(a, b) for pair in zip(ours, theirs, strict=True) for a, b in _parameters(*pair)]
         return {"rescale_factors": self.scale} | dict(pairs)
@@ -123,7 +125,7 @@ LUFFICC = Layout(
 SGRVINOD = Layout(
     "sgrvinod's object detection tutorial",
     CONVOLUTIONS, "rescale_factors",
-    tuple(f"pred_convs.loc_{name}" for name in MAP_CHANNELS), tuple(f"pred_convs.cl_{name}" for name in MAP_CHANNELS),
+    tuple(f"pred_convs.loc_{name}" for name in MAPS), tuple(f"pred_convs.cl_{name}" for name in MAPS),
     _tutorial,
 )  # fmt: skip
 TORCHVISION = Layout(

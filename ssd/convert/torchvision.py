@@ -18,7 +18,7 @@ from ssd.config import VARIANCES, SSDConfig
 from ssd.convert.layouts import NO_CLASS, TORCHVISION, convert
 from ssd.errors import InputError
 from ssd.inference.predictor import for_inference
-from ssd.model.network import SSD300
+from ssd.model.network import create_network
 
 METADATA = "ssd300"  # the key of our config in the state dict's metadata, which PyTorch ignores
 
@@ -32,7 +32,7 @@ def without_batch_norm(config: SSDConfig, state: dict[str, Tensor]) -> tuple[SSD
     """
     if config.backbone != "vgg16_bn":
         return config, state
-    model = SSD300(config)
+    model = create_network(config)
     model.load_state_dict(state)
     folded = for_inference(model, "cpu", torch.float32).state_dict()
     return replace(config, backbone="vgg16"), {name: tensor.contiguous() for name, tensor in folded.items()}

@@ -16,7 +16,7 @@ from ssd.data.loading import loader
 from ssd.evaluation.matches import Matches, match_detections
 from ssd.inference.predictor import Predictor, as_predictor, detections_in_pixels
 from ssd.model.loss import Figures, MultiBoxLoss
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 
 # The settings of the paper's evaluation.
 MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
@@ -75,7 +75,7 @@ def dataset_for(config: SSDConfig, data_folder: str | Path, split: str = "test")
 
 
 def detect_dataset(
-    model: SSD300 | Predictor,
+    model: SSD | Predictor,
     dataset: PascalVOCDataset,
     batch_size: int = 8,
     workers: int = 0,
@@ -88,8 +88,8 @@ def detect_dataset(
 
     A model of more classes, such as COCO's, detects only those of the data set.
 
-    model: an `SSD300`, or an exported model (`ssd.export.engines`), which keeps its device and type. It stays as it is.
-    criterion: measures an `SSD300`'s predictions on the way. quiet: without a progress bar.
+    model: an `SSD`, or an exported model (`ssd.export.engines`), which keeps its device and type. It stays as it is.
+    criterion: measures an `SSD`'s predictions on the way. quiet: without a progress bar.
     """
     names, label_map = model.config.class_names, dataset.data.label_map
     predictor = as_predictor(model, device, dtype, [name if name in label_map else "" for name in names])

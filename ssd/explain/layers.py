@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ssd.config import SSDConfig
-from ssd.model.network import SSD300
+from ssd.model.network import SSD, create_network
 
 
 class Field(NamedTuple):
@@ -54,7 +54,7 @@ class Layer(NamedTuple):
     field: Field
 
 
-def network_layers(config: SSDConfig, network: type[SSD300] = SSD300) -> list[Layer]:
+def network_layers(config: SSDConfig, network: Callable[[SSDConfig], SSD] = create_network) -> list[Layer]:
     """The layers of the network of a config, in the order in which they run. It takes no memory and no time."""
     with torch.device("meta"), torch.no_grad():
         model = network(config).eval()

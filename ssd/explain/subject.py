@@ -18,7 +18,7 @@ from ssd.data.formats.single import read_single
 from ssd.data.images import load_image, preprocess
 from ssd.data.lists import SPLITS, DataList, list_files, read_data_list, read_image_paths
 from ssd.errors import InputError
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.model.priors import create_prior_boxes
 from ssd.pretrained import find_checkpoint, model_line, newest_checkpoint
 from ssd.text import abbreviated, counted
@@ -66,7 +66,7 @@ class Subject:
     is_own: bool
     model_name: str
     priors_cxcy: Tensor
-    model: SSD300 | None
+    model: SSD | None
     locs: Tensor
     scores: Tensor
 
@@ -149,7 +149,7 @@ def read_subject(
     )
 
 
-def _load(checkpoint: str | Path) -> SSD300:
+def _load(checkpoint: str | Path) -> SSD:
     if Path(checkpoint).suffix.lower() in (".onnx", ".pt2"):
         raise InputError(f"{checkpoint}: an export, which hides the network; give the checkpoint it was made from")
     return load_checkpoint(checkpoint)
@@ -160,7 +160,7 @@ def _config(truth: Truth | None) -> SSDConfig:
 
 
 @torch.no_grad()
-def _predict(model: SSD300, network_input: Tensor) -> tuple[Tensor, Tensor]:
+def _predict(model: SSD, network_input: Tensor) -> tuple[Tensor, Tensor]:
     locs, scores = model(network_input.unsqueeze(0))
     return locs[0], scores[0]
 
@@ -207,7 +207,7 @@ def _fractions(boxes: ArrayLike, size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.asarray(boxes, dtype=np.float64).reshape(-1, 4) / np.tile(size, 2)).float()
 
 
-def _detected(model: SSD300, locs: Tensor, scores: Tensor) -> Truth:
+def _detected(model: SSD, locs: Tensor, scores: Tensor) -> Truth:
     found = model.detect_objects(locs[None], scores[None], MIN_SCORE, MAX_OVERLAP, MOST_OBJECTS)
     boxes, labels = found[0][0], found[1][0]
     names = [model.config.class_names[label - 1] for label in labels]

@@ -59,7 +59,7 @@ class OnnxModel:
     def detect_objects(
         self, boxes: Tensor, probabilities: Tensor, min_score: float, max_overlap: float, top_k: int
     ) -> Detected:
-        """What `SSD300.detect_objects` returns, from predictions that are decoded already."""
+        """What `SSD.detect_objects` returns, from predictions that are decoded already."""
         return select_detections(boxes, probabilities, min_score, max_overlap, top_k, unused=self.config.unused_labels)
 
 

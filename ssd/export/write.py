@@ -17,7 +17,7 @@ from ssd.errors import InputError, optional
 from ssd.export.engines import INPUTS, OUTPUTS, describe
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.model.postprocess import MAX_PER_CLASS, decode_predictions
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FACTS = "ssd300.json"  # the file with the description inside a .pt2 file; in .onnx each fact is a metadata property
 OPSET = 18  # of ONNX: the newest that the exporter of PyTorch 2.6 writes
-DESCRIPTION = """SSD300. images: RGB pictures resized to the config's input_size, (value / 255 - mean) / std.
+DESCRIPTION = """SSD. images: RGB pictures resized to the config's input_size, (value / 255 - mean) / std.
 boxes: x_min, y_min, x_max, y_max in fractions of the picture. Labels count from 1 in the order of class_names, and 0 is
 the background. The metadata properties are JSON."""
 SELECTION_INPUTS = [f"all_{name}" for name in OUTPUTS]
@@ -77,7 +77,7 @@ selection (float[batch, $P, 4] all_boxes, float[batch, $P, $columns] all_probabi
 class Decoded(nn.Module):
     """The network that is exported: normalised images -> what `ssd.model.postprocess.decode_predictions` returns."""
 
-    def __init__(self, model: SSD300):
+    def __init__(self, model: SSD):
         super().__init__()
         self.network = for_inference(model, "cpu", torch.float32).to(memory_format=torch.contiguous_format)
 
@@ -87,14 +87,14 @@ class Decoded(nn.Module):
 
 
 def export(
-    model: SSD300,
+    model: SSD,
     path: str | Path,
     with_nms: bool = False,
     min_score: float = 0.2,
     max_overlap: float = 0.45,
     top_k: int = 200,
 ) -> None:
-    """Write an `SSD300` to `path`, which ends in .onnx or .pt2, for batches of any size. See `ssd.export.engines`.
+    """Write an `SSD` to `path`, which ends in .onnx or .pt2, for batches of any size. See `ssd.export.engines`.
 
     with_nms: the outputs are the final detections, .onnx only: for each image R = `top_k` rows (fewer if the model has
     fewer candidates), best first, of `boxes` (N, R, 4) corner fractions, `labels` (N, R) int64 from 1, and `scores`
@@ -118,7 +118,7 @@ def export(
             torch.export.save(_trace(model), file, extra_files={FACTS: json.dumps(facts)})
 
 
-def _trace(model: SSD300) -> torch.export.ExportedProgram:
+def _trace(model: SSD) -> torch.export.ExportedProgram:
     """The program of `Decoded` for any batch size, without the paths of the code that it came from."""
     network = Decoded(model)
     size = model.config.input_size
@@ -130,7 +130,7 @@ def _trace(model: SSD300) -> torch.export.ExportedProgram:
     return program
 
 
-def _export_onnx(onnx: ModuleType, model: SSD300, file: IO[bytes], facts: dict, thresholds: dict) -> None:
+def _export_onnx(onnx: ModuleType, model: SSD, file: IO[bytes], facts: dict, thresholds: dict) -> None:
     """thresholds: choose the final detections; empty for raw outputs."""
     outputs = SELECTION_INPUTS if thresholds else OUTPUTS
     proto = _to_onnx(_trace(model), outputs)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssd.config import SSDConfig
 from ssd.errors import InputError
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.model.postprocess import Detected, detect_objects
 from ssd.model.vgg import Convolution
 
@@ -31,20 +31,20 @@ class Predictor(Protocol):
     def detect_objects(
         self, first: Tensor, second: Tensor, min_score: float, max_overlap: float, top_k: int
     ) -> Detected:
-        """What `SSD300.detect_objects` returns, for the two tensors of a call."""
+        """What `SSD.detect_objects` returns, for the two tensors of a call."""
 
 
 class NetworkPredictor:
-    """A `Predictor` that runs a copy of an `SSD300` from `for_inference`."""
+    """A `Predictor` that runs a copy of an `SSD` from `for_inference`."""
 
-    def __init__(self, model: SSD300, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):
+    def __init__(self, model: SSD, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):
         self.model = for_inference(model, device, dtype)
         self.config = model.config
         self.device = self.model.rescale_factors.device
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images (N, 3, 300, 300) of any device and type -> what `SSD300.forward` returns for them."""
+        """Normalised images (N, 3, 300, 300) of any device and type -> what `SSD.forward` returns for them."""
         dtype, on_gpu = self.model.rescale_factors.dtype, self.device.type == "cuda"
         images = images.to(self.device, dtype, memory_format=torch.channels_last, non_blocking=on_gpu)
         if on_gpu:
@@ -55,24 +55,24 @@ class NetworkPredictor:
     def detect_objects(
         self, locs: Tensor, scores: Tensor, min_score: float, max_overlap: float, top_k: int
     ) -> Detected:
-        """What `SSD300.detect_objects` returns."""
+        """What `SSD.detect_objects` returns."""
         variances, unused = self.config.variances, self.config.unused_labels
         thresholds = min_score, max_overlap, top_k
         return detect_objects(locs, scores, self.model.priors_cxcy, *thresholds, variances=variances, unused=unused)
 
 
 def as_predictor(
-    model: SSD300 | Predictor,
+    model: SSD | Predictor,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     class_names: Sequence[str] | None = None,
 ) -> Predictor:
-    """The `Predictor` of an `SSD300`. One that is a predictor already keeps its device and its type.
+    """The `Predictor` of an `SSD`. One that is a predictor already keeps its device and its type.
 
     class_names: of the labels 1, 2, ... in place of the model's own, "" for a label that is not to be detected. The
     model itself keeps its names.
     """
-    predictor = NetworkPredictor(model, device, dtype) if isinstance(model, SSD300) else copy.copy(model)
+    predictor = NetworkPredictor(model, device, dtype) if isinstance(model, SSD) else copy.copy(model)
     if class_names is not None:
         predictor.config = replace(predictor.config, class_names=tuple(class_names))
     return predictor
@@ -87,8 +87,8 @@ def images_at_once() -> int:
     return max(1, torch.get_num_threads() // 4)
 
 
-def for_inference(model: SSD300, device: torch.device | str, dtype: torch.dtype) -> SSD300:
-    """A copy of an `SSD300` that only predicts: evaluation mode, on `device`, weights in `dtype`.
+def for_inference(model: SSD, device: torch.device | str, dtype: torch.dtype) -> SSD:
+    """A copy of an `SSD` that only predicts: evaluation mode, on `device`, weights in `dtype`.
 
     Batch normalisation is folded into the convolutions, in float32, before anything is rounded. The copy keeps its
     tensors in channels_last order, in which convolutions are fastest.

@@ -1,48 +1,51 @@
-"""The network of SSD300 (paper, figure 2).
+"""The networks SSD300 and SSD512 (paper, figure 2 and section 3).
 
 In all of this folder, `locs` are predicted offsets, to be decoded by the priors, and `scores` of a network are logits.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ssd.config import SSDConfig
+from ssd.config import SHRINKING, SSDConfig
 from ssd.model.postprocess import Detected, detect_objects
 from ssd.model.priors import create_prior_boxes
 from ssd.model.vgg import Convolution, VGGBase
 
-# The six maps that predict, and their channels.
-MAP_CHANNELS = {"conv4_3": 512, "conv7": 1024, "conv8_2": 512, "conv9_2": 256, "conv10_2": 256, "conv11_2": 256}
+# The maps that predict, and their channels. SSD300 has the first six.
+MAP_CHANNELS = {
+    "conv4_3": 512, "conv7": 1024, "conv8_2": 512, "conv9_2": 256, "conv10_2": 256, "conv11_2": 256, "conv12_2": 256,
+}  # fmt: skip
 
 
 class AuxiliaryConvolutions(nn.Module):
-    """conv8_1 to conv11_2, which make four maps, each smaller than the one before.
+    """conv8_1, conv8_2, conv9_1, ...: pairs of convolutions after conv7, each of which makes a smaller map.
 
-    conv11_2 never has batch normalisation: its map is a single cell, so a batch of one image has no variance there.
+    The first of a pair is 1 x 1 and lowers the number of channels; SHRINKING says what the second is. The last of all
+    never has batch normalisation: its map is a single cell, so a batch of one image has no variance there.
     """
 
-    def __init__(self, batch_norm: bool = False):
+    def __init__(self, n_maps: int = 6, batch_norm: bool = False):
         super().__init__()
-        conv = partial(Convolution, batch_norm=batch_norm)
-        self.conv8_1 = conv(1024, 256, 1)
-        self.conv8_2 = conv(256, 512, 3, stride=2, padding=1)
-        self.conv9_1 = conv(512, 128, 1)
-        self.conv9_2 = conv(128, 256, 3, stride=2, padding=1)
-        self.conv10_1 = conv(256, 128, 1)
-        self.conv10_2 = conv(128, 256, 3)
-        self.conv11_1 = conv(256, 128, 1)
-        self.conv11_2 = Convolution(128, 256, 3)
+        n_in = MAP_CHANNELS["conv7"]
+        for block, shrinking in enumerate(SHRINKING[n_maps], start=8):
+            n_out = MAP_CHANNELS[f"conv{block}_2"]
+            self.add_module(f"conv{block}_1", Convolution(n_in, n_out // 2, 1, batch_norm=batch_norm))
+            last = Convolution(n_out // 2, n_out, *shrinking, batch_norm=batch_norm)
+            self.add_module(f"conv{block}_2", last)
+            n_in = n_out
+        last.norm = nn.Identity()
 
-    def forward(self, conv7: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """conv7's map (N, 1024, 19, 19) -> the maps of conv8_2, conv9_2, conv10_2 and conv11_2."""
-        conv8_2 = self.conv8_2(self.conv8_1(conv7))  # (N, 512, 10, 10)
-        conv9_2 = self.conv9_2(self.conv9_1(conv8_2))  # (N, 256, 5, 5)
-        conv10_2 = self.conv10_2(self.conv10_1(conv9_2))  # (N, 256, 3, 3)
-        conv11_2 = self.conv11_2(self.conv11_1(conv10_2))  # (N, 256, 1, 1)
-        return conv8_2, conv9_2, conv10_2, conv11_2
+    def forward(self, conv7: Tensor) -> list[Tensor]:
+        """conv7's map (N, 1024, 19, 19) -> the maps of conv8_2 (N, 512, 10, 10), conv9_2 (N, 256, 5, 5), ..."""
+        maps, x = [], conv7
+        for name, convolution in self.named_children():
+            x = convolution(x)
+            if name.endswith("_2"):
+                maps.append(x)
+        return maps
 
 
 class PredictionConvolutions(nn.Module):
@@ -51,45 +54,51 @@ class PredictionConvolutions(nn.Module):
     def __init__(self, n_classes: int, priors_per_cell: Sequence[int]):
         super().__init__()
         self.n_classes = n_classes
-        for (name, channels), n_priors in zip(MAP_CHANNELS.items(), priors_per_cell, strict=True):
+        for (name, channels), n_priors in zip(MAP_CHANNELS.items(), priors_per_cell, strict=False):
             self.add_module(f"loc_{name}", nn.Conv2d(channels, n_priors * 4, 3, padding=1))
             self.add_module(f"cl_{name}", nn.Conv2d(channels, n_priors * n_classes, 3, padding=1))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The six maps (N, channels, cells, cells) -> offsets (N, 8732, 4) and logits (N, 8732, n_classes)."""
+        """The maps (N, channels, cells, cells) -> offsets (N, 8732, 4) and logits (N, 8732, n_classes)."""
         return self._predict("loc", maps, 4), self._predict("cl", maps, self.n_classes)
 
     def _predict(self, kind: str, maps: Sequence[Tensor], n_values: int) -> Tensor:
         predictions = []
-        for name, x in zip(MAP_CHANNELS, maps, strict=True):
+        for name, x in zip(MAP_CHANNELS, maps, strict=False):
             x = self.get_submodule(f"{kind}_{name}")(x)  # (N, n_priors * n_values, cells, cells)
             x = x.permute(0, 2, 3, 1)  # cells row by row, then their priors: the order of the prior table
             predictions.append(x.reshape(x.shape[0], -1, n_values))  # (N, cells * cells * n_priors, n_values)
         return torch.cat(predictions, dim=1)
 
 
-class SSD300(nn.Module):
-    """The detector: normalised images in; four offsets and a score per class for each of the 8732 priors out.
+class SSD(nn.Module):
+    """The detector: normalised images in; four offsets and a score per class for each prior out.
 
-    `config` says what the outputs mean. Weights start from He's initialisation in the base network and from Xavier's
-    elsewhere.
+    `config` says what the outputs mean, and is by default that of the subclass. Weights start from He's initialisation
+    in the base network and from Xavier's elsewhere. Raises ValueError if a config is for another number of maps.
     """
 
+    default: ClassVar[SSDConfig]
     priors_cxcy: Tensor
 
     def __init__(self, config: SSDConfig | None = None):
         super().__init__()
-        self.config = config = config or SSDConfig()
+        self.config = config = config or self.default
+        if (n_maps := len(config.feature_maps)) != len(self.default.feature_maps):
+            raise ValueError(f"the config is for a network with {n_maps} maps; create_network(config) makes it")
         batch_norm = config.backbone == "vgg16_bn"
         self.base = VGGBase(batch_norm)
-        self.aux_convs = AuxiliaryConvolutions(batch_norm)
+        self.aux_convs = AuxiliaryConvolutions(n_maps, batch_norm)
         self.pred_convs = PredictionConvolutions(config.n_classes, config.priors_per_cell)
         self.rescale_factors = nn.Parameter(torch.full((1, 512, 1, 1), 20.0))
         self.register_buffer("priors_cxcy", create_prior_boxes(config), persistent=False)  # made from the saved config
         self._initialise()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, 300, 300) -> locs (N, 8732, 4) and scores (N, 8732, n_classes), logits, in every mode."""
+        """Images (N, 3, 300, 300) -> locs (N, 8732, 4) and scores (N, 8732, n_classes), logits, in every mode.
+
+        SSD512 takes 512 x 512 pixels and has 24,564 priors.
+        """
         conv4_3, conv7 = self.base(images)
         return self.pred_convs((self.l2_normalise(conv4_3), conv7, *self.aux_convs(conv7)))
 
@@ -116,9 +125,26 @@ class SSD300(nn.Module):
                     nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.get_parameter("bias"))
 
-    def _apply(self, fn: Callable, recurse: bool = True) -> "SSD300":
+    def _apply(self, fn: Callable, recurse: bool = True) -> "SSD":
         """Move and cast as every module does, but keep the priors in float32 whatever the weights become."""
         priors = self.priors_cxcy
         super()._apply(fn, recurse)
         self.priors_cxcy = priors.to(self.priors_cxcy.device)
         return self
+
+
+class SSD300(SSD):
+    """The network for images of 300 x 300 pixels: six maps, of 38 to 1 cells."""
+
+    default = SSDConfig()
+
+
+class SSD512(SSD):
+    """The network for images of 512 x 512 pixels: seven maps, of 64 to 1 cells."""
+
+    default = SSDConfig.of_size(512)
+
+
+def create_network(config: SSDConfig) -> SSD300 | SSD512:
+    """The network that a config describes."""
+    return SSD300(config) if len(config.feature_maps) == 6 else SSD512(config)

@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 
 
 class Average:
@@ -14,12 +14,12 @@ class Average:
     The statistics of batch normalisation are averaged too.
     """
 
-    def __init__(self, model: SSD300, decay: float):
+    def __init__(self, model: SSD, decay: float):
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, model: SSD300, iteration: int) -> None:
+    def update(self, model: SSD, iteration: int) -> None:
         """Follow the model after an iteration, counted from 0."""
         decay = min(self.decay, (1 + iteration) / (10 + iteration))
         for own, new in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):

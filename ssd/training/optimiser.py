@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 
 BIAS_RATE = 2  # biases learn at twice the rate and do not decay
 
@@ -35,7 +35,7 @@ def set_learning_rate(optimiser: torch.optim.SGD, rate: float) -> None:
         group["lr"] = rate * group["rate"]
 
 
-def train_mode(model: SSD300, freeze: int = 0) -> None:
+def train_mode(model: SSD, freeze: int = 0) -> None:
     """Put a model into training mode, but keep its first `freeze` convolutions as they are: neither their parameters
     nor the statistics of their batch normalisation change."""
     model.train()

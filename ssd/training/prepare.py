@@ -14,7 +14,7 @@ from ssd.data import PascalVOCDataset, read_data_list
 from ssd.data.lists import validation_split
 from ssd.errors import InputError
 from ssd.inference.device import choose_precision
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.training import distributed
 from ssd.training.recipe import Recipe
 from ssd.training.run.folder import BEST, LAST, RunFolder, check_run_folder, run_folder
@@ -60,6 +60,7 @@ def prepare_run(
     checkpoint: Path | None = None,
     weights: str = "imagenet",
     backbone: str | None = None,
+    size: int | None = None,
     augmentation: str = "paper",
     overfit: int | None = None,
     precision: str = "auto",
@@ -69,14 +70,15 @@ def prepare_run(
     """Set up a `PreparedRun`. Closes its folder at the end of the block.
 
     data: folder of the data lists. output: folder of the run, by default the next free runs/N.
-    checkpoint: to resume from, None for a new run from `weights` and `backbone` (see `initial_model`).
+    checkpoint: to resume from, None for a new run from `weights`, `backbone` and `size` (see
+    `initial_model`).
     augmentation: one of AUGMENTATIONS. overfit: see `create_data_sets`. precision: one of PRECISIONS. log: one of LOGS.
-    arguments: what checkpoints and args.json keep, besides the data and the backbone.
+    arguments: what checkpoints and args.json keep, besides the data and what the weights may decide.
     Raises InputError if these do not fit together.
     """
     if distributed.rank() == 0:
         check_run_folder(checkpoint, output)
-    model, origin = _starting_model(checkpoint, data, weights, backbone, recipe.seed)
+    model, origin = _starting_model(checkpoint, data, weights, backbone, recipe.seed, size)
     train_set, validation_set = create_data_sets(
         data, model.config, augmentation, recipe.seed, overfit, recipe.difficult
     )
@@ -88,19 +90,20 @@ def prepare_run(
     if distributed.rank() > 0:
         yield PreparedRun(trainer, validation, origin, None)
         return
-    # The absolute path, so that the run can be resumed from any folder; and the backbone, which the weights may decide.
-    kept = {**(arguments or {}), "data": str(Path(data).absolute()), "backbone": model.config.backbone}
+    # The absolute path, so that the run can be resumed from any folder; and what the weights may decide.
+    decided = {"backbone": model.config.backbone, "size": model.config.input_size}
+    kept = {**(arguments or {}), "data": str(Path(data).absolute()), **decided}
     path = run_folder(checkpoint, output)
     with RunFolder(path, model.config, kept, validated_on, trainer.iteration, device, log) as folder:
         yield PreparedRun(trainer, validation, origin, folder)
 
 
-def _starting_model(checkpoint, data, weights, backbone, seed) -> tuple[SSD300, str]:
+def _starting_model(checkpoint, data, weights, backbone, seed, size) -> tuple[SSD, str]:
     """A model, and what it is in words."""
     if checkpoint:
         return load_checkpoint(checkpoint), str(checkpoint)
     with distributed.first_process_first():
-        return initial_model(read_data_list(data, "train").class_names, weights, backbone, seed)
+        return initial_model(read_data_list(data, "train").class_names, weights, backbone, seed, size)
 
 
 def create_data_sets(
@@ -147,12 +150,14 @@ def _restore(trainer, checkpoint, validated_on):
 def describe_start(run: PreparedRun, path: Path) -> str:
     """What the run in the folder `path` is, in lines of text, with the numbers that were not given."""
     trainer, recipe, processes = run.trainer, run.trainer.recipe, distributed.n_processes()
+    config = trainer.step.model.config
+    network = f"SSD{config.input_size} with {config.backbone}"
     device, precision = trainer.step.device, str(trainer.step.dtype).removeprefix("torch.")
     where = f"{processes} processes, the first on {device}" if processes > 1 else str(device)
     iteration = f", iteration {trainer.iteration}" if trainer.iteration else ""
     drops = " and ".join(map(str, recipe.drops)) or "none"
     return (
-        f"{path}: {len(trainer.dataset)} images, {trainer.step.model.config.backbone} on {where} in {precision}\n"
+        f"{path}: {len(trainer.dataset)} images, {network} on {where} in {precision}\n"
         f"starts from {run.origin}{iteration}\n"
         f"{recipe.iterations} iterations of {recipe.batch_size} images, rate {recipe.lr:g}, "
         f"drops at {drops}, warm-up {recipe.warmup}"

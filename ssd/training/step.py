@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ssd.inference.device import autocast
 from ssd.model.loss import Figures, MultiBoxLoss
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.training import distributed
 from ssd.training.batches import Batch
 from ssd.training.ema import Average
@@ -26,7 +26,7 @@ class StepFigures(NamedTuple):
 
 
 class TrainingStep:
-    """Trains an `SSD300`, one batch per call.
+    """Trains an `SSD`, one batch per call.
 
     A step backpropagates the sums of the loss and divides the gradients once, by the positives of the whole batch. The
     number of processes and parts that a batch is spread over therefore makes no difference.
@@ -36,7 +36,7 @@ class TrainingStep:
     """
 
     def __init__(
-        self, model: SSD300, recipe: Recipe, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        self, model: SSD, recipe: Recipe, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ):  # fmt: skip
         self.device = torch.device(device)
         self.dtype = dtype
@@ -91,7 +91,7 @@ class TrainingStep:
         return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
 
     @property
-    def result(self) -> SSD300:
+    def result(self) -> SSD:
         """The model that the run is about: the moving average if there is one."""
         return self.average.model if self.average else self.model
 

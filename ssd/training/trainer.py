@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ssd.data import PascalVOCDataset
 from ssd.errors import InputError
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.training import distributed
 from ssd.training.batches import Batch, TrainingBatches, on_device, training_loader
 from ssd.training.health import Health, finite_weights, not_finite_error, out_of_memory_named
@@ -25,14 +25,14 @@ READ_EVERY = {"cpu": 1, "cuda": 10}  # iterations between readings of the figure
 
 
 class Trainer:
-    """Trains an `SSD300` on a `PascalVOCDataset`, on one device or, under `distributed.process_group`, on several.
+    """Trains an `SSD` on a `PascalVOCDataset`, on one device or, under `distributed.process_group`, on several.
 
     dtype: see `TrainingStep`. Raises InputError if the batch cannot be divided among the processes and parts.
     """
 
     def __init__(
         self,
-        model: SSD300,
+        model: SSD,
         dataset: PascalVOCDataset,
         recipe: Recipe,
         device: torch.device | str = "cpu",

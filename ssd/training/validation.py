@@ -12,7 +12,7 @@ from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
 from ssd.evaluation.summary import format_summary, summarize
 from ssd.model.loss import Figures, MultiBoxLoss
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.training import distributed
 from ssd.training.run.panels import TrackedPicture, tracked_pictures
 
@@ -28,7 +28,7 @@ class Validated:
     pictures: list[TrackedPicture]
 
 
-Validate = Callable[[SSD300, MultiBoxLoss], Validated]
+Validate = Callable[[SSD, MultiBoxLoss], Validated]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Validation:
     workers: int
     device: torch.device
 
-    def __call__(self, model: SSD300, criterion: MultiBoxLoss) -> Validated:
+    def __call__(self, model: SSD, criterion: MultiBoxLoss) -> Validated:
         """The results, the same in every process. criterion: the run's `MultiBoxLoss`.
 
         Raises InputError, in every process, if one of them cannot read a picture.

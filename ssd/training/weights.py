@@ -11,7 +11,7 @@ from ssd.checkpoint import read_file
 from ssd.config import SSDConfig
 from ssd.convert.reading import find_state, interpret, load_without_running
 from ssd.errors import InputError
-from ssd.model.network import SSD300
+from ssd.model.network import SSD, create_network
 from ssd.model.vgg import pretrained_input
 from ssd.pretrained import REDOWNLOAD, download, find_checkpoint
 
@@ -19,20 +19,21 @@ ALTERNATIVES = "give a file with weights of VGG16 or of an SSD300, --weights FIL
 
 
 def initial_model(
-    class_names: Sequence[str], weights: str, backbone: str | None = None, seed: int = 0
-) -> tuple[SSD300, str]:
-    """The `SSD300` that a run starts from, and a few words on what it knows already.
+    class_names: Sequence[str], weights: str, backbone: str | None = None, seed: int = 0, size: int | None = None
+) -> tuple[SSD, str]:
+    """The `SSD` that a run starts from, and a few words on what it knows already.
 
     weights: "imagenet" (torchvision's VGG16, downloaded and cached), "none", "coco" (torchvision's SSD300), or a file
     with the weights of a VGG16 (`VGGBase.load_pretrained`) or of a detector (`read_weights`). The weights bring the
     settings that they were trained with: the normalisation, and a detector all of its config but the class names.
-    backbone: "vgg16" (the default) or "vgg16_bn". seed: of whatever is initialised at random.
+    backbone: "vgg16" (the default) or "vgg16_bn". seed: of whatever is initialised at random. size: of the input, one
+    of SCALES (the default is 300).
     Raises InputError if the weights cannot be obtained or do not fit.
     """
     torch.manual_seed(seed)
-    config = SSDConfig(class_names=tuple(class_names), backbone=backbone or "vgg16")
+    config = SSDConfig.of_size(size or 300, class_names=tuple(class_names), backbone=backbone or "vgg16")
     if weights == "none":
-        return SSD300(config), "random weights"
+        return create_network(config), "random weights"
     if weights == "imagenet":
         path, remedy = download(get_model_weights(config.backbone)["IMAGENET1K_V1"], ALTERNATIVES), REDOWNLOAD
     else:
@@ -43,23 +44,23 @@ def initial_model(
         trained_on = pretrained_input(state)
     except ValueError:  # not a VGG16
         _, trained, state = interpret(content, path, remedy)
-        return _from_detector(trained, state, path, class_names, backbone)
+        return _from_detector(trained, state, path, class_names, backbone, size)
     config = replace(config, mean=trained_on["mean"], std=trained_on["std"])
     return _from_vgg16(config, state, path), f"VGG16's weights {path}"
 
 
 def transfer(
     config: SSDConfig, state: dict[str, torch.Tensor], class_names: Sequence[str]
-) -> tuple[SSD300, list[str]]:  # fmt: skip
+) -> tuple[SSD, list[str]]:  # fmt: skip
     """A new model for `class_names` that keeps what a trained detector of other classes knows.
 
-    config, state: of the trained `SSD300`. The new model has its config (priors, normalisation, backbone) except for
+    config, state: of the trained `SSD`. The new model has its config (priors, normalisation, backbone) except for
     the class names, and all its tensors except for class scores: those of the background and of classes with the same
     name are kept, those of new classes stay at their initial values.
     Returns the model and the names of the new classes.
     """
     old_names, new_names = ("background", *config.class_names), ("background", *class_names)
-    model = SSD300(replace(config, class_names=tuple(class_names)))
+    model = create_network(replace(config, class_names=tuple(class_names)))
     kept = [name for name in new_names if name in old_names]
     old, new = (torch.tensor([names.index(name) for name in kept]) for names in (old_names, new_names))
     for name, tensor in model.state_dict().items():
@@ -72,7 +73,7 @@ def transfer(
 
 
 def _from_vgg16(config, state, path: str | Path):
-    model = SSD300(config)
+    model = create_network(config)
     try:
         model.base.load_pretrained(state)
     except ValueError as error:
@@ -80,9 +81,10 @@ def _from_vgg16(config, state, path: str | Path):
     return model
 
 
-def _from_detector(config, state, path, class_names, backbone):
-    if backbone not in (None, config.backbone):
-        raise InputError(f"{path}: its backbone is {config.backbone}; leave out --backbone {backbone}")
+def _from_detector(config, state, path, class_names, backbone, size):
+    for option, given, own in (("backbone", backbone, config.backbone), ("size", size, config.input_size)):
+        if given not in (None, own):
+            raise InputError(f"{path}: its {option} is {own}; leave out --{option} {given}")
     model, new = transfer(config, state, class_names)
     missing = f", except for the scores of {', '.join(new)}, which start at random" if new else ""
     return model, f"the detector {path}{missing}"

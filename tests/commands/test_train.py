@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
-from ssd import SSD300, load_checkpoint
+from ssd import SSD512, load_checkpoint
 from ssd.commands import train
 from ssd.training.recipe import Recipe
 from ssd.training.run.folder import resumed_checkpoint
@@ -127,7 +127,7 @@ def test_every_option_reaches_the_trainer(data_folder, tmp_path, monkeypatch):
     args = ["--data", data_folder, "--output", tmp_path, *SHORT, "--batch-size", 3, "--iterations", 50, "--seed", 9]
     options = "--lr 0.5 --warmup 7 --drops 20 30 --clip-norm 2.5 --workers 1 --save-every 11 --eval-every 13"
     options += " --momentum 0.8 --weight-decay 0.01 --alpha 2 --neg-pos-ratio 4 --match-threshold 0.6 --no-difficult"
-    options += " --augmentation flip --accumulate 3 --freeze --ema 0.9 --patience 4 --precision fp16"
+    options += " --size 512 --augmentation flip --accumulate 3 --freeze --ema 0.9 --patience 4 --precision fp16"
     args += options.split()
     model, dataset, recipe, device, dtype = trainer_arguments(monkeypatch, *args)
     assert recipe == Recipe(
@@ -138,7 +138,7 @@ def test_every_option_reaches_the_trainer(data_folder, tmp_path, monkeypatch):
     assert (dataset.augment, dataset.augmentation, dataset.seed) == (True, "flip", 9)
     assert (device.type, dtype) == ("cpu", torch.float16)
     torch.manual_seed(9)
-    assert torch.equal(model.base.conv1_1.weight, SSD300(model.config).base.conv1_1.weight)
+    assert torch.equal(model.base.conv1_1.weight, SSD512(model.config).base.conv1_1.weight)
 
 
 def test_augmentation_and_warmup_unless_told_otherwise(data_folder, tmp_path, monkeypatch):

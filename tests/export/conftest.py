@@ -29,7 +29,7 @@ def model(data_folder, pictures):
     with torch.no_grad():
         conv4_3, conv7 = model.base(torch.stack([preprocess(picture, model.config) for picture in pictures]))
         maps = model.l2_normalise(conv4_3), conv7, *model.aux_convs(conv7)
-        for name, x in zip(MAP_CHANNELS, maps, strict=True):
+        for name, x in zip(MAP_CHANNELS, maps, strict=False):
             for kind, spread in (("loc", 0.5), ("cl", 2)):
                 convolution = model.pred_convs.get_submodule(f"{kind}_{name}")
                 convolution.weight *= spread / convolution(x).std()

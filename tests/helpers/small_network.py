@@ -39,9 +39,9 @@ class SmallSSD(SSD300):
 
 
 def use(set_attribute=setattr):
-    """Put `SmallSSD` in the place of `SSD300`, with pytest's `monkeypatch.setattr` or for good."""
+    """Put `SmallSSD` in the place of every network, with pytest's `monkeypatch.setattr` or for good."""
     for module in (ssd.checkpoint, ssd.training.weights):
-        set_attribute(module, "SSD300", SmallSSD)
+        set_attribute(module, "create_network", SmallSSD)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from ssd import SSD300, SSDConfig, create_prior_boxes
+from ssd import SSD300, SSD512, SSDConfig, create_prior_boxes
+from ssd.config import network_maps
+from ssd.model.network import create_network
 
 TWO_CLASSES = ("cat", "dog")
 
@@ -43,6 +46,70 @@ def test_maps(model, images):
     assert conv4_3.shape == (2, 512, 38, 38)
     assert conv7.shape == (2, 1024, 19, 19)
     assert [m.shape[1:] for m in model.aux_convs(conv7)] == [(512, 10, 10), (256, 5, 5), (256, 3, 3), (256, 1, 1)]
+
+
+def paper_ssd512(state, images, n_classes):
+    """SSD512 as the paper's section 3 and the authors' script have it, layer by layer, on our parameters."""
+
+    def conv(name, x, **shape):
+        return F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], **shape)
+
+    x = images
+    for stage, length in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3)):
+        for k in range(1, length + 1):
+            x = conv(f"base.conv{stage}_{k}", x, padding=1).relu()
+        if stage == 4:
+            conv4_3 = x
+        x = F.max_pool2d(x, 2, 2, ceil_mode=True) if stage < 5 else F.max_pool2d(x, 3, 1, padding=1)
+    x = conv("base.conv7", conv("base.conv6", x, padding=6, dilation=6).relu()).relu()
+    maps = {"conv4_3": F.normalize(conv4_3, dim=1) * state["rescale_factors"], "conv7": x}
+    for block in (8, 9, 10, 11):
+        x = maps[f"conv{block}_2"] = conv(f"aux_convs.conv{block}_2", conv(f"aux_convs.conv{block}_1", x).relu(),
+                                          stride=2, padding=1).relu()  # fmt: skip
+    assert state["aux_convs.conv12_2.weight"].shape == (256, 128, 4, 4)
+    maps["conv12_2"] = conv("aux_convs.conv12_2", conv("aux_convs.conv12_1", x).relu(), padding=1).relu()
+    outputs = []
+    for kind, n_values in (("loc", 4), ("cl", n_classes)):
+        predicted = [conv(f"pred_convs.{kind}_{name}", x, padding=1) for name, x in maps.items()]
+        by_prior = [p.unflatten(1, (-1, n_values)).permute(0, 3, 4, 1, 2).flatten(1, 3) for p in predicted]
+        outputs.append(torch.cat(by_prior, dim=1))
+    return outputs
+
+
+@torch.no_grad()
+def test_ssd512_is_the_papers(images):
+    """On 272 pixels, of which its seven maps have 34 to 1 cells, because that is quicker."""
+    torch.manual_seed(1)
+    config = SSDConfig.of_size(512, class_names=TWO_CLASSES, input_size=272, feature_maps=network_maps(272, 7))
+    model = SSD512(config).eval()
+    for parameter in model.parameters():
+        if parameter.dim() == 1:
+            parameter.normal_(std=0.1)  # biases that count
+    expected = paper_ssd512(model.state_dict(), images[:1, :, :272, :272], 3)
+    for ours, theirs in zip(model(images[:1, :, :272, :272]), expected, strict=True):
+        assert ((ours - theirs).norm() / theirs.norm()).item() < 1e-5
+
+
+def test_names_and_outputs_of_ssd512(model):
+    with torch.device("meta"):  # shapes alone
+        larger = SSD512()
+        conv4_3, conv7 = larger.base(torch.zeros(1, 3, 512, 512))
+        maps = conv4_3, conv7, *larger.aux_convs(conv7)
+        locs, scores = larger(torch.zeros(1, 3, 512, 512))
+    sides, channels = (64, 32, 16, 8, 4, 2, 1), (512, 1024, 512, 256, 256, 256, 256)
+    assert [x.shape[1:] for x in maps] == [(c, n, n) for c, n in zip(channels, sides, strict=True)]
+    assert locs.shape[1:] == (24564, 4) and scores.shape[1:] == (24564, 21)
+    layers = ("aux_convs.conv12_1", "aux_convs.conv12_2", "pred_convs.loc_conv12_2", "pred_convs.cl_conv12_2")
+    more = {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+    assert set(larger.state_dict()) == set(model.state_dict()) | more
+
+
+def test_the_config_says_which_network(model):
+    with torch.device("meta"):
+        assert type(create_network(SSDConfig())) is SSD300
+        assert type(create_network(SSDConfig.caffe512())) is SSD512
+        with pytest.raises(ValueError, match="a network with 7 maps"):
+            SSD300(SSDConfig.of_size(512))
 
 
 def test_parameter_names(model):
@@ -125,4 +192,11 @@ def test_batch_norm_backbone_trains_on_one_image(images):
     locs, scores = model(images[:1])
     (locs.sum() + scores.sum()).backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
-    assert isinstance(model.aux_convs.conv11_2.norm, torch.nn.Identity)
+    assert plain_layers(model) == ["conv11_2.norm"]
+    with torch.device("meta"):
+        assert plain_layers(SSD512(SSDConfig.of_size(512, backbone="vgg16_bn"))) == ["conv12_2.norm"]
+
+
+def plain_layers(model):
+    """The places where an auxiliary convolution has no batch normalisation."""
+    return [name for name, module in model.aux_convs.named_modules() if isinstance(module, torch.nn.Identity)]

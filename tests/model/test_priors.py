@@ -76,6 +76,34 @@ def test_caffe_release():
     )
 
 
+def test_caffe_release_at_512_pixels():
+    """The published numbers of SSD512 (see the paper's section 3.1 for its scales)."""
+    priors = create_prior_boxes(SSDConfig.caffe512())
+    assert len(priors) == 24564
+    starts = [0, 16384, 22528, 24064, 24448, 24544, 24560]  # 4, 6, 6, 6, 6, 4 and 4 priors a cell
+    cells, sides, larger = (
+        (64, 32, 16, 8, 4, 2, 1),
+        (35, 76, 153, 230, 307, 384, 460),
+        (76, 153, 230, 307, 384, 460, 537),
+    )
+    for start, n, side, following in zip(starts, cells, sides, larger, strict=True):
+        centre, extra = 512 / n / 2, sqrt(side * following)
+        expected = [[side, side], [extra, extra], [side * sqrt(2), side / sqrt(2)], [side / sqrt(2), side * sqrt(2)]]
+        if n in (32, 16, 8, 4):
+            expected += [[side * sqrt(3), side / sqrt(3)], [side / sqrt(3), side * sqrt(3)]]
+        expected = torch.tensor([[centre, centre, *size] for size in expected])
+        torch.testing.assert_close(priors[start : start + len(expected)] * 512, expected, rtol=1e-6, atol=0)
+
+
+def test_default_of_512_pixels():
+    priors = create_prior_boxes(SSDConfig.of_size(512))
+    assert priors.shape == (24564, 4)
+    widths = [0.07, sqrt(0.07 * 0.15), 0.07 * sqrt(2), 0.07 / sqrt(2)]
+    torch.testing.assert_close(priors[:4, 2], torch.tensor(widths))
+    expected = [[0.5, 0.5, 0.9, 0.9], [0.5, 0.5, 1.0, 1.0], [0.5, 0.5, 1.0, 0.636396], [0.5, 0.5, 0.636396, 1.0]]
+    torch.testing.assert_close(priors[-4:], torch.tensor(expected), rtol=0, atol=1e-6)
+
+
 def test_unclipped_tables_keep_their_sizes():
     everything, sizes, nothing = (create_prior_boxes(SSDConfig(clip=clip)) for clip in ("all", "size", "none"))
     assert torch.equal(everything, nothing.clamp(0, 1))

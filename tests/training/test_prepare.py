@@ -133,7 +133,9 @@ def test_a_run_is_prepared_from_python_and_resumes_from_the_command(small_networ
     with prepare_run(data_folder, paper_recipe(2, iterations=1), torch.device("cpu"), **options) as prepared:
         assert prepared.train() == 0
     assert rows_of(tmp_path / "run") == [1]
-    assert kept_arguments(tmp_path / "run" / "last.pth") == {"data": str(data_folder), "backbone": "vgg16"}
+    assert kept_arguments(tmp_path / "run" / "last.pth") == {
+        "data": str(data_folder), "backbone": "vgg16", "size": 300,
+    }  # fmt: skip
     assert rows_of(run("run", "--resume --iterations 2")) == [1, 2]
 
 
@@ -150,11 +152,19 @@ def test_a_lost_best_model_is_replaced(run):
 def test_what_cannot_change_when_a_run_goes_on(run, arguments, capsys, checkpoint):
     folder = run("run", "--iterations 2")
     go_on = ("--resume", folder / "last.pth")
-    for option, value in (("--freeze", 1), ("--backbone", "vgg16_bn"), ("--weights", checkpoint)):
+    for option, value in (("--freeze", 1), ("--backbone", "vgg16_bn"), ("--size", 512), ("--weights", checkpoint)):
         refused(capsys, train, arguments("run", *go_on, option, value), f"{option} {value}", "--weights")
     refused(capsys, train, arguments("run", *go_on, "--iterations", 1), "has done 2 iterations")
     assert iteration_of(folder) == 2
     run("run", "--resume --iterations 3 --precision bf16 --ema 0.5 --backbone vgg16")  # these can
+
+
+def test_a_run_of_512_pixels(run, capsys):
+    folder = run("run", "--iterations 1 --size 512")
+    assert "SSD512 with vgg16 on" in capsys.readouterr().out
+    run("run", "--iterations 2 --resume")
+    for name in ("last.pth", "best.pth"):
+        assert load_checkpoint(folder / name).config.feature_maps == (64, 32, 16, 8, 4, 2, 1)
 
 
 def test_a_run_killed_before_its_first_row_is_no_run(run, tmp_path):

@@ -11,7 +11,7 @@ from ssd.checkpoint import load_training_state, save_checkpoint
 from ssd.config import SSDConfig
 from ssd.errors import InputError
 from ssd.files import naming, next_free, oldest_first, replacing
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 from ssd.training.batches import Batch
 from ssd.training.run.curves import CURVES_NAME, plot_results
 from ssd.training.run.logs import is_logged, loggers
@@ -64,12 +64,12 @@ def resumed_checkpoint(file: str | Path | None, output: str | Path | None = None
 
 def kept_arguments(checkpoint: Path) -> dict[str, Any]:
     """The arguments of the run that a checkpoint is from: the defaults when it continues."""
-    return load_training_state(checkpoint).get("arguments", {})
+    return {"size": 300} | load_training_state(checkpoint).get("arguments", {})  # older runs had no --size
 
 
 def check_start(checkpoint: Path, kept: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     """Raise InputError if the arguments of a run that continues name another start than the arguments it kept."""
-    for name in ("weights", "backbone", "freeze"):
+    for name in ("weights", "backbone", "size", "freeze"):
         if name in kept and arguments[name] != kept[name]:
             raise InputError(
                 f"--{name} {arguments[name]}: {checkpoint} continues with {kept[name]}; "
@@ -147,12 +147,12 @@ class RunFolder:
             for logger in self.loggers:
                 logger.scalars(int(row["iteration"]), row)
 
-    def save(self, model: SSD300, state: dict[str, Any]) -> None:
+    def save(self, model: SSD, state: dict[str, Any]) -> None:
         """Write last.pth, from which the run can continue. state: of the `Trainer`."""
         kept = {"arguments": self.arguments, "validated_on": self.validated_on}
         save_checkpoint(self.path / LAST, model, state | kept)
 
-    def save_best(self, model: SSD300, is_chosen: bool = True) -> None:
+    def save_best(self, model: SSD, is_chosen: bool = True) -> None:
         """Write best.pth. is_chosen: it is the best of several validations, not the only one."""
         save_checkpoint(self.path / BEST, model, chosen_on=self.validated_on if is_chosen else None)
 
