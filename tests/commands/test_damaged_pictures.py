@@ -49,7 +49,8 @@ def seen(checkpoint, tmp_path_factory):
         return [NOTHING] * len(batch)
 
     with pytest.MonkeyPatch.context() as patched:  # the network would take a minute
-        patched.setattr(Detector, "__call__", recorded)
+        patched.setattr(Detector, "prepare", lambda self, image: image)
+        patched.setattr(Detector, "find", recorded)
         status, records = run(folder, checkpoint, write_files(folder / "odd", ODD))
     assert status == 0
     assert len(images) == len(records) == len(ODD)
