@@ -13,10 +13,10 @@ from ssd import SSD300, SSDConfig
 from ssd.convert import to_torchvision
 from ssd.data import preprocess
 from ssd.data.scenes import draw_scene
-from ssd.evaluation.evaluate import MAX_OVERLAP, MIN_SCORE, TOP_K
+from ssd.evaluation.evaluate import PAPER
 
 SIZE = (640, 480)
-SETTINGS = (MIN_SCORE, MAX_OVERLAP, TOP_K)  # the paper's, and torchvision's defaults
+SETTINGS = PAPER  # torchvision's defaults, too
 
 
 def random_scenes(n: int) -> tuple[list[Image.Image], list[np.ndarray]]:
@@ -70,7 +70,7 @@ def with_bias(scores: Tensor, bias: float) -> Tensor:
 
 def count_candidates(scores: Tensor) -> float:
     """Mean number of scores of a picture that pass the threshold."""
-    return (scores.softmax(dim=2)[..., 1:] > MIN_SCORE).sum().item() / len(scores)
+    return (scores.softmax(dim=2)[..., 1:] > SETTINGS.min_score).sum().item() / len(scores)
 
 
 def inputs(images: Sequence[Image.Image], config: SSDConfig) -> Tensor:

@@ -1,7 +1,7 @@
 """Pictures in, detections out."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -13,6 +13,7 @@ from PIL import Image
 from ssd.config import SSDConfig
 from ssd.data.images import Picture, normalise_levels, resized, to_rgb
 from ssd.errors import InputError
+from ssd.files import read_json
 from ssd.inference.device import choose_device, choose_precision
 from ssd.inference.predictor import Predictor, as_predictor, check_thresholds, detections_in_pixels
 from ssd.model.network import SSD
@@ -21,6 +22,8 @@ from ssd.threads import ahead, batched
 from ssd.visualize import class_colour, draw_boxes
 
 BATCH_SIZE = 8  # pictures that the network takes at a time
+MinScore = float | Mapping[str, float]  # of all classes, or by name; classes without one have MIN_SCORE
+MIN_SCORE = 0.2
 
 
 class Detection(NamedTuple):
@@ -121,30 +124,32 @@ class Detector:
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a text is a path, although it is a sequence of texts too
-        self, image: Picture, min_score: float = ..., max_overlap: float = ..., top_k: int = ...
+        self, image: Picture, min_score: MinScore = ..., max_overlap: float = ..., top_k: int = ...
     ) -> Detections: ...
 
     @overload
     def __call__(
-        self, image: Sequence[Picture], min_score: float = ..., max_overlap: float = ..., top_k: int = ...
+        self, image: Sequence[Picture], min_score: MinScore = ..., max_overlap: float = ..., top_k: int = ...
     ) -> list[Detections]: ...
 
-    def __call__(self, image: Any, min_score: float = 0.2, max_overlap: float = 0.45, top_k: int = 200) -> Any:
+    def __call__(self, image: Any, min_score: MinScore = MIN_SCORE, max_overlap: float = 0.45, top_k: int = 200) -> Any:
         """The `Detections` in a picture, or a list of them for a list of pictures, which run as `stream` does.
 
         image: path, PIL image, RGB array (height, width, 3) of uint8, or tensor (3, height, width) of uint8 or of
         floats from 0 to 1; or a list of these.
-        min_score: the score a detection must exceed. max_overlap: IoU with a better detection of the same class above
-        which a detection is dropped. top_k: most detections in a picture.
-        Raises InputError, a ValueError, on a file that is no picture, and on numbers that are out of range; ValueError
-        on an array or tensor that is no picture; TypeError on anything else.
+        min_score: the score a detection must exceed, of all classes or {"cat": 0.5, ...}, where the others have the
+        default. max_overlap: IoU with a better detection of the same class above which a detection is dropped.
+        top_k: most detections in a picture.
+        Raises InputError, a ValueError, on a file that is no picture, on numbers that are out of range and on a class
+        that the detector does not know; ValueError on an array or tensor that is no picture; TypeError on anything
+        else.
         """
         if not isinstance(image, list | tuple):
             return self([image], min_score, max_overlap, top_k)[0]
         return list(self.stream(image, min_score, max_overlap, top_k))
 
     def stream(
-        self, pictures: Iterable[Picture], min_score: float = 0.2, max_overlap: float = 0.45, top_k: int = 200
+        self, pictures: Iterable[Picture], min_score: MinScore = MIN_SCORE, max_overlap: float = 0.45, top_k: int = 200
     ) -> Iterator[Detections]:
         """Yield the `Detections` in each of any number of pictures, in order. Arguments and errors as for a call.
 
@@ -159,24 +164,52 @@ class Detector:
         image = to_rgb(picture)
         return Prepared(np.asarray(resized(image, self.config.input_size)), image.size)
 
-    def find(self, prepared: Sequence[Prepared], min_score: float, max_overlap: float, top_k: int) -> list[Detections]:
+    def find(
+        self, prepared: Sequence[Prepared], min_score: MinScore, max_overlap: float, top_k: int
+    ) -> list[Detections]:
         """The `Detections` in each picture from `prepare`; all of them are one batch."""
         squares = np.stack([one.square for one in prepared])
         predictions = self.predictor(network_input(squares, self.config, self.predictor.device))
         sizes = [one.size for one in prepared]
-        found = detections_in_pixels(self.predictor, predictions, sizes, min_score, max_overlap, top_k)
+        least = label_scores(min_score, self.config, self.predictor.device)
+        found = detections_in_pixels(self.predictor, predictions, sizes, least, max_overlap, top_k)
         return [
             Detections(boxes, labels, scores, [self.config.class_names[label - 1] for label in labels.tolist()])
             for boxes, labels, scores in zip(*found, strict=True)
         ]
 
 
-def known_classes(names: Iterable[str], config: SSDConfig) -> set[str]:
-    """The names. Raises InputError on one that the model of this config does not detect."""
+def known_classes(names: Iterable[str], config: SSDConfig, where: str = "") -> set[str]:
+    """The names. Raises InputError, which begins with `where`, on one that a model of this config does not detect."""
     if unknown := set(names) - set(filter(None, config.class_names)):
         known = ", ".join(filter(None, config.class_names))
-        raise InputError(f"unknown class {', '.join(sorted(unknown))}; the classes are {known}")
+        raise InputError(f"{where}unknown class {', '.join(sorted(unknown))}; the classes are {known}")
     return set(names)
+
+
+def label_scores(min_score: MinScore, config: SSDConfig, device: torch.device) -> float | torch.Tensor:
+    """The score that a detection must exceed, as `detect_objects` takes it: of all labels, or one of each (n_classes,).
+
+    Raises InputError as `known_classes` does.
+    """
+    if not isinstance(min_score, Mapping):
+        return min_score
+    known_classes(min_score, config)
+    names = ("background", *config.class_names)
+    return torch.tensor([min_score.get(name, MIN_SCORE) for name in names], device=device)
+
+
+def read_thresholds(path: str | Path, config: SSDConfig) -> dict[str, float]:
+    """The scores by class name in a file that `eval.py --save-thresholds` wrote, or a hand, for a model of this config.
+
+    Raises InputError where the file is missing or is not such a file, and as `known_classes` does.
+    """
+    scores = read_json(path, dict, "no such file; eval.py --save-thresholds FILE writes one")
+    for name, score in scores.items():
+        if not isinstance(score, int | float) or not 0 <= score <= 1:
+            raise InputError(f"{path}: the threshold of {name} is {score!r}, must be a number from 0 to 1")
+    known_classes(scores, config, f"{path}: ")
+    return scores
 
 
 def network_input(squares: np.ndarray, config: SSDConfig, device: torch.device) -> torch.Tensor:
@@ -192,20 +225,20 @@ def network_input(squares: np.ndarray, config: SSDConfig, device: torch.device) 
 
 @overload
 def detect(  # type: ignore[overload-overlap]  # as above
-    original_image: Picture, min_score: float = ..., max_overlap: float = ..., top_k: int = ...,
+    original_image: Picture, min_score: MinScore = ..., max_overlap: float = ..., top_k: int = ...,
     suppress: str | Iterable[str] | None = ..., checkpoint: str | Path | Detector | None = ...,
 ) -> Image.Image: ...  # fmt: skip
 
 
 @overload
 def detect(
-    original_image: Sequence[Picture], min_score: float = ..., max_overlap: float = ..., top_k: int = ...,
+    original_image: Sequence[Picture], min_score: MinScore = ..., max_overlap: float = ..., top_k: int = ...,
     suppress: str | Iterable[str] | None = ..., checkpoint: str | Path | Detector | None = ...,
 ) -> list[Image.Image]: ...  # fmt: skip
 
 
 def detect(
-    original_image: Any, min_score: float = 0.2, max_overlap: float = 0.5, top_k: int = 200,
+    original_image: Any, min_score: MinScore = MIN_SCORE, max_overlap: float = 0.5, top_k: int = 200,
     suppress: str | Iterable[str] | None = None, checkpoint: str | Path | Detector | None = None,
 ) -> Any:  # fmt: skip
     """An annotated copy of a picture, or a list of them for a list of pictures.

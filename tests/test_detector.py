@@ -14,7 +14,7 @@ import detect
 from ssd import SSD300, Detector, SSDConfig, load_checkpoint
 from ssd.data import PascalVOCDataset, preprocess
 from ssd.data.images import resized
-from ssd.detector import BATCH_SIZE, network_input
+from ssd.detector import BATCH_SIZE, network_input, read_thresholds
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import detect_dataset
 from ssd.inference.predictor import NetworkPredictor
@@ -222,6 +222,33 @@ def test_thresholds_out_of_range(quick, pictures, changed, message):
     for use in (quick, lambda picture, **changed: detect.detect(picture, checkpoint=quick, **changed)):
         with pytest.raises(ValueError, match=message):
             use(pictures[0], **changed)
+
+
+@pytest.mark.parametrize("min_score, names", [
+    ({}, {"cat", "dog"}), ({"dog": 0.3}, {"cat", "dog"}), ({"cat": 0.3}, {"dog"}), ({"cat": 0, "dog": 0.35}, {"cat"}),
+])  # fmt: skip
+def test_a_score_for_each_class(quick, pictures, min_score, names):
+    """Every cat here scores 0.29 and every dog 0.33; the default is 0.2."""
+    assert set(quick(pictures[0], min_score=min_score).names) == names
+    drawn = detect.detect(pictures[0], min_score, 0.45, checkpoint=quick)
+    assert drawn.tobytes() == quick(pictures[0], 0.2).without({"cat", "dog"} - names).draw(pictures[0]).tobytes()
+    with pytest.raises(InputError, match="unknown class cow; the classes are cat, dog"):
+        quick(pictures[0], min_score=min_score | {"cow": 0.5})
+    with pytest.raises(InputError, match="min_score of cat is 2, must be from 0 to 1"):
+        quick(pictures[0], min_score=min_score | {"cat": 2})
+
+
+@pytest.mark.parametrize("content, message", [
+    (None, "no such file; eval.py --save-thresholds FILE writes one"), ("[1]", "holds a list, a dict is expected"),
+    ('{"cat": "0.5"}', "the threshold of cat is '0.5', must be a number from 0 to 1"),
+    ('{"cat": 1.5}', "the threshold of cat is 1.5, must be"), ('{"cat": null}', "the threshold of cat is None"),
+    ('{"cow": 0.5}', "unknown class cow; the classes are cat, dog"),
+])  # fmt: skip
+def test_bad_files_of_thresholds(quick, tmp_path, content, message):
+    if content:
+        (tmp_path / "t.json").write_text(content)
+    with pytest.raises(InputError, match=f"t.json: {message}"):
+        read_thresholds(tmp_path / "t.json", quick.config)
 
 
 def test_extreme_thresholds(quick, pictures):

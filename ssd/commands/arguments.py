@@ -85,9 +85,9 @@ def program_name() -> str:
     return f"python -m {spec.name}" if spec and spec.name.startswith("ssd.") else f"python {name}"
 
 
-def add_threshold_arguments(p: Arguments) -> None:
+def add_threshold_arguments(p: Arguments, min_score: float = 0.2) -> None:
     """The arguments that choose detections."""
-    p.add_argument("--min-score", type=number(float, 0, 1), default=0.2, help="score a detection must exceed")
+    p.add_argument("--min-score", type=number(float, 0, 1), default=min_score, help="score a detection must exceed")
     p.add_argument(
         "--max-overlap", type=number(float, 0, 1), default=0.45,
         help="of two detections of a class whose IoU exceeds this, only the better one is kept",

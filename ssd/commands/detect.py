@@ -16,7 +16,7 @@ from ssd.commands.arguments import (
 )
 from ssd.data.build import read_classes
 from ssd.data.images import lift_pixel_limit
-from ssd.detector import BATCH_SIZE, Detector
+from ssd.detector import BATCH_SIZE, Detector, read_thresholds
 from ssd.files import check_writable, next_free
 from ssd.media.annotator import Annotator
 from ssd.media.folder import DEFAULT, OutputFolder
@@ -55,6 +55,10 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument("--classes", metavar="A,B,...", help="find these classes alone (default: all of the model)")
     p.add_argument("--recursive", action="store_true", help="look for pictures in subfolders too")
     add_threshold_arguments(p)
+    p.add_argument(
+        "--thresholds", metavar="FILE",
+        help="scores by class, {\"cat\": 0.4, ...}, as eval.py --save-thresholds writes them, in place of --min-score",
+    )  # fmt: skip
     p.add_argument("--batch-size", type=number(int, 1), default=BATCH_SIZE, help="pictures at a time")
     add_picture_arguments(p)
     add_device_arguments(p)
@@ -85,12 +89,15 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = find_checkpoint(args.checkpoint)
     detector = Detector.from_checkpoint(checkpoint, args.device, args.precision)
     chosen = detector.only(read_classes(args.classes)) if args.classes else detector
+    scores = read_thresholds(args.thresholds, detector.config) if args.thresholds else {}
+    found_names = filter(None, chosen.config.class_names)
+    min_score = {name: scores.get(name, args.min_score) for name in found_names}
     saved = written_files(args.save, sources)
     model = describe_model(checkpoint, detector.config)
     folder = OutputFolder(output, model, [*copies.values(), *saved], args.overwrite)
     print(f"{model_line(checkpoint, chosen.config)}; {describe_sources(sources)}", flush=True)
 
-    find = partial(chosen.find, min_score=args.min_score, max_overlap=args.max_overlap, top_k=args.top_k)
+    find = partial(chosen.find, min_score=min_score, max_overlap=args.max_overlap, top_k=args.top_k)
     annotator, start = Annotator(chosen.prepare, find, output, copies, args.batch_size), time.perf_counter()
     try:
         if sources.pictures:

@@ -9,17 +9,19 @@ from ssd.commands.arguments import (
     add_device_arguments,
     add_loading_arguments,
     add_picture_arguments,
+    add_threshold_arguments,
     command,
     parser,
 )
 from ssd.data import DataList, read_data_list
 from ssd.data.images import lift_pixel_limit
+from ssd.data.lists import validation_split
 from ssd.errors import InputError
 from ssd.evaluation.constant_box import constant_box_map
-from ssd.evaluation.evaluate import DataSetDetections, dataset_for, detect_dataset, match_dataset
+from ssd.evaluation.evaluate import PAPER, DataSetDetections, Thresholds, dataset_for, detect_dataset, match_dataset
 from ssd.evaluation.report.page import write_report
 from ssd.evaluation.result_files import check_names, load_results, save_results, save_truth
-from ssd.evaluation.summary import format_summary, summarize
+from ssd.evaluation.summary import best_thresholds, format_summary, summarize
 from ssd.files import check_writable, write_text
 from ssd.inference.device import choose_device, choose_precision
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, model_line, was_chosen_on
@@ -41,7 +43,10 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument("--data", default="data", help="folder of the data lists")
-    p.add_argument("--split", choices=("test", "val"), default="test", help="the list to evaluate on")
+    p.add_argument(
+        "--split", choices=("test", "val"),
+        help="the list to evaluate on (default: test; with --save-thresholds val if there is one)",
+    )  # fmt: skip
     p.add_argument(
         "--results", metavar="PATH",
         help="score these instead: a folder of VOC files comp4_det_test_<class>.txt, or COCO results JSON, where the "
@@ -50,13 +55,20 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument("--json", metavar="FILE", help="write every figure to this file")
     p.add_argument("--save-results", metavar="DIR", help="write the detections as VOC files and as COCO JSON")
     p.add_argument("--report", metavar="DIR", help="write report.html: tables, curves, errors and pictures")
+    p.add_argument(
+        "--save-thresholds", metavar="FILE",
+        help="write the score of the best F1 of each class, for detect.py --thresholds FILE",
+    )  # fmt: skip
+    thresholds = p.add_argument_group("detections", "The defaults are the paper's; others give another mAP.")
+    add_threshold_arguments(thresholds, PAPER.min_score)
     add_loading_arguments(p, batch_size=8)
     add_device_arguments(p, precision="fp32")
     add_picture_arguments(p)
     args = p.parse_args(argv)
-    for option in ("checkpoint", "save_results"):
-        if args.results and getattr(args, option):
+    for option in ("checkpoint", "save_results", *Thresholds._fields):
+        if args.results and getattr(args, option) != p.get_default(option):
             p.error(f"--results already holds the detections; leave out --{option.replace('_', '-')}")
+    args.split = args.split or (validation_split(args.data) if args.save_thresholds else "test")
     return args
 
 
@@ -68,28 +80,31 @@ def main(argv: list[str] | None = None) -> None:
     data = read_data_list(args.data, args.split)
     check_outputs(args, data)
     source = Path(args.results) if args.results else find_checkpoint(args.checkpoint)
+    details: dict[str, object] = {"detections_of": str(source), f"{args.split}_list": str(args.data)}
     if args.results:
         print(f"detections in {source}; {describe_list(args, data)}", flush=True)
         found = load_results(source, data)
     else:
-        found = run_model(args, source, describe_list(args, data))
+        thresholds = Thresholds(args.min_score, args.max_overlap, args.top_k)
+        found = run_model(args, source, thresholds, describe_list(args, data))
+        details |= thresholds._asdict()
+        details |= {"remark": CHOSEN_HERE} if was_chosen_on(source, data.digest) else {}
     matches = match_dataset(found, data)
     summary = summarize(matches, found.seconds) | {"constant_box_map_voc07": constant_box_map(args.data, data)}
-    print(format_summary(summary))
-
-    details = {"detections_of": str(source), f"{args.split}_list": str(args.data)}
-    if not args.results and was_chosen_on(source, data.digest):
-        details["remark"] = CHOSEN_HERE
-        print(CHOSEN_HERE)
+    print(format_summary(summary), *filter(None, [details.get("remark")]), sep="\n")
     if args.json:
         write_text(args.json, json.dumps(details | summary, indent=1) + "\n")
         print(f"figures: {args.json}")
+    if args.save_thresholds:
+        scores = best_thresholds(summary)
+        write_text(args.save_thresholds, json.dumps(scores, indent=1) + "\n")
+        print(f"thresholds of {len(scores)} of {len(data.class_names)} classes: {args.save_thresholds}")
     if args.save_results:
         save_results(args.save_results, found, data)
         notes = save_truth(args.save_results, data)
         print(*map(str, notes), f"detections: {args.save_results}", sep="\n")
     if args.report:
-        shown = [(name.replace("_", " "), text) for name, text in details.items()]
+        shown = [(name.replace("_", " "), str(value)) for name, value in details.items()]
         print(f"report: {write_report(args.report, matches, summary, data.paths, shown)}")
 
 
@@ -99,9 +114,11 @@ def check_outputs(args: Namespace, data: DataList) -> None:
         figure_class()
     if args.save_results:
         check_names(data)
-    if args.json and Path(args.json).is_dir():
-        raise InputError(f"{args.json}: is a folder; name a file")
-    for folder in filter(None, (args.json and Path(args.json).parent, args.save_results, args.report)):
+    files = [Path(name) for name in (args.json, args.save_thresholds) if name]
+    for file in files:
+        if file.is_dir():
+            raise InputError(f"{file}: is a folder; name a file")
+    for folder in filter(None, (*(file.parent for file in files), args.save_results, args.report)):
         check_writable(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
 
@@ -111,14 +128,14 @@ def describe_list(args: Namespace, data: DataList) -> str:
     return f"{args.split} list of {args.data}: {len(data)} images"
 
 
-def run_model(args: Namespace, checkpoint: Path, description: str) -> DataSetDetections:
+def run_model(args: Namespace, checkpoint: Path, thresholds: Thresholds, description: str) -> DataSetDetections:
     """The detections of a checkpoint's model on the list. Prints one line on the two. description: of the list."""
     device = choose_device(args.device)
     model = load_trained(checkpoint, args.device, args.precision)
     dataset = dataset_for(model.config, args.data, args.split)
     print(f"{model_line(checkpoint, model.config)}; {description}", flush=True)
     dtype = choose_precision(args.precision, device)
-    return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype)
+    return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype, thresholds=thresholds)
 
 
 if __name__ == "__main__":

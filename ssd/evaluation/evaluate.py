@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +19,16 @@ from ssd.inference.predictor import Predictor, as_predictor, detections_in_pixel
 from ssd.model.loss import Figures, MultiBoxLoss
 from ssd.model.network import SSD
 
-# The settings of the paper's evaluation.
-MIN_SCORE, MAX_OVERLAP, TOP_K = 0.01, 0.45, 200
+
+class Thresholds(NamedTuple):
+    """What becomes a detection: see `ssd.model.postprocess.detect_objects`."""
+
+    min_score: float
+    max_overlap: float
+    top_k: int
+
+
+PAPER = Thresholds(0.01, 0.45, 200)  # of the paper's evaluation
 
 
 @dataclass
@@ -83,13 +92,15 @@ def detect_dataset(
     dtype: torch.dtype = torch.float32,
     criterion: MultiBoxLoss | None = None,
     quiet: bool = False,
+    thresholds: Thresholds = PAPER,
 ) -> DataSetDetections:
-    """Detect the objects of a data set at the paper's evaluation settings, under the data set's labels.
+    """Detect the objects of a data set under the data set's labels.
 
     A model of more classes, such as COCO's, detects only those of the data set.
 
     model: an `SSD`, or an exported model (`ssd.export.engines`), which keeps its device and type. It stays as it is.
-    criterion: measures an `SSD`'s predictions on the way. quiet: without a progress bar.
+    criterion: measures an `SSD`'s predictions on the way. quiet: without a progress bar. thresholds: others than the
+    paper's give another mAP.
     """
     names, label_map = model.config.class_names, dataset.data.label_map
     predictor = as_predictor(model, device, dtype, [name if name in label_map else "" for name in names])
@@ -105,7 +116,7 @@ def detect_dataset(
             watch.lap("network")
             first = len(found.boxes)
             batch_sizes = sizes[first : first + len(images)]
-            batch = detections_in_pixels(predictor, predictions, batch_sizes, MIN_SCORE, MAX_OVERLAP, TOP_K)
+            batch = detections_in_pixels(predictor, predictions, batch_sizes, *thresholds)
             for boxes, labels, scores in zip(*batch, strict=True):
                 found.add(boxes, labels_in_data[labels], scores)
             watch.lap("post-processing")

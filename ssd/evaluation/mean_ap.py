@@ -30,6 +30,12 @@ class Curve:
         """(n,) the best precision at each recall or a higher one: what AP integrates."""
         return np.maximum.accumulate(self.precision[::-1])[::-1]
 
+    @property
+    def f1(self) -> np.ndarray:
+        """(n,) the harmonic mean of recall and precision: 2 TP / (detections that count + objects)."""
+        total = (self.recall + self.precision).clip(min=np.finfo(float).tiny)
+        return 2 * self.recall * self.precision / total
+
 
 def calculate_mAP(  # noqa: N802, the field's name
     det_boxes: Sequence[Tensor],
@@ -90,15 +96,13 @@ def average_precision(curve: Curve, interpolation: str = "voc07") -> float:
 def best_f1(curve: Curve) -> tuple[float, float]:
     """The best F1 and the score threshold that gives it: detections of that score or a higher one are kept.
 
-    F1 = 2 TP / (detections that count + objects). (NaN, NaN) for a class without easy objects, (0, NaN) if no
-    detection is right. Of equal F1s the highest threshold.
+    (NaN, NaN) for a class without easy objects, (0, NaN) if no detection is right. Of equal F1s the highest threshold.
     """
     if curve.n_objects == 0:
         return nan, nan
     # A threshold cannot separate equal scores: only the last of them is a choice.
     ends = np.flatnonzero(np.diff(curve.scores, append=-np.inf))
-    recall, precision = curve.recall[ends], curve.precision[ends]
-    f1 = 2 * recall * precision / (recall + precision).clip(min=np.finfo(float).tiny)
+    f1 = curve.f1[ends]
     if not f1.any():
         return 0.0, nan
     best = f1.argmax()

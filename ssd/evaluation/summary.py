@@ -48,6 +48,16 @@ def summarize(matches: Matches, seconds: Mapping[str, float] | None = None) -> d
     )
 
 
+def best_thresholds(summary: dict) -> dict[str, float]:
+    """What the scores of each class must exceed for its best F1, by name, without the classes that have none.
+
+    That is the next float32 below the lowest score that is kept.
+    """
+    scores = {figures["name"]: figures["best_f1_score"] for figures in summary["classes"]}
+    lowest = {name: np.float32(score) for name, score in scores.items() if score is not None}
+    return {name: float(np.nextafter(score, np.float32(0))) for name, score in lowest.items()}
+
+
 def format_summary(summary: dict) -> str:
     """The summary as text: a table of the classes, and the means below it; "n/a" for what is undefined."""
     rows = [[cell_text(figures[key]) for key in COLUMNS] for figures in summary["classes"]]

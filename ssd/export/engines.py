@@ -57,7 +57,7 @@ class OnnxModel:
         return torch.from_numpy(boxes), torch.from_numpy(probabilities)
 
     def detect_objects(
-        self, boxes: Tensor, probabilities: Tensor, min_score: float, max_overlap: float, top_k: int
+        self, boxes: Tensor, probabilities: Tensor, min_score: float | Tensor, max_overlap: float, top_k: int
     ) -> Detected:
         """What `SSD.detect_objects` returns, from predictions that are decoded already."""
         return select_detections(boxes, probabilities, min_score, max_overlap, top_k, unused=self.config.unused_labels)

@@ -1,7 +1,7 @@
 """Running a trained model: what `Detector` and evaluation share."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Protocol
@@ -29,7 +29,7 @@ class Predictor(Protocol):
         """Two tensors of raw predictions for normalised images (N, 3, 300, 300) of any device and type."""
 
     def detect_objects(
-        self, first: Tensor, second: Tensor, min_score: float, max_overlap: float, top_k: int
+        self, first: Tensor, second: Tensor, min_score: float | Tensor, max_overlap: float, top_k: int
     ) -> Detected:
         """What `SSD.detect_objects` returns, for the two tensors of a call."""
 
@@ -53,7 +53,7 @@ class NetworkPredictor:
         return torch.cat(locs), torch.cat(scores)
 
     def detect_objects(
-        self, locs: Tensor, scores: Tensor, min_score: float, max_overlap: float, top_k: int
+        self, locs: Tensor, scores: Tensor, min_score: float | Tensor, max_overlap: float, top_k: int
     ) -> Detected:
         """What `SSD.detect_objects` returns."""
         variances, unused = self.config.variances, self.config.unused_labels
@@ -100,9 +100,12 @@ def for_inference(model: SSD, device: torch.device | str, dtype: torch.dtype) ->
     return model.to(device, dtype).to(memory_format=torch.channels_last)
 
 
-def check_thresholds(min_score: float, max_overlap: float, top_k: int) -> None:
-    """Raise InputError if detections cannot be chosen by these numbers."""
-    for name, value in {"min_score": min_score, "max_overlap": max_overlap}.items():
+def check_thresholds(min_score: float | Mapping[str, float], max_overlap: float, top_k: int) -> None:
+    """Raise InputError if detections cannot be chosen by these numbers. min_score: of all classes, or by name."""
+    scores = [("min_score", min_score)]
+    if isinstance(min_score, Mapping):
+        scores = [(f"min_score of {name}", score) for name, score in min_score.items()]
+    for name, value in (*scores, ("max_overlap", max_overlap)):
         if not 0 <= value <= 1:
             raise InputError(f"{name} is {value}, must be from 0 to 1")
     if not isinstance(top_k, Integral) or top_k < 0:
@@ -114,7 +117,7 @@ def detections_in_pixels(
     predictor: Predictor,
     predictions: tuple[Tensor, Tensor],
     sizes: Sequence[Sequence[int]],
-    min_score: float,
+    min_score: float | Tensor,
     max_overlap: float,
     top_k: int,
 ) -> Detected:

@@ -109,7 +109,7 @@ class SSD(nn.Module):
         return (exact / length * self.rescale_factors).to(x.dtype)
 
     def detect_objects(
-        self, locs: Tensor, scores: Tensor, min_score: float, max_overlap: float, top_k: int
+        self, locs: Tensor, scores: Tensor, min_score: float | Tensor, max_overlap: float, top_k: int
     ) -> Detected:
         """`ssd.detect_objects` with this model's priors and variances; labels without a class are never detected."""
         variances, unused = self.config.variances, self.config.unused_labels

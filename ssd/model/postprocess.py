@@ -18,7 +18,7 @@ def detect_objects(
     locs: Tensor,
     scores: Tensor,
     priors_cxcy: Tensor,
-    min_score: float,
+    min_score: float | Tensor,
     max_overlap: float,
     top_k: int,
     *,
@@ -33,8 +33,8 @@ def detect_objects(
     Equal scores: the lower label first, then the lower prior.
 
     locs: (N, n_priors, 4) offsets. scores: (N, n_priors, n_classes) logits, class 0 is the background.
-    priors_cxcy: (n_priors, 4) centre-size fractions. unused: labels that are never detected, although they take part
-    in the softmax.
+    priors_cxcy: (n_priors, 4) centre-size fractions. min_score: of all classes, or (n_classes,), one of each label.
+    unused: labels that are never detected, although they take part in the softmax.
     Returns three lists with one tensor per image, best first: boxes (n, 4) corner fractions in [0, 1],
     labels (n,) int64 from 1, scores (n,) float32. n is 0 where nothing is found.
     """
@@ -56,7 +56,7 @@ def decode_predictions(
 def select_detections(
     boxes: Tensor,
     probabilities: Tensor,
-    min_score: float,
+    min_score: float | Tensor,
     max_overlap: float,
     top_k: int,
     *,
@@ -74,7 +74,9 @@ def select_detections(
     return found_boxes, found_labels, found_scores
 
 
-def _candidates(probabilities: Tensor, min_score: float, unused: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+def _candidates(
+    probabilities: Tensor, min_score: float | Tensor, unused: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Labels, priors and scores, each (n,), of what passes in one image. probabilities: (n_priors, n_classes)."""
     passing = (probabilities > min_score).T.contiguous()  # (n_classes, n_priors)
     passing[[0, *unused]] = False

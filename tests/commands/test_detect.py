@@ -68,6 +68,25 @@ def test_pictures_are_never_written_over(checkpoint, tmp_path, capsys, link):
     assert (tmp_path / "pictures/a.jpg").read_bytes() == before
 
 
+def test_a_threshold_for_each_class(checkpoint, voc_folder, tmp_path, capsys):
+    picture, file = min((voc_folder / "JPEGImages").iterdir()), tmp_path / "thresholds.json"
+    args = [str(picture), "--checkpoint", str(checkpoint), "--output", str(tmp_path), "--min-score", "0.05"]
+
+    def found(*options):
+        assert detect.main([*args, "--top-k", "10000", *options]) == 0
+        return json.loads((tmp_path / "detections.json").read_text())[0]["detections"]
+
+    every = found()
+    middle = sorted(each["score"] for each in every if each["name"] == "star")[5]
+    file.write_text(json.dumps({"star": middle, "circle": 1}))
+    expected = [each for each in every if each["score"] > {"star": middle, "circle": 1}.get(each["name"], 0.05)]
+    assert {each["name"] for each in expected} > {"star"} and found("--thresholds", str(file)) == expected
+    stars = found("--thresholds", str(file), "--classes", "star")
+    assert stars == [each for each in expected if each["name"] == "star"]
+    file.write_text('{"cow": 0.5}')
+    refused(capsys, detect, [*args, "--thresholds", file], f"{file}: unknown class cow; the classes are circle, square")
+
+
 def test_some_classes(checkpoint, voc_folder, tmp_path, capsys):
     picture = min((voc_folder / "JPEGImages").iterdir())
     args = [str(picture), "--checkpoint", str(checkpoint), "--output", str(tmp_path), "--min-score", "0.05"]

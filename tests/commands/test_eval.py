@@ -13,7 +13,8 @@ from ssd import load_checkpoint, save_checkpoint
 from ssd.checkpoint import write_checkpoint
 from ssd.commands import eval as evaluation
 from ssd.convert import read_weights
-from ssd.data import read_data_list, write_data_lists
+from ssd.data import PascalVOCDataset, read_data_list, write_data_lists
+from tests.helpers import small_network
 from tests.helpers.scripts import refused
 from tests.helpers.voc_folders import data_list, entries
 
@@ -43,6 +44,7 @@ def test_every_output_and_the_files_scored_again(data_folder, checkpoint, tmp_pa
     assert set(expected.pop("images_per_second")) == {"all", "data", "network", "post-processing"}
     assert expected.pop("detections_of") == str(checkpoint)
     assert expected["test_list"] == str(data_folder)
+    assert [expected.pop(name) for name in ("min_score", "max_overlap", "top_k")] == [0.01, 0.45, 200]
     for results in (saved, saved / "coco_results.json"):
         assert evaluate("--data", data_folder, "--results", results, "--json", again) == 0
         printed = capsys.readouterr().out
@@ -111,10 +113,58 @@ def test_bad_results_are_named_by_file_and_row(data_folder, perfect, tmp_path, c
     refused(capsys, evaluation, ["--data", data_folder, "--results", tmp_path], "comp4_det_test_star.txt, line 1: ")
 
 
-@pytest.mark.parametrize("option", ["--checkpoint", "--save-results"])
-def test_options_that_results_exclude(data_folder, perfect, tmp_path, capsys, option):
-    assert evaluate("--data", data_folder, "--results", perfect, option, tmp_path / "x") == 2
-    assert option in capsys.readouterr().err and not (tmp_path / "x").exists()
+@pytest.mark.parametrize("option, value", [
+    ("--checkpoint", "x"), ("--save-results", "x"), ("--min-score", 0.5), ("--max-overlap", 0.5), ("--top-k", 9),
+])  # fmt: skip
+def test_options_that_results_exclude(data_folder, perfect, tmp_path, monkeypatch, capsys, option, value):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, evaluation, ["--data", data_folder, "--results", perfect, option, value], f"leave out {option}")
+    assert not Path("x").exists()
+
+
+@pytest.fixture
+def small(data_folder, tmp_path, monkeypatch):
+    """The checkpoint of a network that takes no time."""
+    small_network.use(monkeypatch.setattr)
+    torch.manual_seed(0)
+    path = tmp_path / "small.pth"
+    save_checkpoint(path, small_network.SmallSSD(PascalVOCDataset(data_folder, "test").config))
+    return path
+
+
+def test_other_thresholds_than_the_papers(data_folder, small, tmp_path):
+    figures = tmp_path / "figures.json"
+
+    def n_detections(*options):
+        args = ["--data", data_folder, "--checkpoint", small, "--device", "cpu", "--workers", 0, "--json", figures]
+        assert evaluate(*args, *options) == 0
+        told = json.loads(figures.read_text())
+        return sum(each["detections"] for each in told["classes"]), told
+
+    usual, told = n_detections()
+    assert (told["min_score"], told["max_overlap"], told["top_k"]) == (0.01, 0.45, 200)
+    assert usual == 4 * 200
+    for option, value in (("--min-score", 0.9), ("--max-overlap", 0), ("--top-k", 7)):
+        fewer, told = n_detections(option, value)
+        assert told[option[2:].replace("-", "_")] == value
+        assert {"--min-score": 0, "--top-k": 4 * 7}.get(option, fewer) == fewer < usual
+
+
+def test_thresholds_are_chosen_on_the_validation_list(data_folder, perfect, tmp_path, capsys):
+    train, test = (read_data_list(data_folder, split) for split in ("train", "test"))
+    write_data_lists(tmp_path / "lists", train=train, val=train.subset([0]), test=test)
+    (tmp_path / "none.json").write_text("[]")
+    file = tmp_path / "new" / "thresholds.json"
+    args = ["--data", tmp_path / "lists", "--save-thresholds", file, "--results"]
+    assert evaluate(*args, tmp_path / "none.json") == 0
+    told = capsys.readouterr().out
+    assert f"val list of {tmp_path / 'lists'}: 1 images" in told and f"thresholds of 0 of 4 classes: {file}" in told
+    assert evaluate(*args, perfect, "--split", "test") == 0
+    there = {test.class_names[label - 1] for label in test.labels}
+    below_half = pytest.approx(0.5 - 2**-25, abs=0)
+    assert json.loads(file.read_text()) == dict.fromkeys(there, below_half)
+    assert f"thresholds of {len(there)} of 4 classes" in capsys.readouterr().out
+    refused(capsys, evaluation, [*args[:-2], tmp_path, "--results", perfect], f"{tmp_path}: is a folder; name a file")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_from_lists_to_detections(data_folder, tmp_path, capsys, monkeypatch):
 
     assert evaluation.main(["--data", str(data_folder), "--results", "results", "--json", "again.json"]) == 0
     again = json.loads(Path("again.json").read_text())
-    own = {"images_per_second": None, "detections_of": None}
+    own = dict.fromkeys(("images_per_second", "detections_of", "min_score", "max_overlap", "top_k"))
     assert again | own == figures | own
 
     assert detect.main([str(data_folder / "TEST_images.json"), "--output", "out", "--min-score", "0.05"]) == 0

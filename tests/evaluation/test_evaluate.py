@@ -11,9 +11,7 @@ from ssd import MultiBoxLoss, load_checkpoint
 from ssd.data import PascalVOCDataset, collate
 from ssd.evaluation import summarize
 from ssd.evaluation.evaluate import (
-    MAX_OVERLAP,
-    MIN_SCORE,
-    TOP_K,
+    PAPER,
     DataSetDetections,
     dataset_for,
     detect_dataset,
@@ -48,7 +46,7 @@ def expected(model, dataset):
     found = [], [], []
     for (image, *_), entry in zip((dataset[k] for k in range(len(dataset))), entries(dataset.data), strict=True):
         with torch.no_grad():
-            one = model.detect_objects(*model(image[None]), MIN_SCORE, MAX_OVERLAP, TOP_K)
+            one = model.detect_objects(*model(image[None]), *PAPER)
         width, height = entry["size"]
         one = (one[0][0] * torch.tensor([width, height, width, height]), one[1][0], one[2][0])
         for values, new in zip(found, one, strict=True):

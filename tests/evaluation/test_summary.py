@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssd.evaluation import average_precisions, format_summary, match_detections, summarize
-from ssd.evaluation.summary import summary_lines
+from ssd.evaluation.summary import best_thresholds, summary_lines
 from tests.helpers.detection_cases import EIGHT_DETECTIONS, FIVE_CATS, random_case
 
 
@@ -40,6 +40,22 @@ def test_table_of_classes_by_hand():
         "cat               4          1           8    0.3636    0.3750   0.6000    0.3000\n"
         "guinea pig        0          0           0       n/a       n/a      n/a       n/a"
     )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_exceeds_the_best_thresholds_has_the_best_f1(seed):
+    det_boxes, det_labels, det_scores, *true, label_map = random_case(seed, n_images=30)
+    summary = summarize(match_detections(det_boxes, det_labels, det_scores, *true, label_map))
+    thresholds = best_thresholds(summary)
+    assert set(thresholds) == {"bird", "cat"}  # dogs are difficult, and there are no sofas
+    least = torch.tensor([thresholds.get(name, 1) for name in label_map])
+    kept = [scores > least[labels] for scores, labels in zip(det_scores, det_labels, strict=True)]
+    chosen = [[rows[k] for rows, k in zip(part, kept, strict=True)] for part in (det_boxes, det_labels, det_scores)]
+    matches = match_detections(*chosen, *true, label_map)
+    for k, figures in enumerate(summary["classes"][:2]):
+        own = matches.det_classes == k
+        found, counted = (matches.correct & own).sum(), (own & ~matches.ignored).sum()
+        assert 2 * found / (counted + figures["objects"]) == pytest.approx(figures["best_f1"])
 
 
 def test_summary_lines_by_hand():

@@ -39,6 +39,16 @@ def test_against_a_loop(settings, seed):
     torch.testing.assert_close(boxes[0], torch.tensor([box for _, _, box in expected]), rtol=1e-5, atol=1e-6)
 
 
+def test_a_score_for_each_label():
+    locs, scores, priors = random_predictions(n_images=2)
+    least = torch.tensor([0.0, 0.2, 1.0, 0.5, 0.2])
+    found = detect_objects(locs, scores, priors, least, 0.45, 200)
+    usual = detect_objects(locs, scores, priors, 0.2, 0.45, 200)
+    for tensors, all_tensors in zip(found, usual, strict=True):
+        for own, every, labels, confidences in zip(tensors, all_tensors, *usual[1:], strict=True):
+            assert 0 < len(own) < len(every) and torch.equal(own, every[confidences > least[labels]])
+
+
 @pytest.mark.parametrize("top_k, max_overlap", [(1, 0.45), (5, 0.2), (40, 0.3)])
 def test_many_candidates_of_which_few_remain(top_k, max_overlap):
     locs, scores, priors = random_predictions(n_priors=300, n_classes=4)

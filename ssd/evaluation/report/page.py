@@ -54,6 +54,7 @@ def write_report(
         "confusion": plots.confusion_figure(confusion, matches.names),
         "errors": plots.errors_figure(breakdown),
         "scores": plots.scores_figure(matches),
+        "thresholds": plots.thresholds_figure(matches),
     }
     cases = {
         "confident": confident_false_positives(matches, classify_errors(matches)),

@@ -18,6 +18,8 @@ MOST_COUNTS = 30  # with more classes, the cells of the confusion matrix hold no
 LONGEST_SIDE = 40  # inches of the confusion matrix
 LONGEST_NAME = 24  # characters of a class
 SCORE_BINS = np.linspace(0, 1, 26).tolist()
+THRESHOLDS = np.linspace(0, 1, 201)
+MOST_NAMED = 12  # with more classes, the curves over the score are not told apart
 
 
 def precision_recall_figure(matches: Matches) -> "Figure":
@@ -45,6 +47,40 @@ def _draw_curve(panel: "Axes", curve: Curve) -> None:
     panel.plot(recall, curve.precision[rises], color=RIGHT, linewidth=1.2)
     at = np.searchsorted(-curve.scores, -best_f1(curve)[1], side="right") - 1
     panel.plot(curve.recall[at], curve.precision[at], "o", color="black", markersize=4)
+
+
+def thresholds_figure(matches: Matches) -> "Figure":
+    """F1 and precision against the score that detections must reach: of each class, and their means.
+
+    A class without objects is left out. Precision is drawn up to the highest score of the class.
+    """
+    classes = {name: curve for name, curve in curves(matches).items() if curve.n_objects}
+    rows = np.array([_at_thresholds(curve) for curve in classes.values()]).reshape(-1, 2, len(THRESHOLDS))
+    means = np.ma.masked_invalid(rows).mean(axis=0)  # (2, n_thresholds), of the classes that have a value
+    many = {"color": QUIET, "alpha": 0.5} if len(classes) > MOST_NAMED else {}
+    figure = _figure(9, 3.6)
+    panels = figure.subplots(1, 2)
+    for panel, title, lines, mean in zip(panels, ("F1", "precision"), rows.swapaxes(0, 1), means, strict=True):
+        for name, line in zip(classes, lines, strict=True):
+            panel.plot(THRESHOLDS, line, linewidth=0.9, label=None if many else _short(name), **many)
+        panel.plot(THRESHOLDS, mean, color="black", linewidth=2, label="mean")
+        panel.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="score")
+        panel.set_title(title, parse_math=False)
+        panel.spines[["top", "right"]].set_visible(False)
+    if classes:
+        best = np.flatnonzero(means[0] == means[0].max())[-1]
+        title = f"F1, whose mean is best at {THRESHOLDS[best]:.2f}: {means[0][best]:.3f}"
+        panels[0].set_title(title, parse_math=False)
+    legend = figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def _at_thresholds(curve: Curve) -> np.ndarray:
+    """F1 and precision (2, n_thresholds) of the detections that reach each of THRESHOLDS."""
+    kept = np.searchsorted(-curve.scores, -THRESHOLDS, side="right")
+    return np.stack([np.append(0.0, curve.f1)[kept], np.append(np.nan, curve.precision)[kept]])
 
 
 def scores_figure(matches: Matches) -> "Figure":

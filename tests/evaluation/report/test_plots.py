@@ -66,6 +66,31 @@ def test_scores_figure_by_hand(eight):
     assert [text.get_text() for text in cows.texts] == ["no detections"]
 
 
+def test_thresholds_figure_by_hand(eight):
+    figure = plots.thresholds_figure(eight)
+    f1, precision = drawn(figure)
+    assert f1.get_title() == "F1, whose mean is best at 0.30: 0.600"
+    assert [text.get_text() for text in figure.legends[0].texts] == ["cat", "mean"]
+    for cats in (precision.get_lines()[0], f1.get_lines()[0]):
+        heights = dict(zip(cats.get_xdata().round(3).tolist(), cats.get_ydata().tolist(), strict=True))
+        shown = [heights[score] for score in (0.1, 0.29, 0.31, 0.49, 0.51, 0.89, 0.94, 0.955)]
+        if cats.axes is precision:  # of 6, 6, 5, 4, 3, 2, 1 and 0 that count
+            assert shown == pytest.approx([3 / 6, 3 / 6, 2 / 5, 2 / 4, 1 / 3, 1 / 2, 0, np.nan], nan_ok=True)
+        else:  # there are 4 objects
+            assert shown == pytest.approx([6 / 10, 6 / 10, 4 / 9, 4 / 8, 2 / 7, 2 / 6, 0, 0])
+
+
+def test_thresholds_of_many_classes_and_of_none():
+    *case, boxes, labels, difficulties, _ = random_case(5, n_images=40)
+    label_map = {"background": 0} | {f"class {k}": k for k in range(1, 41)}
+    many = [each + k % 20 for k, each in enumerate(labels)]
+    figure = plots.thresholds_figure(match_detections(*case, boxes, many, difficulties, label_map))
+    assert len(drawn(figure)[0].get_lines()) == 20
+    assert [text.get_text() for text in figure.legends[0].texts] == ["mean"]
+    none = ([], [], [])
+    drawn(plots.thresholds_figure(match_detections(*none, *none, CAT_AND_COW)))
+
+
 def histogram(patch):
     """Left end of each bin that is not empty -> height, of a `stepfilled` histogram."""
     x, y = patch.get_xy().T
