@@ -9,7 +9,7 @@ from ssd.explain import svg
 from ssd.explain.layers import Layer, network_layers, prediction_layers
 from ssd.explain.page import Section
 from ssd.explain.subject import Subject
-from ssd.model.network import SSD300
+from ssd.model.network import SSD, SSD300
 from ssd.model.vgg import VGGBase, reduce_fc
 
 GAP = 17  # between two maps of the drawing; a pixel of the input is a unit of height
@@ -51,7 +51,7 @@ def layers(subject: Subject) -> Section:
         ],
         formula="field after a layer = field + dilation &middot; (kernel &minus; 1) &middot; step &emsp; step after it "
         "= step &middot; stride",
-        sources=[SSD300, VGGBase, reduce_fc, network_layers],
+        sources=[SSD, VGGBase, reduce_fc, network_layers],
     )
 
 

@@ -18,7 +18,7 @@ from ssd.explain.subject import Subject
 from ssd.model.boxes import cxcy_to_xy, decode
 from ssd.model.loss import MultiBoxLoss, prior_targets
 from ssd.model.matching import match
-from ssd.model.network import MAP_CHANNELS, SSD300
+from ssd.model.network import MAP_CHANNELS, SSD
 from ssd.model.postprocess import Detected, decode_predictions, select_detections
 from ssd.text import counted
 from ssd.training.optimiser import BIAS_RATE, create_optimiser
@@ -72,7 +72,7 @@ def reach(subject: Subject) -> dict[str, list[float]]:
     config = subject.config
     fields = {layer.name: layer.field.size for layer in network_layers(config)}
     n_priors = [cells**2 * n for cells, n in zip(config.feature_maps, config.priors_per_cell, strict=True)]
-    each = zip(MAP_CHANNELS, config.steps, subject.priors_cxcy.split(n_priors), strict=True)
+    each = zip(MAP_CHANNELS, config.steps, subject.priors_cxcy.split(n_priors), strict=False)
     sides = {
         name: (
             3 * step * config.input_size,
@@ -304,7 +304,7 @@ def _predictions(subject: Subject) -> tuple[Tensor, Tensor]:
     return decode_predictions(*raw, subject.priors_cxcy, subject.config.variances)
 
 
-def _groups(model: SSD300) -> list[dict]:
+def _groups(model: SSD) -> list[dict]:
     return create_optimiser(model, Recipe.momentum, Recipe.weight_decay).param_groups
 
 
@@ -377,7 +377,7 @@ def localisation_losses(subject: Subject) -> dict[str, float]:
     }
 
 
-def gradient_norm(model: SSD300, subject: Subject) -> float:
+def gradient_norm(model: SSD, subject: Subject) -> float:
     """The length of the gradient of this picture's loss, over all parameters of a model."""
     locs, scores = model(subject.input[None])
     loss = _criterion(subject)(locs, scores, [subject.boxes], [subject.labels])
