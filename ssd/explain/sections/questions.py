@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from ssd.evaluation.evaluate import MAX_OVERLAP, MIN_SCORE, TOP_K
+from ssd.evaluation.evaluate import PAPER
 from ssd.evaluation.matches import Matches, match_detections
 from ssd.evaluation.mean_ap import calculate_mAP
 from ssd.explain import svg
@@ -128,10 +128,12 @@ def threshold_or_best_class(subject: Subject) -> Answer:
     ]
     if subject.model:
         _, probabilities = _predictions(subject)
-        n_best, n_above = (int((p[..., 1:] > MIN_SCORE).sum()) for p in (best_class(probabilities), probabilities))
+        n_best, n_above = (
+            int((p[..., 1:] > PAPER.min_score).sum()) for p in (best_class(probabilities), probabilities)
+        )
         text.append(
             f"Here an object's class is the best one at {counted(n_best, 'prior')}, but {n_above} scores exceed "
-            f"{MIN_SCORE}, the threshold of evaluation."
+            f"{PAPER.min_score}, the threshold of evaluation."
         )
     if _is_trained(subject) and not subject.is_own:
         best, above = (n_found(subject, only_best) for only_best in (True, False))
@@ -340,7 +342,7 @@ def detections(subject: Subject, only_best: bool = False) -> Detected:
     """What evaluation detects, or what it would if only the best class of each prior counted."""
     boxes, probabilities = _predictions(subject)
     chosen = best_class(probabilities) if only_best else probabilities
-    return select_detections(boxes, chosen, MIN_SCORE, MAX_OVERLAP, TOP_K, unused=subject.config.unused_labels)
+    return select_detections(boxes, chosen, *PAPER, unused=subject.config.unused_labels)
 
 
 def n_found(subject: Subject, only_best: bool) -> int:
