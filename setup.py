@@ -17,7 +17,7 @@ EXTRAS = {
     "yolo": ["pyyaml"],
 }
 # What `make test`, `make lint` and `python -m benchmarks` need besides: tools, and libraries to compare results with.
-TOOLS = ["pytest", "hypothesis", "ruff", "mypy", "setuptools>=70.1"]
+TOOLS = ["pytest", "hypothesis", "ruff", "mypy", "selenium", "setuptools>=70.1"]
 COMPARED = ["pycocotools", "torchmetrics", "tidecv", "faster-coco-eval"]
 EXTRAS["dev"] = [*TOOLS, *COMPARED, *(library for libraries in EXTRAS.values() for library in libraries)]
 

@@ -12,13 +12,14 @@ from ssd.evaluation.evaluate import PAPER
 from ssd.evaluation.matches import Matches, match_detections
 from ssd.evaluation.mean_ap import calculate_mAP
 from ssd.explain import svg
-from ssd.explain.layers import network_layers
+from ssd.explain.layers import network_layers, prediction_layers
 from ssd.explain.page import Section
+from ssd.explain.sections.priors import priors_by_map
 from ssd.explain.subject import Subject
 from ssd.model.boxes import cxcy_to_xy, decode
 from ssd.model.loss import MultiBoxLoss, prior_targets
 from ssd.model.matching import match
-from ssd.model.network import MAP_CHANNELS, SSD
+from ssd.model.network import SSD, SSD300
 from ssd.model.postprocess import Detected, decode_predictions, select_detections
 from ssd.text import counted
 from ssd.training.optimiser import BIAS_RATE, create_optimiser
@@ -70,18 +71,13 @@ def reach(subject: Subject) -> dict[str, list[float]]:
 
     None is larger than the input."""
     config = subject.config
-    fields = {layer.name: layer.field.size for layer in network_layers(config)}
-    n_priors = [cells**2 * n for cells, n in zip(config.feature_maps, config.priors_per_cell, strict=True)]
-    each = zip(MAP_CHANNELS, config.steps, subject.priors_cxcy.split(n_priors), strict=False)
-    sides = {
-        name: (
-            3 * step * config.input_size,
-            priors[:, 2:].max().item() * config.input_size,
-            fields[f"pred_convs.loc_{name}"],
-        )
-        for name, step, priors in each
+    layers = prediction_layers(network_layers(config, type(subject.model) if subject.model else SSD300))
+    each = zip(layers.items(), config.steps, priors_by_map(subject.priors_cxcy, config), strict=True)
+    shares = {
+        name: (layer.kernel * step, priors[..., 2:].max().item(), layer.field.size / config.input_size)
+        for (name, layer), step, priors in each
     }
-    return {name: [min(side, config.input_size) for side in row] for name, row in sides.items()}
+    return {name: [min(share, 1) * config.input_size for share in row] for name, row in shares.items()}
 
 
 def matched_by_priors(subject: Subject) -> Answer:

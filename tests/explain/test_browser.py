@@ -1,0 +1,63 @@
+"""The page in a real browser: it draws everything, answers the reader, and agrees with the functions."""
+
+import pytest
+import torch
+
+from ssd.explain.sections import explain
+from ssd.model.boxes import paired_iou
+from tests.helpers.browser import find_browser, open_browser
+
+pytest.importorskip("selenium")
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs Chromium and its driver")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as window:
+        yield window
+
+
+@pytest.fixture(scope="module")
+def page(browser, subject, tmp_path_factory):
+    """The browser with the page of a picture, its objects and a model."""
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    file.write_text(explain(subject), encoding="utf-8")
+    browser.get(file.as_uri())
+    return browser
+
+
+def drawn_boxes(page, selector):
+    """The boxes (n, 4) that the page draws as rectangles, in the units of their figure: x_min, y_min, x_max, y_max."""
+    script = """return [...document.querySelectorAll(arguments[0])].map(rect =>
+        ["x", "y", "width", "height"].map(name => Number(rect.getAttribute(name))));"""
+    x, y, width, height = torch.tensor(page.execute_script(script, selector)).reshape(-1, 4).unbind(dim=1)
+    return torch.stack([x, y, x + width, y + height], dim=1)
+
+
+def test_nothing_goes_wrong(page):
+    assert page.get_log("browser") == []
+
+
+def test_every_section_has_its_figure(page):
+    sections = page.find_elements("css selector", "main section")
+    assert sections
+    for section in sections:
+        size = section.find_element("css selector", "figure").size
+        assert size["width"] > 300 and size["height"] > 100, section.get_attribute("id")
+
+
+def test_dragging_shows_the_right_iou(page):
+    from selenium.webdriver import ActionChains
+
+    before, _ = shown_overlap(page)
+    handle = page.find_element("css selector", "#overlap .handle")
+    ActionChains(page).click_and_hold(handle).move_by_offset(-30, -20).release().perform()
+    iou, boxes = shown_overlap(page)
+    assert iou != before
+    assert iou == pytest.approx(paired_iou(*boxes).item(), abs=5e-4)
+
+
+def shown_overlap(page):
+    """The IoU that the page shows, and the two boxes (2, 4) that it is of."""
+    iou = page.find_elements("css selector", "#overlap output")[-1].text
+    return float(iou), drawn_boxes(page, "#overlap .area")
