@@ -36,6 +36,11 @@ class Curve:
         total = (self.recall + self.precision).clip(min=np.finfo(float).tiny)
         return 2 * self.recall * self.precision / total
 
+    @property
+    def eleven_points(self) -> np.ndarray:
+        """(11,) the envelope at the recalls 0, 0.1, ..., 1; 0 where they are not reached."""
+        return np.append(self.envelope, 0.0)[np.searchsorted(self.recall, RECALLS)]
+
 
 def calculate_mAP(  # noqa: N802, the field's name
     det_boxes: Sequence[Tensor],
@@ -88,8 +93,7 @@ def average_precision(curve: Curve, interpolation: str = "voc07") -> float:
     if curve.n_objects == 0:
         return nan
     if interpolation == "voc07":
-        precision = np.append(curve.envelope, 0.0)  # 0 at recalls that are not reached
-        return float(precision[np.searchsorted(curve.recall, RECALLS)].sum() / len(RECALLS))
+        return float(curve.eleven_points.sum() / len(RECALLS))
     return float((np.diff(curve.recall, prepend=0.0) * curve.envelope).sum())
 
 

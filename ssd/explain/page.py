@@ -76,7 +76,7 @@ def _sources(sources: Sequence[Callable]) -> str:
     """The names of functions and classes and their files, as they are now."""
     names: dict[str, list[str]] = {}
     for source in sources:
-        file = Path(inspect.getsourcefile(source) or "").relative_to(PACKAGE.parent).as_posix()
+        file = Path(inspect.getsourcefile(inspect.unwrap(source)) or "").relative_to(PACKAGE.parent).as_posix()
         names.setdefault(file, []).append(f"<code>{source.__qualname__}</code>")
     return "; ".join(f"{', '.join(found)} in <code>{file}</code>" for file, found in names.items())
 

@@ -116,10 +116,13 @@ def _cell(kind: str, content: object) -> str:
     return element(kind, escape(str(content)))
 
 
-def panels(*contents: tuple[str, str]) -> str:
-    """Drawings side by side, in rows as wide as the page. contents: (SVG or HTML, caption) pairs."""
+def panels(*contents: tuple[str, str], class_: str = "panels") -> str:
+    """Drawings side by side, in rows as wide as the page. contents: (SVG or HTML, caption) pairs.
+
+    class_: "panels large" makes two in a row where there is room, "panels four" four and "panels six" six.
+    """
     made = [element("div", content, element("small", escape(caption))) for content, caption in contents]
-    return element("div", *made, class_="panels")
+    return element("div", *made, class_=class_)
 
 
 def image(content: Image.Image, label: str) -> str:

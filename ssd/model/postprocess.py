@@ -66,7 +66,7 @@ def select_detections(
     """The second half of `detect_objects`, from what `decode_predictions` returns."""
     found_boxes, found_labels, found_scores = [], [], []
     for own_boxes, own_probabilities in zip(boxes, probabilities.float(), strict=True):
-        labels, priors, scores = _candidates(own_probabilities, min_score, unused)
+        labels, priors, scores = candidates(own_probabilities, min_score, unused)
         found = _suppress(own_boxes[priors], labels, scores, max_overlap, top_k, max_per_class)
         found_boxes.append(own_boxes[priors[found]])
         found_labels.append(labels[found])
@@ -74,8 +74,8 @@ def select_detections(
     return found_boxes, found_labels, found_scores
 
 
-def _candidates(
-    probabilities: Tensor, min_score: float | Tensor, unused: Sequence[int]
+def candidates(
+    probabilities: Tensor, min_score: float | Tensor, unused: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Labels, priors and scores, each (n,), of what passes in one image. probabilities: (n_priors, n_classes)."""
     passing = (probabilities > min_score).T.contiguous()  # (n_classes, n_priors)

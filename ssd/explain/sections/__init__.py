@@ -5,7 +5,19 @@ from html import escape
 
 from ssd.explain import svg
 from ssd.explain.page import Section, render
-from ssd.explain.sections import boxes, network, picture, priors, questions
+from ssd.explain.sections import (
+    augmentation,
+    average_precision,
+    boxes,
+    loss,
+    matching,
+    network,
+    picture,
+    predictions,
+    priors,
+    questions,
+    suppression,
+)  # fmt: skip
 from ssd.explain.subject import Subject
 
 SECTIONS: tuple[Callable[[Subject], Section], ...] = (  # in the order of the page
@@ -14,7 +26,14 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (  # in the order of the pa
     boxes.overlap,
     network.layers,
     priors.of_a_cell,
+    predictions.channels,
     boxes.offsets,
+    matching.section,
+    loss.section,
+    predictions.heat,
+    suppression.section,
+    augmentation.section,
+    average_precision.section,
     questions.section,
 )
 

@@ -21,12 +21,12 @@ from ssd.text import counted
 MOST_ROWS = 12  # objects in the table
 
 
-def priors_by_map(priors_cxcy: Tensor, config: SSDConfig) -> list[Tensor]:
-    """The prior table, divided: for each map (rows, columns, priors of a cell, 4)."""
+def by_map(table: Tensor, config: SSDConfig) -> list[Tensor]:
+    """A table (n_priors, n) divided: for each map (rows, columns, priors of a cell, n)."""
     counts = [cells**2 * n for cells, n in zip(config.feature_maps, config.priors_per_cell, strict=True)]
-    parts = priors_cxcy.split(counts)
+    parts = table.split(counts)
     return [
-        part.view(cells, cells, n, 4)
+        part.view(cells, cells, n, -1)
         for part, cells, n in zip(parts, config.feature_maps, config.priors_per_cell, strict=True)
     ]
 
@@ -84,7 +84,7 @@ def _maps(subject: Subject) -> list[dict]:
     """What the script needs of each map: the table of priors, whose rows and columns of cells are all alike."""
     network = type(subject.model) if subject.model else SSD300
     layers = prediction_layers(network_layers(subject.config, network))
-    grids = priors_by_map(subject.priors_cxcy, subject.config)
+    grids = by_map(subject.priors_cxcy, subject.config)
     return [
         {
             "name": name,

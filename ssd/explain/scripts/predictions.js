@@ -1,0 +1,57 @@
+// The channels of a chosen cell, and the rows of the tables of predictions that they become.
+section("predictions", (element, data) => {
+  const figure = element.querySelector("svg.clickable"), mark = figure.querySelector(".mark");
+  const output = element.querySelector(".channels");
+  const { width, height } = figure.viewBox.baseVal;
+  const hue = prior => `hsl(${prior * 360 / data.priors} 75% 45%)`;
+
+  // One square for each channel of rows of n values, blue below 0 and red above, over a line in its prior's colour.
+  function strip(rows) {
+    const values = rows.flat(), size = 600 / values.length, most = Math.max(...values.map(Math.abs));
+    const drawn = svg("svg", { viewBox: "0 0 600 32", role: "img", "aria-label": `${values.length} channels` });
+    values.forEach((value, k) => {
+      const fill = value < 0 ? "#2e7dff" : "#e6552d", prior = Math.floor(k / rows[0].length);
+      const square = svg("rect", { x: k * size, y: 0, width: size, height: 22, fill, "fill-opacity": Math.abs(value) / most });
+      square.append(svg("title", {}, `channel ${k}: ${value}`));
+      drawn.append(square, svg("rect", { x: k * size, y: 25, width: size, height: 6, fill: hue(prior) }));
+    });
+    return drawn;
+  }
+
+  function paragraph(words) {
+    const made = document.createElement("small");
+    made.textContent = words;
+    return made;
+  }
+
+  function table(first, locs, scores) {
+    const made = document.createElement("table"), names = data.shown.map(label => data.names[label]);
+    const more = data.names.length > data.shown.length ? ["..."] : [];
+    const rows = locs.map((row, k) => [
+      first + k, ...[...row, ...data.shown.map(label => scores[k][label])].map(value => value.toFixed(2)), ...more]);
+    for (const cells of [["row", "g_cx", "g_cy", "g_w", "g_h", ...names, ...more], ...rows]) {
+      const line = made.insertRow();
+      for (const cell of cells) line.insertCell().textContent = cell;
+      if (made.rows.length > 1) line.cells[0].style.borderLeft = `6px solid ${hue(made.rows.length - 2)}`;
+    }
+    return made;
+  }
+
+  function choose(cell) {
+    const y = Math.floor(cell / data.cells), x = cell % data.cells, start = cell * data.priors;
+    mark.setAttribute("x", x * width / data.cells);
+    mark.setAttribute("y", y * height / data.cells);
+    const [locs, scores] = [data.locs, data.scores].map(rows => rows.slice(start, start + data.priors));
+    output.replaceChildren(
+      paragraph(`Cell y = ${y}, x = ${x}: ${locs.flat().length} channels of offsets`), strip(locs),
+      paragraph(`${scores.flat().length} channels of scores`), strip(scores),
+      paragraph("Their rows in the tables of predictions"), table(data.first + start, locs, scores));
+  }
+
+  figure.addEventListener("click", event => {
+    const inside = (at, length) => Math.min(Math.max(Math.floor(at / length * data.cells), 0), data.cells - 1);
+    const [x, y] = place(figure, event);
+    choose(inside(y, height) * data.cells + inside(x, width));
+  });
+  choose(data.chosen);
+});

@@ -1,0 +1,80 @@
+// What happens to each candidate [label, score, x_min, y_min, x_max, y_max]; they come best first. The rules are those
+// of ssd.model.postprocess.select_detections. A fate is {stage}: "score" (too low), "limit" (of its class), "overlap"
+// (by the candidate `by`, at IoU `overlap`), "top" (too many), or "kept".
+function fates(candidates, minScore, maxOverlap, topK, maxPerClass) {
+  const seen = {}, kept = {};
+  let nKept = 0;
+  return candidates.map(([label, score, ...box], index) => {
+    if (score <= minScore) return { stage: "score" };
+    seen[label] = (seen[label] || 0) + 1;
+    if (seen[label] > maxPerClass) return { stage: "limit" };
+    const better = kept[label] = kept[label] || [];
+    for (const by of better) {
+      const overlap = iou(candidates[by].slice(2), box);
+      if (overlap > maxOverlap) return { stage: "overlap", by, overlap };
+    }
+    better.push(index);
+    nKept += 1;
+    return { stage: nKept <= topK ? "kept" : "top" };
+  });
+}
+
+section("suppression", (element, data) => {
+  const figure = element.querySelector("svg.clickable"), boxes = figure.querySelector(".boxes");
+  const counts = element.querySelector(".counts"), answer = element.querySelector(".answer");
+  const sliders = [...element.querySelectorAll("input")];
+  const { width, height } = figure.viewBox.baseVal;
+  const name = index => `${data.names[data.candidates[index][0]]} ${data.candidates[index][1].toFixed(2)}`;
+  let all;
+
+  function rectangle(index, kept) {
+    const [label, , x_min, y_min, x_max, y_max] = data.candidates[index];
+    const size = { x: x_min * width, y: y_min * height, width: (x_max - x_min) * width, height: (y_max - y_min) * height };
+    return svg("rect", {
+      ...size, stroke: data.colours[label], class: kept ? "box kept" : "box thin dashed", "data-index": index });
+  }
+
+  function tag(index) {
+    const [, , x, y] = data.candidates[index];
+    return svg("text", { x: x * width + 4, y: Math.max(y * height + 16, 16), class: "on-photo" }, name(index));
+  }
+
+  function update() {
+    const [minScore, maxOverlap] = sliders.map(slider => Number(slider.value));
+    for (const slider of sliders) slider.previousElementSibling.textContent = Number(slider.value).toFixed(2);
+    all = fates(data.candidates, minScore, maxOverlap, data.top_k, data.max_per_class);
+    const at = (...stages) => all.map((fate, k) => k).filter(k => stages.includes(all[k].stage));
+    const kept = at("kept");
+    boxes.replaceChildren(
+      ...at("overlap").map(k => rectangle(k, false)), ...kept.map(k => rectangle(k, true)), ...kept.map(tag));
+    counts.textContent = [
+      `${data.pairs} pairs of prior and class`, `${all.length - at("score").length} above this score`, `${at("overlap", "top", "kept").length} of them among the ` +
+      `${data.max_per_class} best of their class`, `${at("top", "kept").length} not suppressed`,
+      `${kept.length} detections`].join(" → ");
+    answer.textContent = "";
+  }
+
+  // The smallest drawn box around a point, or -1.
+  function boxAround(x, y) {
+    const around = all.map((fate, k) => k).filter(k => {
+      const [, , x_min, y_min, x_max, y_max] = data.candidates[k];
+      return ["overlap", "kept"].includes(all[k].stage) && x_min <= x && x <= x_max && y_min <= y && y <= y_max;
+    });
+    return around.reduce((a, b) => a < 0 || area(data.candidates[b].slice(2)) < area(data.candidates[a].slice(2)) ? b : a, -1);
+  }
+
+  function explain(index) {
+    const { stage, by, overlap } = all[index];
+    for (const each of boxes.children) each.classList.toggle("picked", [index, by].includes(Number(each.dataset.index)));
+    const own = all.filter(fate => fate.by === index).length;
+    answer.textContent = stage === "kept" ? `${name(index)} is kept; it suppressed ${own}.`
+      : `${name(index)} is suppressed by ${name(by)}: their IoU is ${overlap.toFixed(3)}.`;
+  }
+
+  figure.addEventListener("click", event => {
+    const [x, y] = place(figure, event), index = boxAround(x / width, y / height);
+    if (index >= 0) explain(index);
+  });
+  for (const slider of sliders) slider.addEventListener("input", update);
+  update();
+});

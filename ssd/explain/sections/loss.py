@@ -1,0 +1,133 @@
+"""What the predictions for the picture cost in training."""
+
+from typing import NamedTuple
+
+import torch
+
+from ssd.explain import svg
+from ssd.explain.page import NO_MODEL, NO_OBJECTS, Section
+from ssd.explain.plot import Plot
+from ssd.explain.subject import Subject
+from ssd.model.boxes import cxcy_to_xy
+from ssd.model.loss import MultiBoxLoss, PriorLosses
+from ssd.text import counted
+
+KEY, TITLE = "loss", "What is the loss of this picture made of?"
+MOST_BARS = 60  # positives in the diagram
+LOC, CONF, HARD = "var(--found)", "var(--prior)", "var(--wrong)"
+
+
+class PictureLoss(NamedTuple):
+    """The loss of one picture.
+
+    priors: the losses of its priors, (n_priors,) each. loc_sum, conf_sum: of the positives. hard_sum: of the hard
+    negatives. value: what `MultiBoxLoss` returns. criterion: that loss.
+    """
+
+    priors: PriorLosses
+    loc_sum: float
+    conf_sum: float
+    hard_sum: float
+    value: float
+    criterion: MultiBoxLoss
+
+
+@torch.no_grad()
+def picture_loss(subject: Subject) -> PictureLoss:
+    """The loss of a subject's predictions for its objects, by the criterion of training."""
+    criterion = MultiBoxLoss(subject.priors_cxcy, variances=subject.config.variances)
+    batch = subject.locs[None], subject.scores[None], [subject.boxes], [subject.labels]
+    priors = PriorLosses(*(losses[0] for losses in criterion.per_prior(*batch)))
+    return PictureLoss(
+        priors,
+        loc_sum=priors.loc[priors.positive].sum().item(),
+        conf_sum=priors.conf[priors.positive].sum().item(),
+        hard_sum=priors.conf[priors.hard_negative].sum().item(),
+        value=criterion(*batch).item(),
+        criterion=criterion,
+    )
+
+
+def section(subject: Subject) -> Section:
+    """The losses of positives and hard negatives, their sums, and the quotient."""
+    if not subject.model or not len(subject.boxes):
+        return Section(KEY, TITLE, [NO_OBJECTS if subject.model else NO_MODEL])
+    loss = picture_loss(subject)
+    n, n_hard = int(loss.priors.positive.sum()), int(loss.priors.hard_negative.sum())
+    ratio, alpha = loss.criterion.neg_pos_ratio, loss.criterion.alpha
+    return Section(
+        key=KEY,
+        title=TITLE,
+        figure=_figure(subject, loss),
+        text=[
+            f"{counted(n, 'positive prior')} must both place a box and name its class. The localisation loss compares "
+            "the four predicted offsets with those of the object; the confidence loss is the cross-entropy of the "
+            "class. The bars show both for each prior.",
+            f"A negative prior should only say background. There are {len(loss.priors.positive) - n} of them; in a sum "
+            f"over all, they would drown the positives. So only the {n_hard} with the largest loss count, {ratio} for "
+            "each positive. Hard negatives usually lie on or beside objects: they see one, but overlap it too little.",
+            "The sum is divided by the number of positives: the loss is what one of them costs, however many there "
+            "are. In training, the sums and the number are those of the whole batch.",
+        ],
+        formula=f"L = (L<sub>conf</sub> + &alpha; L<sub>loc</sub>) / N = ({loss.conf_sum:.3f} + {loss.hard_sum:.3f} "
+        f"+ {alpha:g} &times; {loss.loc_sum:.3f}) / {n} = <b>{loss.value:.3f}</b><br>"
+        "L<sub>loc</sub>: smooth L1(d) = d&sup2;/2 if |d| &lt; 1, else |d| &minus; 1/2, over the offsets of positives"
+        "<br>L<sub>conf</sub>: &minus;log p(class) of positives, &minus;log p(background) of hard negatives",
+        sources=[MultiBoxLoss, MultiBoxLoss.per_prior],
+    )
+
+
+def _figure(subject: Subject, loss: PictureLoss) -> str:
+    return svg.panels(
+        (_photo(subject, loss.priors), "green: the objects; magenta: the hard negatives"),
+        (_positives(loss.priors), "positives; blue: localisation, orange: confidence"),
+        (_negatives(loss.priors), "negatives; magenta: the hard ones, which count, grey: the next, which do not"),
+        (_table(loss), ""),
+        class_="panels large",
+    )
+
+
+def _table(loss: PictureLoss) -> str:
+    n, n_hard = int(loss.priors.positive.sum()), int(loss.priors.hard_negative.sum())
+    rows = [
+        ("localisation, positives", n, f"{loss.loc_sum:.3f}"),
+        ("confidence, positives", n, f"{loss.conf_sum:.3f}"),
+        ("confidence, hard negatives", n_hard, f"{loss.hard_sum:.3f}"),
+    ]
+    return svg.table(["part", "priors", "sum"], rows)
+
+
+def _photo(subject: Subject, priors: PriorLosses) -> str:
+    hard = subject.in_frame(cxcy_to_xy(subject.priors_cxcy[priors.hard_negative])).tolist()
+    boxes = [svg.rectangle(box, class_="box wrong thin") for box in hard]
+    truths = [svg.rectangle(box, class_="box truth") for box in subject.in_frame(subject.boxes).tolist()]
+    return svg.figure(*subject.frame, svg.photo(), *boxes, *truths, label="objects and hard negatives")
+
+
+def _positives(priors: PriorLosses) -> str:
+    """Localisation and confidence of the positives, stacked, the most expensive first."""
+    losses = torch.stack([priors.loc, priors.conf], dim=1)[priors.positive]  # (n_positives, 2)
+    stacks = losses[losses.sum(dim=1).argsort(descending=True)][:MOST_BARS].tolist()
+    plot = Plot(max(len(stacks), 10), max(max(map(sum, stacks)), 1e-3))
+    bars = []
+    for k, (loc, conf) in enumerate(stacks):
+        tip = f"localisation {loc:.3f}, confidence {conf:.3f}"
+        bars += [plot.bar(k, k + 0.8, 0, loc, LOC, tip), plot.bar(k, k + 0.8, loc, loc + conf, CONF, tip)]
+    return _losses(plot, bars, "positive priors, the most expensive first")
+
+
+def _negatives(priors: PriorLosses) -> str:
+    """The losses of the hard negatives and of as many after them, the largest first."""
+    n_hard = priors.hard_negative.sum().item()
+    ranked = priors.conf[~priors.positive].sort(descending=True).values[: 2 * n_hard].tolist()
+    plot = Plot(max(len(ranked), 10), max(ranked[0], 1e-3))
+    bars = [
+        plot.bar(k, k + 0.8, 0, conf, HARD if k < n_hard else "var(--quiet)", f"{conf:.3f}")
+        for k, conf in enumerate(ranked)
+    ]
+    return _losses(plot, bars, "negative priors, the most expensive first")
+
+
+def _losses(plot: Plot, bars: list[str], x: str) -> str:
+    y_ticks = {share * plot.y_max: f"{share * plot.y_max:.2g}" for share in (0, 0.5, 1)}
+    return plot.figure(*bars, label=f"losses of {x}", x=x, y="loss", x_ticks={}, y_ticks=y_ticks)

@@ -1,0 +1,122 @@
+"""From the predictions of all priors to a few detections."""
+
+import inspect
+import math
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ssd.detector import Detector
+from ssd.evaluation.evaluate import Thresholds
+from ssd.explain import svg
+from ssd.explain.page import NO_MODEL, Section
+from ssd.explain.sections.predictions import decoded
+from ssd.explain.subject import Subject
+from ssd.model.postprocess import MAX_PER_CLASS, candidates, detect_objects, select_detections
+
+KEY, TITLE = "suppression", "How do 8732 predictions become a few detections?"
+LOWEST, MOST_CANDIDATES = 0.01, 5000  # the lowest score to choose, and about how many candidates the page holds
+NO_SUPPRESSION = 1.0  # no IoU is above this
+DIGITS = 7  # of the candidates' numbers, so that the page decides as float32 does
+
+
+class Candidates(NamedTuple):
+    """Pairs of a prior and a class with a score above `floor`, best first: (n, 4), (n,) and (n,)."""
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
+    floor: float
+
+
+def defaults() -> Thresholds:
+    """The thresholds that a `Detector` has by default."""
+    parameters = inspect.signature(Detector.__call__).parameters
+    return Thresholds(*(parameters[name].default for name in Thresholds._fields))
+
+
+def select(subject: Subject, thresholds: Thresholds) -> tuple[Tensor, Tensor, Tensor]:
+    """The subject's detections, best first: boxes (n, 4), corner fractions, labels (n,) and scores (n,)."""
+    boxes, probabilities = decoded(subject)
+    found = select_detections(boxes[None], probabilities[None], *thresholds, unused=subject.config.unused_labels)
+    return found[0][0], found[1][0], found[2][0]
+
+
+def ranked_candidates(subject: Subject) -> Candidates:
+    """What the reader can choose from. Equal scores are in the order of `select_detections`."""
+    boxes, probabilities = decoded(subject)
+    highest = probabilities[:, 1:].flatten().sort(descending=True).values
+    limit = highest[min(MOST_CANDIDATES, len(highest) - 1)].item()
+    floor = min(max(LOWEST, math.ceil(100 * limit) / 100), defaults().min_score)
+    labels, priors, scores = candidates(probabilities, floor, subject.config.unused_labels)
+    order = scores.argsort(descending=True, stable=True)
+    return Candidates(boxes[priors[order]], labels[order], scores[order], floor)
+
+
+def stages(subject: Subject, thresholds: Thresholds) -> list[int]:
+    """How many pairs of prior and class pass the score, the limit of each class, suppression, and the top k."""
+    every = subject.scores.numel()
+    passed = candidates(decoded(subject)[1], thresholds.min_score, subject.config.unused_labels)[0]
+    limited = Thresholds(thresholds.min_score, NO_SUPPRESSION, every)
+    chosen = [select(subject, each)[1] for each in (limited, thresholds._replace(top_k=every), thresholds)]
+    return [len(labels) for labels in (passed, *chosen)]
+
+
+def section(subject: Subject) -> Section:
+    """Thresholds as sliders; the detections that are left, and what suppressed the others."""
+    title = TITLE.replace("8732", str(len(subject.priors_cxcy)))
+    if not subject.model:
+        return Section(KEY, title, [NO_MODEL])
+    usual, found = defaults(), ranked_candidates(subject)
+    passed, limited, kept, best = stages(subject, usual)
+    n_classes = subject.config.n_classes - 1
+    return Section(
+        key=KEY,
+        title=title,
+        figure=_figure(subject, found, usual),
+        text=[
+            f"Each of {len(subject.priors_cxcy)} priors has a box and a score for each of {n_classes} classes. At a "
+            f"score above {usual.min_score}, {passed} of {len(subject.priors_cxcy) * n_classes} pairs of prior and "
+            f"class are left; with at most {MAX_PER_CLASS} of each class, {limited}.",
+            "Then the best box of a class removes every other box of that class whose IoU with it is above "
+            f"{usual.max_overlap}; the best of the rest does the same, and so on. {kept} are left of that. At most "
+            f"{usual.top_k} of all classes together are given out: here {best}.",
+            "Move the sliders: a lower score lets more boxes in, a higher overlap lets more of them stay. Click a "
+            "dashed box to see which box suppressed it. Classes do not suppress one another.",
+        ],
+        formula="suppressed: score(a) &le; score(b), the same class, b is kept, and IoU(a, b) &gt; max_overlap",
+        sources=[detect_objects, select_detections],
+        data={
+            "names": [subject.name_of(label) for label in range(n_classes + 1)],
+            "colours": [svg.colour(label) for label in range(n_classes + 1)],
+            "pairs": len(subject.priors_cxcy) * n_classes,
+            "top_k": usual.top_k,
+            "max_per_class": MAX_PER_CLASS,
+            "candidates": [
+                [label, round(score, DIGITS), *(round(corner, DIGITS) for corner in box)]
+                for label, score, box in zip(
+                    found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True
+                )
+            ],
+        },
+    )
+
+
+def _figure(subject: Subject, found: Candidates, usual: Thresholds) -> str:
+    drawing = svg.figure(
+        *subject.frame, svg.photo(class_="faint"), svg.element("g", class_="boxes"),
+        label="detections, and the boxes that they suppressed", class_="clickable",
+    )  # fmt: skip
+    sliders = _slider("min_score", "score above", found.floor, usual.min_score)
+    sliders += _slider("max_overlap", "IoU at most", 0.0, usual.max_overlap)
+    return (
+        f'<div class="controls">{sliders}</div><p class="counts" aria-live="polite"></p>{drawing}'
+        '<p class="answer" aria-live="polite"></p>'
+    )
+
+
+def _slider(name: str, words: str, low: float, value: float) -> str:
+    return (
+        f'<label>{words} <output>{value:.2f}</output> <input type="range" name="{name}" min="{low:.2f}" max="1" '
+        f'step="0.01" value="{value:.2f}"></label>'
+    )

@@ -1,0 +1,40 @@
+"""The losses that the page shows are those of training."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssd import MultiBoxLoss
+from ssd.explain.sections.loss import picture_loss, section
+from ssd.model.boxes import encode
+from tests.helpers import reference
+
+
+def test_parts_add_up_to_the_loss(subject):
+    loss = picture_loss(subject)
+    batch = subject.locs[None], subject.scores[None], [subject.boxes], [subject.labels]
+    assert loss.value == MultiBoxLoss(subject.priors_cxcy)(*batch).item()
+    n = loss.priors.positive.sum().item()
+    assert loss.priors.hard_negative.sum().item() == 3 * n
+    assert (loss.conf_sum + loss.hard_sum + loss.loc_sum) / n == pytest.approx(loss.value, rel=1e-5)
+    assert f"<b>{loss.value:.3f}</b>" in section(subject).formula
+
+
+def test_loss_of_one_prior(subject):
+    losses = picture_loss(subject).priors
+    boxes = subject.boxes[:1]
+    ious = [reference.iou(boxes[0].tolist(), reference.to_corners(prior)) for prior in subject.priors_cxcy.tolist()]
+    best = ious.index(max(ious))
+    label = int(subject.labels[0])
+    assert losses.positive[best]
+    assert losses.conf[best].item() == pytest.approx(-subject.scores[best].log_softmax(dim=0)[label].item(), rel=1e-5)
+    distance = (subject.locs[best] - encode(boxes[0], subject.priors_cxcy[best])).abs()
+    expected = torch.where(distance < 1, distance.square() / 2, distance - 0.5).sum().item()
+    assert losses.loc[best].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_missing_is_said(subject, bare):
+    alone = replace(subject, boxes=torch.zeros(0, 4), labels=torch.zeros(0).long())
+    assert "--annotation" in section(alone).text[0]
+    assert "--checkpoint" in section(bare).text[0]
