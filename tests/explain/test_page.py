@@ -6,7 +6,7 @@ import re
 from ssd.explain.page import Section, render
 from ssd.explain.sections import explain
 from ssd.model.boxes import decode, encode
-from ssd.model.network import SSD300
+from ssd.model.network import SSD
 
 NASTY = "</script><script>alert(1)</script>"
 
@@ -30,9 +30,9 @@ def test_every_anchor_leads_somewhere(bare):
 
 
 def test_sources_are_named_by_file():
-    page = page_of(Section("a", "A?", [], sources=[encode, decode, SSD300.forward]))
+    page = page_of(Section("a", "A?", [], sources=[encode, decode, SSD.forward]))
     assert "<code>encode</code>, <code>decode</code> in <code>ssd/model/boxes.py</code>; " in page
-    assert "<code>SSD300.forward</code> in <code>ssd/model/network.py</code>." in page
+    assert "<code>SSD.forward</code> in <code>ssd/model/network.py</code>." in page
 
 
 def test_data_of_a_section_is_json_whatever_it_says():
