@@ -68,9 +68,9 @@ def section(subject: Subject) -> Section:
         figure=svg.beside(_plot(found), _table(found)),
         text=[
             f"The class is {escape(found.name)}, with {counted(found.curve.n_objects, 'object')} that count and "
-            f"{counted(len(found.dets), 'detection')} above a score of {PAPER.min_score}. They are ranked by score. One "
-            f"is right if its IoU with the object that it overlaps best is at least {found.matches.iou_threshold} and no "
-            f"better one has found that object.{own if subject.is_own else ''}",
+            f"{counted(len(found.dets), 'detection')} above a score of {PAPER.min_score}, ranked by score. A detection "
+            f"is right if its IoU with the object that it overlaps best is at least {found.matches.iou_threshold} and "
+            f"no better one has found that object.{own if subject.is_own else ''}",
             "After each detection, precision is the share of right ones so far, and recall the share of objects found "
             "so far. Precision at a recall then counts as the best precision at that recall or a higher one, which "
             "makes the blue curve the shaded staircase.",

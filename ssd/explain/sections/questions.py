@@ -14,7 +14,7 @@ from ssd.evaluation.mean_ap import calculate_mAP
 from ssd.explain import svg
 from ssd.explain.layers import network_layers, prediction_layers
 from ssd.explain.page import Section
-from ssd.explain.sections.priors import priors_by_map
+from ssd.explain.sections.priors import by_map
 from ssd.explain.subject import Subject
 from ssd.model.boxes import cxcy_to_xy, decode
 from ssd.model.loss import MultiBoxLoss, prior_targets
@@ -72,7 +72,7 @@ def reach(subject: Subject) -> dict[str, list[float]]:
     None is larger than the input."""
     config = subject.config
     layers = prediction_layers(network_layers(config, type(subject.model) if subject.model else SSD300))
-    each = zip(layers.items(), config.steps, priors_by_map(subject.priors_cxcy, config), strict=True)
+    each = zip(layers.items(), config.steps, by_map(subject.priors_cxcy, config), strict=True)
     shares = {
         name: (layer.kernel * step, priors[..., 2:].max().item(), layer.field.size / config.input_size)
         for (name, layer), step, priors in each
