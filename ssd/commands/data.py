@@ -42,13 +42,18 @@ def parse(argv: list[str] | None) -> Namespace:
     g.add_argument("--coco", metavar="PATH", help="COCO's format: a JSON file, or a folder with one for each split")
     g.add_argument("--yolo", metavar="PATH", help="YOLO's format: data.yaml, or its folder")
     g.add_argument("--supervisely", metavar="DIR", help="folder of a Supervisely project")
+    g.add_argument(
+        "--csv", metavar="FILE",
+        help="a table with the columns image, name or class, x_min, y_min, x_max, y_max, in pixels or fractions, such "
+        "as detect.py --save csv writes",
+    )  # fmt: skip
     g.add_argument("--mirror", metavar="URL", action="append", help="for --download: a folder with VOC's archives")
 
     g = p.add_argument_group("training, validation and test images")
     g.add_argument(
         "--train", "--train-split", metavar="NAME",
         help="a file in ImageSets/Main or a folder (VOC), a JSON (COCO), a key of data.yaml, a folder or a list "
-        "(YOLO), or a folder (Supervisely) (default: the usual names; VOC: trainval, or train beside --val)",
+        "(YOLO), a folder (Supervisely), a file (CSV) (default: the usual names; VOC: trainval, or train beside --val)",
     )  # fmt: skip
     g.add_argument("--test", "--test-split", metavar="NAME", help="the same for the test images (VOC: test)")
     g.add_argument(
@@ -66,6 +71,7 @@ def parse(argv: list[str] | None) -> Namespace:
     g.add_argument("--ignore-unknown", action="store_true", help="drop the objects of classes not in --classes")
 
     g = p.add_argument_group("checks and output")
+    g.add_argument("--one-object", action="store_true", help="keep only the images with exactly one object")
     g.add_argument("--no-verify", action="store_true", help="do not decode the pictures")
     g.add_argument("--workers", type=number(int, 1), default=os.cpu_count() or 1, help="pictures to decode at a time")
     add_picture_arguments(g)
@@ -83,7 +89,7 @@ def check_arguments(p: ArgumentParser, args: Namespace) -> None:
     fractions = shares(args).values()
     is_picture = not args.pictures or Path(args.pictures).suffix.lower() in picture_endings()
     for is_wrong, message in (
-        (not given, "name a data set: --voc, --coco, --yolo, --supervisely, --voc07 or --download"),
+        (not given, "name a data set: --voc, --coco, --yolo, --supervisely, --csv, --voc07 or --download"),
         (given == ["--voc12"], "--voc12 needs --voc07, which has the test images"),
         (len(given) > 1 and given != ["--voc07", "--voc12"], f"{' and '.join(given)} do not go together"),
         (is_published(args) and any(own), "VOC has its own images, splits and classes; for others, use --voc DIR"),
@@ -125,7 +131,13 @@ def main(argv: list[str] | None = None) -> None:
     splits, notes = read(args, class_names)
     workers = 0 if args.no_verify else args.workers
     splits, class_names, notes = check_splits(
-        splits, notes, class_names, args.ignore_unknown, keep_duplicates=is_published(args), workers=workers
+        splits,
+        notes,
+        class_names,
+        args.ignore_unknown,
+        keep_duplicates=is_published(args),
+        one_object=args.one_object,
+        workers=workers,
     )
     lists = {split: label_images(images, class_names) for split, images in splits.items()}
     write_data_lists(args.output, **lists)

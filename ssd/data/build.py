@@ -8,8 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ssd.data.check import Splits, drop_duplicates, drop_repeats, drop_undecodable, drop_unknown, merge_spellings
+from ssd.data.check import (
+    Splits,
+    drop_duplicates,
+    drop_repeats,
+    drop_undecodable,
+    drop_unknown,
+    keep_single,
+    merge_spellings,
+)
 from ssd.data.formats.coco import find_coco, read_coco
+from ssd.data.formats.csv import read_csv
 from ssd.data.formats.records import AnnotatedImage, Note
 from ssd.data.formats.supervisely import read_supervisely
 from ssd.data.formats.voc import has_split_files, read_voc, split_file
@@ -19,7 +28,7 @@ from ssd.data.lists import SPLITS
 from ssd.errors import InputError
 from ssd.files import find_files, read_text
 
-FORMATS = ("voc", "coco", "yolo", "supervisely")
+FORMATS = ("voc", "coco", "yolo", "supervisely", "csv")
 TRAIN_NAMES = ("train", "trainval", "training")
 TEST_NAMES = ("val", "valid", "validation", "test", "testing")  # test sets are often published without annotations
 
@@ -47,7 +56,7 @@ class DataSource:
         """
         if self.kind == "yolo":
             return read_yolo(self.path, split, self.images_folder, self.class_names)
-        readers = {"voc": read_voc, "coco": read_coco, "supervisely": read_supervisely}
+        readers = {"voc": read_voc, "coco": read_coco, "supervisely": read_supervisely, "csv": read_csv}
         return readers[self.kind](self.path, split, self.images_folder)
 
 
@@ -120,7 +129,7 @@ def usual_splits(
         return {"train": train or usual, "test": test or "test"}
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    if kind == "coco" and path.is_file():
+    if kind in ("coco", "csv") and path.is_file():
         train = train or str(path)
     there = _split_names(kind, path)
     train = train or next((name for name in TRAIN_NAMES if name in there and name != val), None)
@@ -137,7 +146,7 @@ def usual_splits(
 
 def _check_content(source: DataSource) -> None:
     """Raises InputError where a folder holds nothing that could be divided into splits."""
-    ending = ".xml" if source.kind == "voc" else ".json"
+    ending = {"voc": ".xml", "csv": ".csv"}.get(source.kind, ".json")
     endings, what = {ending}, f"annotations (*{ending})"
     if source.kind == "yolo":
         endings, what = picture_endings(), "pictures; name their folder with --images"
@@ -146,6 +155,8 @@ def _check_content(source: DataSource) -> None:
 
 
 def _split_names(kind: str, path: Path) -> list[str]:
+    if kind == "csv":
+        return []
     if kind == "coco":
         return list(find_coco(path))
     if kind == "yolo":
@@ -183,13 +194,14 @@ def check_splits(
     class_names: Sequence[str] | None = None,
     ignore_unknown: bool = False,
     keep_duplicates: bool = False,
+    one_object: bool = False,
     workers: int = 0,
 ) -> tuple[Splits, tuple[str, ...], list[Note]]:
     """The splits without what cannot be used, the names of their classes, and the notes with more of them.
 
     class_names: the classes in order; without them, the names of all objects, sorted. ignore_unknown: drop the objects
-    of other classes. keep_duplicates: keep objects that repeat another one of their image. workers: threads that
-    decode the pictures; with 0 the pictures are not decoded.
+    of other classes. keep_duplicates: keep objects that repeat another one of their image. one_object: keep only the
+    images with exactly one object. workers: threads that decode the pictures; with 0 the pictures are not decoded.
     Raises InputError where a split has no image left or the data set no object.
     """
     notes = list(notes)
@@ -198,6 +210,7 @@ def check_splits(
     steps += [drop_repeats, partial(merge_spellings, class_names=class_names)]
     steps += [partial(drop_unknown, class_names=class_names or ())] if ignore_unknown else []
     steps += [] if keep_duplicates else [drop_duplicates]
+    steps += [keep_single] if one_object else []
     for step in steps:
         splits, more_notes = step(splits)
         notes += more_notes

@@ -125,6 +125,24 @@ def _without_duplicates(image: AnnotatedImage, notes: list[Note]) -> AnnotatedIm
     return image._replace(objects=list(first.values()))
 
 
+def keep_single(splits: Splits) -> tuple[Splits, list[Note]]:
+    """Keep the images with exactly one object and no crowd. A note on each split says how many there were.
+
+    Raises InputError where a split has no such image.
+    """
+    kept = {split: [image for image in images if _is_single(image)] for split, images in splits.items()}
+    if empty := [split for split, images in kept.items() if not images]:
+        raise InputError(f"no image of the {empty[0]} list has exactly one object; leave out --one-object")
+    lost = {split: len(images) - len(kept[split]) for split, images in splits.items()}
+    whole = {split: counted(len(images), "image") for split, images in splits.items()}
+    what = "do not have exactly one object"
+    return kept, [Note(f"{split} list", f"{n} of {whole[split]} {what}", "left out") for split, n in lost.items() if n]
+
+
+def _is_single(image: AnnotatedImage) -> bool:
+    return len(image.objects) == 1 and not image.objects[0].crowd
+
+
 def drop_repeats(splits: Splits) -> tuple[Splits, list[Note]]:
     """Leave out an image that its split has already, through whatever links, and note those that both splits have."""
     kept: Splits = {}

@@ -8,9 +8,16 @@ from PIL import Image
 
 from ssd.commands import data as create_data_lists
 from ssd.data import read_data_list
-from ssd.data.check import drop_duplicates, drop_repeats, drop_undecodable, drop_unknown, merge_spellings
+from ssd.data.check import (
+    drop_duplicates,
+    drop_repeats,
+    drop_undecodable,
+    drop_unknown,
+    keep_single,
+    merge_spellings,
+)
 from ssd.errors import InputError
-from tests.helpers.annotations import annotated, names
+from tests.helpers.annotations import annotated, crowd, names
 from tests.helpers.voc_folders import entries, make_voc, voc_object
 
 
@@ -161,3 +168,30 @@ def test_many_notes_are_cut_on_the_terminal(tmp_path, capsys):
     assert sum("no area" in line for line in printed) == 20
     assert printed[20] == "and 40 more like these in the report: 60 dropped in all"
     assert (tmp_path / "lists/report.txt").read_text().count("no area") == 60
+
+
+# -- one object in a picture
+
+
+def test_pictures_with_one_object():
+    train = [named("a", "dog"), named("b"), named("c", "dog", "cat"), named("d", "cat")]
+    with_crowd = named("e", "dog")
+    with_crowd.objects.append(crowd("dog", (0, 0, 9, 9)))
+    only_crowd = named("f")._replace(objects=with_crowd.objects[1:])
+    kept, notes = keep_single({"train": [*train, with_crowd, only_crowd], "test": train[3:]})
+    assert kept == {"train": [train[0], train[3]], "test": train[3:]}
+    assert list(map(str, notes)) == ["train list: 4 of 6 images do not have exactly one object, left out"]
+    with pytest.raises(InputError, match="no image of the test list has exactly one object; leave out --one-object"):
+        keep_single({"train": train, "test": train[1:3]})
+
+
+def test_the_option_for_one_object(tmp_path, capsys):
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a", "b"], "test": ["c"]}, voc_object("dog", 1, 1, 9, 9) * 2)
+    (folder / "Annotations/a.xml").write_text(
+        f"<annotation>{voc_object('dog', 1, 1, 9, 9)}{voc_object('cat', 1, 1, 9, 9)}</annotation>"
+    )
+    args = ["--voc", str(folder), "--output", str(tmp_path / "lists")]
+    for option, n_images in (((), 2), (("--one-object",), 1)):
+        assert create_data_lists.main([*args, *option]) == 0
+        assert len(read_data_list(tmp_path / "lists", "train")) == n_images
+    assert "train list: 1 of 2 images do not have exactly one object, left out" in capsys.readouterr().out
