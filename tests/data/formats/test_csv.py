@@ -71,9 +71,7 @@ def test_what_detect_writes_is_read(folder, monkeypatch):
     save_records(folder, records, ["csv"], ODD_NAMES)
     expected = [annotated(path, *((each["name"], each["box"], 0) for each in found)) for path in paths]
     assert read_csv(folder / "detections.csv") == (expected, [])
-    relative = [
-        record | {"image": str(path.relative_to(folder.parent))} for record, path in zip(records, paths, strict=True)
-    ]
+    relative = [record | {"image": record["image"].removeprefix(f"{folder.parent}/")} for record in records]
     save_records(folder / "sub", relative, ["csv"], ODD_NAMES)
     monkeypatch.chdir(folder.parent)  # where detect.py was run
     images, _ = read_csv(folder / "sub/detections.csv")
