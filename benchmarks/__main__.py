@@ -10,14 +10,15 @@ from time import perf_counter, process_time
 
 import torch
 
-from benchmarks import augmentation, detection, mean_ap, training
+from benchmarks import augmentation, detection, files, mean_ap, training
 from benchmarks.timing import HEADER, Measured, Memory, Timer
 from ssd.commands.arguments import command, number, parser
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, prepare_for_training
 from ssd.training.run.provenance import device_name
 
-BENCHMARKS: dict[str, Callable[[Timer], Measured | Memory]] = {
+Benchmark = Callable[[Timer], Measured | Memory | files.Stages]
+BENCHMARKS: dict[str, Benchmark] = {
     "detect": detection.end_to_end,
     "detect-1": partial(detection.end_to_end, batch=1),
     "detect-64": partial(detection.end_to_end, batch=64),
@@ -29,9 +30,10 @@ BENCHMARKS: dict[str, Callable[[Timer], Measured | Memory]] = {
     "post-processing": detection.postprocessing,
     "augmentation": augmentation.samples,
     "decoding": augmentation.decoding,
+    "files": files.stages,
     "mAP": mean_ap.mean_average_precision,
 }
-ON_GPU_ONLY = ("detect-64",)
+ON_GPU_ONLY, ON_CPU_ONLY = ("detect-64",), ("files",)
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -40,6 +42,7 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
     p.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
     p.add_argument("--rounds", type=number(int, 1), default=5, help="how often each contender is measured")
+    p.add_argument("--files", type=number(int, 1), default=1000, help="how many JPEGs the benchmark files takes")
     p.add_argument(
         "--cpu-time",
         action="store_true",
@@ -59,13 +62,15 @@ def main(argv: list[str] | None = None) -> None:
     if device.type == "cuda":
         prepare_for_training(device)  # helps both sides; on a CPU it would take memory
     timer = Timer(device, args.rounds, process_time if args.cpu_time else perf_counter)
-    names = args.only or [name for name in BENCHMARKS if device.type == "cuda" or name not in ON_GPU_ONLY]
+    left_out = ON_CPU_ONLY if device.type == "cuda" else ON_GPU_ONLY
+    names = args.only or [name for name in BENCHMARKS if name not in left_out]
+    benchmarks = BENCHMARKS | {"files": partial(files.stages, n_files=args.files)}
     machine = f"{device_name(device)}, PyTorch {torch.__version__}, Python {platform.python_version()}"
     clock = "processor time" if args.cpu_time else "wall-clock time"
     print(machine, f"{clock}, medians of {args.rounds} rounds", HEADER, sep="\n")
     results = {}
     for name in names:
-        measured = run(name, timer)
+        measured = run(name, benchmarks[name], timer)
         print(f"{name}: {measured.title}", *measured.lines(), sep="\n", flush=True)
         results[name] = measured.to_dict()
     if args.json:
@@ -75,10 +80,10 @@ def main(argv: list[str] | None = None) -> None:
             )
 
 
-def run(name: str, timer: Timer) -> Measured | Memory:
+def run(name: str, benchmark: Benchmark, timer: Timer) -> Measured | Memory | files.Stages:
     """Run a benchmark. Raises InputError if the contenders disagree."""
     try:
-        return BENCHMARKS[name](timer)
+        return benchmark(timer)
     except RuntimeError as error:
         raise InputError(f"{name}: {error}") from error
 

@@ -5,11 +5,12 @@ import json
 import pytest
 import torch
 
-from benchmarks import augmentation, detection, mean_ap
+from benchmarks import augmentation, detection, files, mean_ap
 from benchmarks.__main__ import main
 from benchmarks.models import background_bias, count_candidates, with_bias
 from benchmarks.timing import Measured, Memory, Timer, agree
-from ssd import SSDConfig, create_prior_boxes, detect_objects
+from ssd import Detector, SSDConfig, create_prior_boxes, detect_objects
+from tests.helpers.small_network import SmallSSD
 
 CPU = torch.device("cpu")
 
@@ -82,6 +83,19 @@ def test_wrong_mAP_is_refused(monkeypatch):
     monkeypatch.setattr(mean_ap, "LIBRARIES", {"wrong": lambda *case: 0.3})
     with pytest.raises(RuntimeError, match="mAP: the results differ"):
         mean_ap.mean_average_precision(Timer(CPU, rounds=1), n_images=20)
+
+
+def test_stages_of_detection_in_files():
+    torch.manual_seed(0)
+    measured = files.measure(Detector(SmallSSD(SSDConfig(class_names=("cat",))), "cpu"), 3)
+    stages = ["decoding", "resizing", "network", "post-processing", "drawing", "writing"]
+    assert list(measured.processor) == stages
+    assert min(*measured.processor.values(), measured.wall) > 0
+    measured = files.Stages("x", {"decoding": 0.002, "network": 0.006}, wall=0.005, cores=2)
+    assert [line.split()[-1] for line in measured.lines()] == ["25.0%", "75.0%", "4.00", "1.25x"]
+    assert json.loads(json.dumps(measured.to_dict()))["ratio"] == pytest.approx(1.25)
+    with pytest.raises(RuntimeError, match="add --device cpu"):
+        files.stages(Timer(torch.device("cuda")))
 
 
 def test_command(monkeypatch, capsys, tmp_path):
