@@ -4,7 +4,7 @@
  "training": what a run needs to continue, or None,
  "chosen_on": the data list by which a run chose this model (`chosen_list`), or None; older files lack it}
 
-A `.safetensors` file holds the state dict and, as JSON in its metadata under the format's name, the rest but "training".
+A `.safetensors` file holds the state dict. The rest but "training" is JSON in its metadata, under the format's name.
 """
 
 import json
@@ -71,10 +71,14 @@ def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> SSD
 
     Raises InputError if the file is missing, damaged or not a checkpoint of this project.
     """
-    config, state = checkpoint_weights(_read(path), path)
+    return network_with(*checkpoint_weights(_read(path), path)).to(device)
+
+
+def network_with(config: SSDConfig, state: dict[str, Tensor]) -> SSD300 | SSD512:
+    """The network of a config with the weights of a state dict, in evaluation mode and float32."""
     model = create_network(config)
     model.load_state_dict(state)
-    return model.to(device).eval()
+    return model.eval()
 
 
 def holds_checkpoint(content: object, path: Path | str) -> TypeGuard[dict[str, Any]]:

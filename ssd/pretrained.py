@@ -1,12 +1,13 @@
 """Finds the weights that --checkpoint or --weights refers to: a file, torchvision's ("coco"), or the newest run's."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torchvision.models import WeightsEnum
 from torchvision.models.detection import SSD300_VGG16_Weights
 
-from ssd.checkpoint import VERSION, chosen_list, load_checkpoint, write_checkpoint
+from ssd.checkpoint import VERSION, chosen_list, network_with, write_checkpoint
 from ssd.config import SSDConfig
 from ssd.convert.reading import read_weights
 from ssd.errors import InputError
@@ -18,8 +19,8 @@ from ssd.text import abbreviated, counted, one_line
 
 COCO = "coco"
 CHECKPOINT_HELP = (
-    "trained model, or its export (.onnx); coco: torchvision's COCO weights, downloaded "
-    "(default: the newest runs/*/best.pth)"
+    "trained model, its export (.onnx), or weights that ssd300 convert reads; coco: torchvision's COCO weights, "
+    "downloaded (default: the newest runs/*/best.pth)"
 )
 ALTERNATIVES = (
     f"get {SSD300_VGG16_Weights.COCO_V1.url} elsewhere and convert it with python -m ssd.convert, or give a model that "
@@ -29,12 +30,15 @@ REDOWNLOAD = "delete it to have it downloaded again"
 
 
 def load_trained(
-    checkpoint: str | Path | None = None, device: str | None = None, precision: str = "auto"
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    precision: str = "auto",
+    tell: Callable[[str], object] | None = None,
 ) -> SSD | Predictor:
     """The trained model that --checkpoint refers to: an `SSD`, or the `Predictor` of an .onnx file.
 
     checkpoint: as for `find_checkpoint`. device, precision: as for `Detector`; an exported model comes on its device,
-    in float32.
+    in float32. tell: as for `load_model`.
     Raises InputError where there is no such model, or where it is damaged or cannot be run like that.
     """
     path = find_checkpoint(checkpoint)
@@ -42,7 +46,7 @@ def load_trained(
     if kind == ".pt2":
         raise InputError(f"{path}: .pt2 files are for other programs; give its checkpoint, or export that to .onnx")
     if kind != ".onnx":
-        return load_checkpoint(path)
+        return load_model(path, tell)
     if not path.is_file():
         raise InputError(f"{path}: no such file; python -m ssd.export CHECKPOINT {path} writes it")
     if precision not in ("auto", "fp32"):
@@ -50,9 +54,24 @@ def load_trained(
     return OnnxModel(path, device)
 
 
+def load_model(path: str | Path, tell: Callable[[str], object] | None = None) -> SSD:
+    """The model in a file of weights that `read_weights` reads, in evaluation mode and float32.
+
+    tell: is called with one line if the weights are of another project.
+    Raises InputError as `read_weights` does.
+    """
+    weights = read_weights(path)
+    if tell and weights.origin:
+        tell(one_line(f"{path}: {weights.origin}"))
+    return network_with(weights.config, weights.state)
+
+
 def was_chosen_on(checkpoint: Path, digest: str) -> bool:
     """Whether a run is known to have chosen this model by the data list of this digest: the best of its evaluations."""
-    chosen_on = None if checkpoint.suffix.lower() == ".onnx" else chosen_list(checkpoint)
+    try:
+        chosen_on = chosen_list(checkpoint)
+    except InputError:  # an export, or weights of another project
+        return False
     return chosen_on is not None and chosen_on["digest"] == digest
 
 

@@ -23,7 +23,7 @@ from ssd.media.folder import DEFAULT, OutputFolder
 from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, save_records, written_files
 from ssd.media.sources import describe_sources, find_sources
 from ssd.media.video import import_av
-from ssd.pretrained import CHECKPOINT_HELP, describe_model, find_checkpoint, model_line
+from ssd.pretrained import CHECKPOINT_HELP, describe_model, find_checkpoint, load_trained, model_line
 
 EXAMPLES = """\
 examples:
@@ -87,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.no_pixel_limit:
         lift_pixel_limit()
     checkpoint = find_checkpoint(args.checkpoint)
-    detector = Detector.from_checkpoint(checkpoint, args.device, args.precision)
+    trained = load_trained(checkpoint, args.device, args.precision, tell=print)
+    detector = Detector(trained, args.device, args.precision)
     chosen = detector.only(read_classes(args.classes)) if args.classes else detector
     scores = read_thresholds(args.thresholds, detector.config) if args.thresholds else {}
     found_names = filter(None, chosen.config.class_names)

@@ -131,7 +131,7 @@ def describe_list(args: Namespace, data: DataList) -> str:
 def run_model(args: Namespace, checkpoint: Path, thresholds: Thresholds, description: str) -> DataSetDetections:
     """The detections of a checkpoint's model on the list. Prints one line on the two. description: of the list."""
     device = choose_device(args.device)
-    model = load_trained(checkpoint, args.device, args.precision)
+    model = load_trained(checkpoint, args.device, args.precision, tell=print)
     dataset = dataset_for(model.config, args.data, args.split)
     print(f"{model_line(checkpoint, model.config)}; {description}", flush=True)
     dtype = choose_precision(args.precision, device)

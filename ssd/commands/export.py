@@ -4,10 +4,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from ssd.checkpoint import load_checkpoint
 from ssd.commands.arguments import add_threshold_arguments, command, parser
 from ssd.export.write import export
-from ssd.pretrained import find_checkpoint
+from ssd.pretrained import find_checkpoint, load_model
 
 EXAMPLES = """\
 examples:
@@ -28,7 +27,7 @@ def parse(argv: list[str] | None) -> Namespace:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    model = load_checkpoint(find_checkpoint(args.checkpoint))
+    model = load_model(find_checkpoint(args.checkpoint), tell=print)
     export(model, args.out, args.with_nms, args.min_score, args.max_overlap, args.top_k)
     gives = "boxes, labels, scores, counts" if args.with_nms else "boxes, probabilities"
     print(f"{args.out}: images (N, 3, 300, 300) -> {gives}; {Path(args.out).stat().st_size / 1e6:.1f} MB")

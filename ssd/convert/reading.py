@@ -19,6 +19,7 @@ from ssd.convert.unpickling import Inert, Refused
 from ssd.errors import InputError, first_line
 from ssd.model.vgg import pretrained_input
 
+OURS = "a checkpoint of ours"
 REMEDY = "give the path of a file of SSD300 weights"
 KEYS = ("model", "state_dict", "model_state_dict")  # under which training scripts keep the weights
 
@@ -29,6 +30,11 @@ class Weights(NamedTuple):
     project: str
     config: SSDConfig
     state: dict[str, Tensor]
+
+    @property
+    def origin(self) -> str:
+        """What was done with weights of others, in words; "" for a checkpoint of ours."""
+        return "" if self.project == OURS else f"weights of {self.project}, converted in memory"
 
 
 def read_weights(source: str | Path, remedy: str = REMEDY) -> Weights:
@@ -43,7 +49,7 @@ def read_weights(source: str | Path, remedy: str = REMEDY) -> Weights:
 def interpret(content: object, source: str | Path, remedy: str = REMEDY) -> Weights:
     """`read_weights`, from what `load_without_running` has read from `source`."""
     if holds_checkpoint(content, source):
-        return Weights("a checkpoint of ours", *checkpoint_weights(content, source))
+        return Weights(OURS, *checkpoint_weights(content, source))
     state = find_state(content)
     layout = find_layout(state)
     if layout is None:

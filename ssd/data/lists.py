@@ -4,21 +4,27 @@ One folder holds, for each split, `TRAIN_images.json` (absolute paths) and `TRAI
 size, boxes, labels and difficulties, in pixels of the upright picture), and `label_map.json` (class name -> label).
 The splits are "train", "test" and, where the data set has one, "val": what training chooses its best model by.
 An image with crowds also has "crowds" (their boxes) and "crowd_labels"; without the latter, they are of any class.
+
+The lists of sgrvinod's tutorial are read as well. They have no sizes, and all four numbers of a box are VOC's minus one.
 """
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from math import isfinite
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from ssd.config import create_label_map
 from ssd.data.formats.records import AnnotatedImage
+from ssd.data.images import image_size
 from ssd.errors import InputError
 from ssd.files import read_json, replacing
 
@@ -238,11 +244,38 @@ def read_data_list(folder: str | Path, split: str) -> DataList:
             f"{folder}: {images_file.name} has {len(paths)} entries, {objects_file.name} has {len(entries)}; "
             "write both again with create_data_lists.py"
         )
+    sizes = _picture_sizes(objects_file, tuple(paths)) if (tutorials := _are_tutorials(entries)) else ()
+    for entry, size in zip(entries, sizes, strict=False):
+        entry["size"] = size
     images = [
         _read_entry(path, entry, len(class_names), f"{objects_file}: entry {k}")
         for k, (path, entry) in enumerate(zip(paths, entries, strict=True))
     ]
-    return DataList.from_images(images, class_names)
+    return DataList.from_images(map(_with_edges, images) if tutorials else images, class_names)
+
+
+def _are_tutorials(entries):
+    """Whether they are entries of the tutorial's lists, which nowhere have a size."""
+    keys = {"boxes", "labels", "difficulties"}
+    return bool(entries) and all(isinstance(entry, dict) and entry.keys() == keys for entry in entries)
+
+
+@cache
+def _picture_sizes(objects_file, paths):
+    """The sizes of the pictures of one of the tutorial's lists. Says once what becomes of the list."""
+    print(
+        f"{objects_file}: a list of the tutorial; sizes come from the pictures, and x_max and y_max grow by 1, to be "
+        "the edges of the boxes",
+        file=sys.stderr,
+    )
+    return [image_size(path) for path in tqdm(paths, desc="sizes", unit="image", disable=None)]
+
+
+def _with_edges(image):
+    """An image of the tutorial's lists with boxes from edge to edge. Those that are degenerate in VOC are dropped."""
+    boxes = np.maximum(image.boxes, 0) + (0, 0, 1, 1)
+    kept = (image.boxes[:, 2:] > image.boxes[:, :2]).all(axis=1)
+    return image._replace(boxes=boxes[kept], labels=image.labels[kept], difficulties=image.difficulties[kept])
 
 
 def validation_split(folder: str | Path) -> str:

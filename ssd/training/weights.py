@@ -43,8 +43,7 @@ def initial_model(
     try:
         trained_on = pretrained_input(state)
     except ValueError:  # not a VGG16
-        _, trained, state = interpret(content, path, remedy)
-        return _from_detector(trained, state, path, class_names, backbone, size)
+        return _from_detector(interpret(content, path, remedy), path, class_names, backbone, size)
     config = replace(config, mean=trained_on["mean"], std=trained_on["std"])
     return _from_vgg16(config, state, path), f"VGG16's weights {path}"
 
@@ -81,10 +80,12 @@ def _from_vgg16(config, state, path: str | Path):
     return model
 
 
-def _from_detector(config, state, path, class_names, backbone, size):
+def _from_detector(weights, path, class_names, backbone, size):
+    config = weights.config
     for option, given, own in (("backbone", backbone, config.backbone), ("size", size, config.input_size)):
         if given not in (None, own):
             raise InputError(f"{path}: its {option} is {own}; leave out --{option} {given}")
-    model, new = transfer(config, state, class_names)
+    model, new = transfer(config, weights.state, class_names)
+    origin = f" ({weights.origin})" if weights.origin else ""
     missing = f", except for the scores of {', '.join(new)}, which start at random" if new else ""
-    return model, f"the detector {path}{missing}"
+    return model, f"the detector {path}{origin}{missing}"

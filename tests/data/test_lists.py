@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from ssd.data import read_data_list, write_data_lists
 from ssd.data.lists import label_images
@@ -112,4 +113,48 @@ def test_bad_data_lists(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
+        read_data_list(tmp_path, "train")
+
+
+def tutorials_lists(folder, *entries):
+    """Data lists as the tutorial writes them, of pictures with 10 x 20 pixels."""
+    for k in range(len(entries)):
+        Image.new("RGB", (10, 20)).save(folder / f"{k}.png")
+    contents = {
+        "TRAIN_images": [str(folder / f"{k}.png") for k in range(len(entries))],
+        "TRAIN_objects": entries,
+        "label_map": {"a": 1, "b": 2, "background": 0},
+    }
+    for name, content in contents.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def test_the_tutorials_lists(tmp_path, capsys):
+    """VOC's 1-based box 2 3 10 20 is 1 2 9 19 there and 1 2 10 20 here; one without width in VOC is dropped."""
+    objects = {"boxes": [[1, 2, 9, 19], [3, 3, 3, 8], [-1, 0, 0, 5]], "labels": [2, 1, 1], "difficulties": [1, 0, 0]}
+    tutorials_lists(tmp_path, objects, {"boxes": [], "labels": [], "difficulties": []})
+    data = read_data_list(tmp_path, "train")
+    assert entries(data) == [
+        {"size": [10, 20], "boxes": [[1, 2, 10, 20], [0, 0, 1, 6]], "labels": [2, 1], "difficulties": [1, 0]},
+        {"size": [10, 20], "boxes": [], "labels": [], "difficulties": []},
+    ]
+    said = f"{tmp_path / 'TRAIN_objects.json'}: a list of the tutorial; sizes come from the pictures"
+    assert said in capsys.readouterr().err
+    assert entries(read_data_list(tmp_path, "train")) == entries(data)
+    assert "tutorial" not in capsys.readouterr().err  # it was said
+
+
+def test_damaged_lists_of_the_tutorial(tmp_path):
+    tutorials_lists(tmp_path, {"boxes": [[1, 2, 3]], "labels": [1], "difficulties": [0]})
+    with pytest.raises(InputError, match="entry 0 must hold a size of two finite numbers, boxes of four"):
+        read_data_list(tmp_path, "train")
+    (tmp_path / "TRAIN_objects.json").write_text('[{"boxes": [], "labels": []}]')
+    with pytest.raises(InputError, match="entry 0 must hold size, boxes, labels and difficulties"):
+        read_data_list(tmp_path, "train")
+
+
+def test_the_tutorials_lists_without_a_picture(tmp_path):
+    tutorials_lists(tmp_path, {"boxes": [[1, 2, 3, 4]], "labels": [1], "difficulties": [0]})
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(InputError, match=r"0\.png: no such picture"):
         read_data_list(tmp_path, "train")
