@@ -5,7 +5,7 @@ size, boxes, labels and difficulties, in pixels of the upright picture), and `la
 The splits are "train", "test" and, where the data set has one, "val": what training chooses its best model by.
 An image with crowds also has "crowds" (their boxes) and "crowd_labels"; without the latter, they are of any class.
 
-The lists of sgrvinod's tutorial are read as well. They have no sizes, and all four numbers of a box are VOC's minus one.
+The lists of sgrvinod's tutorial are read as well. They have no sizes, and each number of a box is VOC's minus one.
 """
 
 import hashlib
