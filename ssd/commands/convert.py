@@ -25,9 +25,10 @@ examples:
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    projects = ", ".join(layout.project for layout in LAYOUTS)
+    projects = ", ".join(dict.fromkeys(layout.project for layout in LAYOUTS))
     p = parser(
-        f"Make a checkpoint of other people's SSD300 weights ({projects}). Nothing in the file is run.", EXAMPLES
+        f"Make a checkpoint of other people's SSD300 or SSD512 weights ({projects}). Nothing in the file is run.",
+        EXAMPLES,
     )
     p.add_argument(
         "source", metavar="SOURCE",
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     project, config, state = read_weights(source)
     if args.classes:
         config = replace(config, class_names=read_class_names(args.classes, len(config.class_names)))
-    description = f"{destination}: {project}, {describe_classes(config)}"
+    description = f"{destination}: {project}, SSD{config.input_size}, {describe_classes(config)}"
     if args.to_torchvision:
         if config.backbone == "vgg16_bn":
             description += "; batch normalisation, which torchvision's network lacks, is folded into the convolutions"

@@ -7,31 +7,31 @@ input's colours, and the place of the background among the scores.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 from torchvision.models.detection import SSD300_VGG16_Weights
 
-from ssd.config import CAFFE_INPUT, RGB, VOC_CLASSES, SSDConfig
+from ssd.config import CAFFE_PIXELS, TORCHVISION_PIXELS, VOC_CLASSES, SSDConfig
 from ssd.model.network import MAP_CHANNELS
 
 NO_CLASS = "N/A"  # torchvision's name for the labels between COCO's ids that have no class
 
-MAPS = tuple(MAP_CHANNELS)[:6]
-
-# Our convolutions from the picture to the last map.
+# Our convolutions from the picture to the last map; those of SSD300 end with conv11_2.
 CONVOLUTIONS = (
     *(f"base.conv{stage}_{k}" for stage, length in enumerate((2, 2, 3, 3, 3), start=1) for k in range(1, length + 1)),
     "base.conv6", "base.conv7",
-    *(f"aux_convs.conv{block}_{k}" for block in (8, 9, 10, 11) for k in (1, 2)),
+    *(f"aux_convs.conv{block}_{k}" for block in range(8, 13) for k in (1, 2)),
 )  # fmt: skip
 FIRST_WEIGHT = f"{CONVOLUTIONS[0]}.weight"
 # The places of conv1_1 to conv7 in one `nn.Sequential` of VGG16, between its ReLUs and poolings.
 SEQUENTIAL = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)
+FEATURES = tuple(f"backbone.features.{place}" for place in SEQUENTIAL)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A project's names for our tensors.
+    """A project's names for our tensors, in a network of as many maps as it has prediction convolutions.
 
     convolutions: in the order of CONVOLUTIONS. scale: the scales of the L2 normalisation. loc, cl: the prediction
     convolutions of each map. config: number of outputs -> the `SSDConfig` of a network that the project trained.
@@ -50,7 +50,9 @@ class Layout:
     @property
     def names(self) -> dict[str, str]:
         """Our tensor names -> theirs."""
-        ours = (*CONVOLUTIONS, *(f"pred_convs.{kind}_{name}" for kind in ("loc", "cl") for name in MAPS))
+        maps = tuple(MAP_CHANNELS)[: len(self.loc)]
+        predictions = (f"pred_convs.{kind}_{name}" for kind in ("loc", "cl") for name in maps)
+        ours = (*CONVOLUTIONS[: len(self.convolutions)], *predictions)
         theirs = (*self.convolutions, *self.loc, *self.cl)
         pairs = [(a, b) for pair in zip(ours, theirs, strict=True) for a, b in _parameters(*pair)]
         return {"rescale_factors": self.scale} | dict(pairs)
@@ -60,8 +62,8 @@ def _parameters(ours: str, theirs: str) -> list[tuple[str, str]]:
     return [(f"{ours}.{kind}", f"{theirs}.{kind}") for kind in ("weight", "bias")]
 
 
-def _six(pattern: str) -> tuple[str, ...]:
-    return tuple(pattern.format(k) for k in range(6))
+def _numbered(pattern: str, n: int = 6) -> tuple[str, ...]:
+    return tuple(pattern.format(k) for k in range(n))
 
 
 def known_names(n_outputs: int, *known: tuple[str, ...]) -> tuple[str, ...]:
@@ -81,24 +83,32 @@ COCO_IDS = without_gaps(SSD300_VGG16_Weights.COCO_V1.meta["categories"][1:])  # 
 COCO_CLASSES = tuple(filter(None, COCO_IDS))  # the eighty classes, label: place in the order of the ids
 
 
-def _caffe_style(
-    coco_outputs: int = len(COCO_CLASSES) + 1,
-    others: Callable[..., SSDConfig] = SSDConfig.caffe,
-    clip: str = "none",
-    mean: RGB = CAFFE_INPUT["mean"],
-) -> Callable[[int], SSDConfig]:
-    """Configs of the Caffe release, or of a project that follows it. For COCO all of them have smaller priors.
+# Prior sizes in pixels by the number of maps. Caffe and mmdetection cut them to whole pixels, lufficc does not.
+VOC_PIXELS = {6: CAFFE_PIXELS[300], 7: CAFFE_PIXELS[512]}
+COCO_PIXELS = {6: TORCHVISION_PIXELS, 7: (20, 51, 133, 215, 296, 378, 460, 542)}
+LUFFICC_VOC_PIXELS = VOC_PIXELS | {7: (35.84, 76.8, 153.6, 230.4, 307.2, 384.0, 460.8, 537.65)}
+LUFFICC_COCO_PIXELS = COCO_PIXELS | {7: (20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72)}
+MMDETECTION_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
 
-    coco_outputs: outputs of their COCO networks; those beyond 81 were never trained. others: the convention for classes
-    that are neither VOC's nor COCO's.
+
+def _caffe_style(
+    voc: Sequence[float],
+    coco: Sequence[float],
+    others: Sequence[float] | None = None,
+    coco_outputs: int = len(COCO_CLASSES) + 1,
+    **changes: Any,
+) -> Callable[[int], SSDConfig]:
+    """Configs of the Caffe release, or of a project that follows it except for some changes.
+
+    voc, coco: prior sizes in pixels, as for `SSDConfig.caffe`. others: those for other classes, by default VOC's.
+    coco_outputs: outputs of their COCO networks; those beyond 81 were never trained.
     """
-    coco = COCO_CLASSES + ("",) * (coco_outputs - len(COCO_CLASSES) - 1)
-    conventions = {len(VOC_CLASSES) + 1: SSDConfig.caffe, coco_outputs: SSDConfig.torchvision}
+    coco_names = COCO_CLASSES + ("",) * (coco_outputs - len(COCO_CLASSES) - 1)
+    pixels = {len(VOC_CLASSES) + 1: voc, coco_outputs: coco}
 
     def config(n_outputs: int) -> SSDConfig:
-        convention = conventions.get(n_outputs, others)
-        fields = CAFFE_INPUT | {"mean": mean}
-        return convention(class_names=known_names(n_outputs, VOC_CLASSES, coco), clip=clip, **fields)
+        class_names = known_names(n_outputs, VOC_CLASSES, coco_names)
+        return SSDConfig.caffe(pixels.get(n_outputs, others or voc), class_names=class_names, **changes)
 
     return config
 
@@ -111,60 +121,87 @@ def _tutorial(n_outputs: int) -> SSDConfig:
     return SSDConfig.tutorial(class_names=known_names(n_outputs, VOC_CLASSES))
 
 
+def _lufficc(n_maps: int) -> Layout:
+    return Layout(
+        "lufficc/SSD",
+        (*(f"backbone.vgg.{place}" for place in SEQUENTIAL), *_numbered("backbone.extras.{}", 2 * n_maps - 4)),
+        "backbone.l2_norm.weight",
+        _numbered("box_head.predictor.reg_headers.{}", n_maps),
+        _numbered("box_head.predictor.cls_headers.{}", n_maps),
+        _caffe_style(LUFFICC_VOC_PIXELS[n_maps], LUFFICC_COCO_PIXELS[n_maps], clip="all"),
+    )
+
+
+def _caffe(n_maps: int) -> Layout:
+    maps = ("conv4_3_norm", "fc7", *(f"conv{block}_2" for block in range(6, n_maps + 4)))
+    return Layout(
+        "the Caffe release",
+        (
+            *(name.removeprefix("base.") for name in CONVOLUTIONS[:13]), "fc6", "fc7",
+            *(f"conv{block}_{k}" for block in range(6, n_maps + 4) for k in (1, 2)),
+        ),
+        "conv4_3_norm.weight",
+        tuple(f"{name}_mbox_loc" for name in maps),
+        tuple(f"{name}_mbox_conf" for name in maps),
+        _caffe_style(VOC_PIXELS[n_maps], COCO_PIXELS[n_maps]),
+        bgr=True,
+    )  # fmt: skip
+
+
+def _mmdetection(n_maps: int) -> Layout:
+    return Layout(
+        "mmdetection",
+        (*FEATURES, *(f"neck.extra_layers.{block}.{k}.conv" for block in range(n_maps - 2) for k in (0, 1))),
+        "neck.l2_norm.weight",
+        _numbered("bbox_head.reg_convs.{}.0", n_maps),
+        _numbered("bbox_head.cls_convs.{}.0", n_maps),
+        _caffe_style(VOC_PIXELS[n_maps], coco := COCO_PIXELS[n_maps], others=coco, mean=MMDETECTION_MEAN),
+        background_last=True,
+    )
+
+
+def _old_mmdetection(new: Layout) -> Layout:
+    n_maps = len(new.loc)
+    return replace(
+        new,
+        project="mmdetection before 2.14",
+        convolutions=(*FEATURES, *_numbered("backbone.extra.{}", 2 * n_maps - 4)),
+        scale="backbone.l2_norm.weight",
+        loc=_numbered("bbox_head.reg_convs.{}", n_maps),
+        cl=_numbered("bbox_head.cls_convs.{}", n_maps),
+    )
+
+
 AMDEGROOT = Layout(
     "amdegroot/ssd.pytorch",
-    (*(f"vgg.{place}" for place in SEQUENTIAL), *(f"extras.{k}" for k in range(8))),
-    "L2Norm.weight", _six("loc.{}"), _six("conf.{}"), _caffe_style(coco_outputs=201, clip="all"),
-)  # fmt: skip
-LUFFICC = Layout(
-    "lufficc/SSD",
-    tuple(f"backbone.{name}" for name in AMDEGROOT.convolutions),
-    "backbone.l2_norm.weight", _six("box_head.predictor.reg_headers.{}"), _six("box_head.predictor.cls_headers.{}"),
-    _caffe_style(clip="all"),
+    (*(f"vgg.{place}" for place in SEQUENTIAL), *_numbered("extras.{}", 8)),
+    "L2Norm.weight", _numbered("loc.{}"), _numbered("conf.{}"),
+    _caffe_style(VOC_PIXELS[6], COCO_PIXELS[6], coco_outputs=201, clip="all"),
 )  # fmt: skip
 SGRVINOD = Layout(
     "sgrvinod's object detection tutorial",
-    CONVOLUTIONS, "rescale_factors",
-    tuple(f"pred_convs.loc_{name}" for name in MAPS), tuple(f"pred_convs.cl_{name}" for name in MAPS),
+    CONVOLUTIONS[:23], "rescale_factors",
+    *(tuple(f"pred_convs.{kind}_{name}" for name in tuple(MAP_CHANNELS)[:6]) for kind in ("loc", "cl")),
     _tutorial,
 )  # fmt: skip
 TORCHVISION = Layout(
     "torchvision's ssd300_vgg16",
     (
-        *(f"backbone.features.{place}" for place in SEQUENTIAL[:10]),
+        *FEATURES[:10],
         *(f"backbone.extra.0.{place}" for place in ("1", "3", "5", "7.1", "7.3")),
         *(f"backbone.extra.{block}.{k}" for block in (1, 2, 3, 4) for k in (0, 2)),
     ),
     "backbone.scale_weight",
-    _six("head.regression_head.module_list.{}"), _six("head.classification_head.module_list.{}"), _torchvision,
+    _numbered("head.regression_head.module_list.{}"), _numbered("head.classification_head.module_list.{}"),
+    _torchvision,
 )  # fmt: skip
-CAFFE_MAPS = ("conv4_3_norm", "fc7", "conv6_2", "conv7_2", "conv8_2", "conv9_2")
-CAFFE = Layout(
-    "the Caffe release",
-    (
-        *(name.removeprefix("base.") for name in CONVOLUTIONS[:13]), "fc6", "fc7",
-        *(f"conv{block}_{k}" for block in (6, 7, 8, 9) for k in (1, 2)),
-    ),
-    "conv4_3_norm.weight",
-    tuple(f"{name}_mbox_loc" for name in CAFFE_MAPS), tuple(f"{name}_mbox_conf" for name in CAFFE_MAPS),
-    _caffe_style(), bgr=True,
+LUFFICC, LUFFICC_512 = _lufficc(6), _lufficc(7)
+CAFFE, CAFFE_512 = _caffe(6), _caffe(7)
+MMDETECTION, MMDETECTION_512 = _mmdetection(6), _mmdetection(7)
+LAYOUTS = (
+    AMDEGROOT, LUFFICC, LUFFICC_512, SGRVINOD, TORCHVISION, CAFFE, CAFFE_512, MMDETECTION, MMDETECTION_512,
+    _old_mmdetection(MMDETECTION), _old_mmdetection(MMDETECTION_512),
 )  # fmt: skip
-MMDETECTION = Layout(
-    "mmdetection",
-    (
-        *(f"backbone.features.{place}" for place in SEQUENTIAL),
-        *(f"neck.extra_layers.{block}.{k}.conv" for block in range(4) for k in (0, 1)),
-    ),
-    "neck.l2_norm.weight", _six("bbox_head.reg_convs.{}.0"), _six("bbox_head.cls_convs.{}.0"),
-    _caffe_style(others=SSDConfig.torchvision, mean=(123.675 / 255, 116.28 / 255, 103.53 / 255)), background_last=True,
-)  # fmt: skip
-OLD_MMDETECTION = replace(
-    MMDETECTION,
-    project="mmdetection before 2.14",
-    convolutions=(*MMDETECTION.convolutions[:15], *(f"backbone.extra.{k}" for k in range(8))),
-    scale="backbone.l2_norm.weight", loc=_six("bbox_head.reg_convs.{}"), cl=_six("bbox_head.cls_convs.{}"),
-)  # fmt: skip
-LAYOUTS = (AMDEGROOT, LUFFICC, SGRVINOD, TORCHVISION, CAFFE, MMDETECTION, OLD_MMDETECTION)
 
 
 def find_layout(state: dict[str, Tensor]) -> Layout | None:

@@ -1,5 +1,6 @@
 """The command that converts weights."""
 
+import pytest
 import torch
 
 from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
@@ -19,7 +20,8 @@ def test_command(checkpoint, tmp_path, capsys):
     args = [tmp_path / "theirs.pth", tmp_path / "ours.pth", "--classes", tmp_path / "names.txt"]
     assert convert.main([str(arg) for arg in args]) == 0
     assert (
-        "amdegroot/ssd.pytorch, 2 classes, 1 output without a class: Câche, zebra crossing" in capsys.readouterr().out
+        "amdegroot/ssd.pytorch, SSD300, 2 classes, 1 output without a class: Câche, zebra crossing"
+        in capsys.readouterr().out
     )
     assert load_checkpoint(tmp_path / "ours.pth").config.class_names == ("Câche", "", "zebra crossing")
 
@@ -79,3 +81,9 @@ def test_destinations(checkpoint, tmp_path, capsys):
     refused(capsys, convert, [checkpoint, tmp_path / "x.pth", "--classes", tmp_path / "a.txt"], "1 class names")
     assert not (tmp_path / "x.pth").exists()
     assert load_checkpoint(checkpoint)
+
+
+def test_to_torchvision_is_a_pth_file(checkpoint, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        convert.main([str(checkpoint), str(tmp_path / "a.safetensors"), "--to-torchvision"])
+    assert "--to-torchvision writes a .pth file" in capsys.readouterr().err

@@ -13,10 +13,21 @@ from ssd import SSDConfig, load_checkpoint
 from ssd.commands.convert import main
 from ssd.config import VOC_CLASSES
 from ssd.convert import read_weights
-from ssd.convert.layouts import CAFFE, COCO_CLASSES, LAYOUTS, MMDETECTION, OLD_MMDETECTION, convert
+from ssd.convert.layouts import (
+    CAFFE,
+    CAFFE_512,
+    COCO_CLASSES,
+    LAYOUTS,
+    LUFFICC,
+    LUFFICC_512,
+    MMDETECTION,
+    MMDETECTION_512,
+    convert,
+)
 from tests.helpers.foreign_models import Amdegroot, Lufficc, Tutorial, save_tutorial
 from tests.helpers.weights import assert_close, normalise, predictions, shapes_of
 
+OLD_MMDETECTION = next(layout for layout in LAYOUTS if layout.project == "mmdetection before 2.14")
 TORCHVISION = next(layout for layout in LAYOUTS if "torchvision" in layout.project)
 
 
@@ -79,19 +90,23 @@ def test_class_names(project, n_outputs, expected):
     assert config.class_names == (expected or tuple(f"class_{k}" for k in range(1, n_outputs)))
 
 
-SIZES = {"VOC": (30, 60, 111, 162, 213, 264, 315), "COCO": (21, 45, 99, 153, 207, 261, 315)}
+VOC, COCO = (30, 60, 111, 162, 213, 264, 315), (21, 45, 99, 153, 207, 261, 315)
+VOC_512, COCO_512 = (35, 76, 153, 230, 307, 384, 460, 537), (20, 51, 133, 215, 296, 378, 460, 542)
+LUFFICC_COCO_512 = (20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72)
 
 
-@pytest.mark.parametrize("project, n_outputs, sizes, clip", [
-    ("lufficc", 81, "COCO", "all"), ("the Caffe release", 81, "COCO", "none"), ("mmdetection", 81, "COCO", "none"),
-    ("mmdetection", 5, "COCO", "none"), ("mmdetection", 21, "VOC", "none"), ("the Caffe release", 5, "VOC", "none"),
+@pytest.mark.parametrize("layout, n_outputs, sizes, clip", [
+    (LUFFICC, 81, COCO, "all"), (CAFFE, 81, COCO, "none"), (MMDETECTION, 81, COCO, "none"),
+    (MMDETECTION, 5, COCO, "none"), (MMDETECTION, 21, VOC, "none"), (CAFFE, 5, VOC, "none"),
+    (LUFFICC_512, 81, LUFFICC_COCO_512, "all"), (CAFFE_512, 5, VOC_512, "none"), (CAFFE_512, 81, COCO_512, "none"),
+    (MMDETECTION_512, 5, COCO_512, "none"), (MMDETECTION_512, 21, VOC_512, "none"),
 ])  # fmt: skip
-def test_priors_in_the_caffe_style(project, n_outputs, sizes, clip):
-    """Others than VOC's models begin with smaller sizes in COCO's networks, and in mmdetection in all."""
-    config = next(layout for layout in LAYOUTS if project in layout.project).config(n_outputs)
-    *smaller, last = SIZES[sizes]
-    assert [round(cell[0][0] * 300, 6) for cell in config.prior_sizes] == smaller
-    assert config.prior_sizes[5][1][0] * 300 == pytest.approx((smaller[-1] * last) ** 0.5)
+def test_priors_in_the_caffe_style(layout, n_outputs, sizes, clip):
+    """COCO's networks begin with smaller sizes, and in mmdetection those of others than VOC's classes too."""
+    config = layout.config(n_outputs)
+    *smaller, last = sizes
+    assert [round(cell[0][0] * config.input_size, 6) for cell in config.prior_sizes] == pytest.approx(smaller)
+    assert config.prior_sizes[-1][1][0] * config.input_size == pytest.approx((smaller[-1] * last) ** 0.5)
     assert config.clip == clip
 
 
@@ -106,19 +121,19 @@ def numbered(layout, n_outputs=4):
     return state
 
 
-@pytest.mark.parametrize("layout", [CAFFE, MMDETECTION, OLD_MMDETECTION])
+@pytest.mark.parametrize("layout", [CAFFE, CAFFE_512, MMDETECTION, MMDETECTION_512, OLD_MMDETECTION])
 def test_only_the_first_weights_or_the_scores_are_reordered(layout):
     """Blue, green, red becomes red, green, blue; the last of the scores, the background's, comes first."""
     state = numbered(layout)
     config, ours = convert(layout, state)
     for name, theirs in layout.names.items():
         expected = state[theirs].float()
-        if layout is CAFFE and name == "base.conv1_1.weight":
+        if layout.bgr and name == "base.conv1_1.weight":
             expected = expected[:, [2, 1, 0]]
-        elif layout is not CAFFE and name.startswith("pred_convs.cl"):
+        elif not layout.bgr and name.startswith("pred_convs.cl"):
             expected = expected[[3, 0, 1, 2]]
         assert torch.equal(ours[name].flatten(), expected.flatten()), name
-    mean = SSDConfig.caffe().mean if layout is CAFFE else (123.675 / 255, 116.28 / 255, 103.53 / 255)
+    mean = SSDConfig.caffe().mean if layout.bgr else (123.675 / 255, 116.28 / 255, 103.53 / 255)
     assert (config.mean, config.std, config.clip) == (mean, (1 / 255,) * 3, "none")
 
 
@@ -178,7 +193,8 @@ def write_golden(path, name, tensors):
 
 
 @pytest.mark.parametrize("name", [
-    "amdegroot", "lufficc", "sgrvinod", "torchvision", "caffe_ssd300_voc", "mmdet_ssd300_coco",
+    "amdegroot", "lufficc", "sgrvinod", "torchvision", "caffe_ssd300_voc", "mmdet_ssd300_coco", "lufficc_ssd512_voc",
+    "caffe_ssd512_voc", "mmdet_ssd512_coco",
 ])  # fmt: skip
 def test_golden(name, tmp_path, monkeypatch):
     folder = golden_formats()
