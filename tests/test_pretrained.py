@@ -12,12 +12,14 @@ import torch
 from torchvision.models.detection import SSD300_VGG16_Weights, ssd300_vgg16
 
 import detect
-from ssd import Detector, load_checkpoint
-from ssd.commands import convert
+from ssd import Detector, SSDConfig, load_checkpoint
+from ssd.commands import convert, export
+from ssd.commands import eval as evaluate
 from ssd.convert.layouts import COCO_CLASSES, LAYOUTS
 from ssd.errors import InputError
-from ssd.pretrained import coco_checkpoint, model_line, newest_checkpoint
-from tests.helpers.foreign_models import randomise
+from ssd.pretrained import coco_checkpoint, load_trained, model_line, newest_checkpoint, was_chosen_on
+from ssd.training.weights import initial_model
+from tests.helpers.foreign_models import Tutorial, randomise, save_tutorial
 from tests.helpers.scripts import refused
 
 TORCHVISION = next(layout for layout in LAYOUTS if "torchvision" in layout.project)
@@ -107,3 +109,35 @@ def test_model_in_one_line(checkpoint, tmp_path):
     many = replace(config, class_names=tuple(f"c{k}" if k % 2 else "" for k in range(60)))
     text = "a?.pth: vgg16, 30 classes (c1, c3, c5, c7, c9, c11, c13, c15 and 22 more)"
     assert model_line(Path("a\n.pth"), many) == text
+
+
+def test_weights_of_others_as_they_are(data_folder, voc_folder, tmp_path, capsys):
+    path = tmp_path / "checkpoint_ssd300.pth.tar"
+    theirs = randomise(Tutorial(4))
+    save_tutorial(path, theirs)
+    said, told = f"{path}: weights of sgrvinod's object detection tutorial, converted in memory", []
+    model = load_trained(path, "cpu", tell=told.append)
+    assert told == [said]
+    assert model.config == SSDConfig.tutorial(class_names=("class_1", "class_2", "class_3"))
+    assert torch.equal(model.base.conv7.weight, theirs.base.conv7.weight)
+    assert not was_chosen_on(path, "any list")
+
+    _, words = initial_model(("class_2", "dog"), str(path))
+    assert words == f"the detector {said.replace(': ', ' (')}), except for the scores of dog, which start at random"
+    picture = min((voc_folder / "JPEGImages").iterdir())
+    for command, args, refusal in (
+        (detect, [picture, "--classes", "unicorn", "--output", tmp_path / "out"], "unknown class unicorn"),
+        (evaluate, ["--data", data_folder], "class_1, class_2, class_3, but the classes of"),
+        (export, [tmp_path / "x.txt"], "x.txt"),
+    ):
+        given = [path] if command is export else ["--checkpoint", path]
+        assert command.main([str(arg) for arg in (*given, *args)]) == 2
+        output = capsys.readouterr()
+        assert output.out == f"{said}\n"
+        assert refusal in output.err
+
+
+def test_own_weights_need_no_conversion(checkpoint):
+    told = []
+    load_trained(checkpoint, "cpu", tell=told.append)
+    assert told == []

@@ -1,6 +1,5 @@
 """The command that converts weights."""
 
-import pytest
 import torch
 
 from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
@@ -84,6 +83,5 @@ def test_destinations(checkpoint, tmp_path, capsys):
 
 
 def test_to_torchvision_is_a_pth_file(checkpoint, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        convert.main([str(checkpoint), str(tmp_path / "a.safetensors"), "--to-torchvision"])
-    assert "--to-torchvision writes a .pth file" in capsys.readouterr().err
+    args = [checkpoint, tmp_path / "a.safetensors", "--to-torchvision"]
+    refused(capsys, convert, args, "--to-torchvision writes a .pth file")
