@@ -17,6 +17,7 @@ from ssd.model.network import MAP_CHANNELS
 
 NO_CLASS = "N/A"  # torchvision's name for the labels between COCO's ids that have no class
 
+SSD300_MAPS = tuple(MAP_CHANNELS)[:6]
 # Our convolutions from the picture to the last map; those of SSD300 end with conv11_2.
 CONVOLUTIONS = (
     *(f"base.conv{stage}_{k}" for stage, length in enumerate((2, 2, 3, 3, 3), start=1) for k in range(1, length + 1)),
@@ -181,7 +182,7 @@ AMDEGROOT = Layout(
 SGRVINOD = Layout(
     "sgrvinod's object detection tutorial",
     CONVOLUTIONS[:23], "rescale_factors",
-    *(tuple(f"pred_convs.{kind}_{name}" for name in tuple(MAP_CHANNELS)[:6]) for kind in ("loc", "cl")),
+    tuple(f"pred_convs.loc_{name}" for name in SSD300_MAPS), tuple(f"pred_convs.cl_{name}" for name in SSD300_MAPS),
     _tutorial,
 )  # fmt: skip
 TORCHVISION = Layout(
