@@ -10,6 +10,8 @@ from tests.helpers.browser import find_browser, open_browser
 pytest.importorskip("selenium")
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs Chromium and its driver")
 
+KEPT = "#suppression rect.kept"
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -44,6 +46,25 @@ def test_every_section_has_its_figure(page):
     for section in sections:
         size = section.find_element("css selector", "figure").size
         assert size["width"] > 300 and size["height"] > 100, section.get_attribute("id")
+
+
+def test_detections_at_the_defaults_are_those_of_the_model(page, subject):
+    boxes, _, _ = subject.model.detect_objects(
+        subject.locs[None], subject.scores[None], min_score=0.2, max_overlap=0.45, top_k=200
+    )
+    assert len(boxes[0])
+    torch.testing.assert_close(drawn_boxes(page, KEPT), subject.in_frame(boxes[0]), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("slider, key", [("min_score", "END"), ("max_overlap", "HOME")])
+def test_sliders_change_what_is_left(page, slider, key):
+    from selenium.webdriver import Keys
+
+    page.refresh()
+    before = len(drawn_boxes(page, KEPT))
+    page.find_element("css selector", f"#suppression input[name={slider}]").send_keys(getattr(Keys, key))
+    after = len(drawn_boxes(page, KEPT))
+    assert after == 0 if slider == "min_score" else 0 < after < before
 
 
 def test_dragging_shows_the_right_iou(page):

@@ -9,18 +9,23 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from ssd.evaluation.evaluate import PAPER
-from ssd.evaluation.matches import Matches, match_detections
+from ssd.evaluation.matches import match_detections
 from ssd.evaluation.mean_ap import calculate_mAP
 from ssd.explain import svg
 from ssd.explain.layers import network_layers, prediction_layers
 from ssd.explain.page import Section
+from ssd.explain.plot import Plot
+from ssd.explain.sections.loss import picture_loss
+from ssd.explain.sections.matching import match_objects
+from ssd.explain.sections.predictions import decoded
 from ssd.explain.sections.priors import by_map
+from ssd.explain.sections.suppression import select
 from ssd.explain.subject import Subject
-from ssd.model.boxes import cxcy_to_xy, decode
-from ssd.model.loss import MultiBoxLoss, prior_targets
+from ssd.model.boxes import cxcy_to_xy, encode
+from ssd.model.loss import MultiBoxLoss
 from ssd.model.matching import match
-from ssd.model.network import SSD, SSD300
-from ssd.model.postprocess import Detected, decode_predictions, select_detections
+from ssd.model.network import SSD
+from ssd.model.postprocess import select_detections
 from ssd.text import counted
 from ssd.training.optimiser import BIAS_RATE, create_optimiser
 from ssd.training.recipe import Recipe, paper_recipe
@@ -45,7 +50,7 @@ def section(subject: Subject) -> Section:
         title="What do people ask?",
         figure=svg.element("dl", *(_entry(make(subject)) for make in makers), class_="questions"),
         text=["The numbers in these answers are those of this picture and this model."],
-        sources=[prior_targets, match, MultiBoxLoss, select_detections, calculate_mAP, create_optimiser, paper_recipe],
+        sources=[match, MultiBoxLoss, select_detections, calculate_mAP, create_optimiser, paper_recipe],
     )
 
 
@@ -71,7 +76,7 @@ def reach(subject: Subject) -> dict[str, list[float]]:
 
     None is larger than the input."""
     config = subject.config
-    layers = prediction_layers(network_layers(config, type(subject.model) if subject.model else SSD300))
+    layers = prediction_layers(network_layers(config))
     each = zip(layers.items(), config.steps, by_map(subject.priors_cxcy, config), strict=True)
     shares = {
         name: (layer.kernel * step, priors[..., 2:].max().item(), layer.field.size / config.input_size)
@@ -88,7 +93,7 @@ def matched_by_priors(subject: Subject) -> Answer:
         "last, so each of them can learn what it is there for."
     ]
     if _is_trained(subject):
-        by_priors, by_predictions = positives(subject), matched_predictions(subject)
+        by_priors, by_predictions = match_objects(subject).positive, matched_predictions(subject)
         still = mean_iou(subject, torch.zeros_like(subject.locs))
         text.append(
             f"Here {counted(int(by_priors.sum()), 'positive')} overlap their objects by {still:.2f} on average, and by "
@@ -101,7 +106,7 @@ def matched_by_priors(subject: Subject) -> Answer:
 
 def background_class(subject: Subject) -> Answer:
     """Why there is a class for nothing."""
-    n_positive, n = int(positives(subject).sum()), len(subject.priors_cxcy)
+    n_positive, n = int(match_objects(subject).positive.sum()), len(subject.priors_cxcy)
     text = [
         "Most priors have no object, and their probability has to go somewhere: the softmax of a prior always adds up "
         f"to 1. Here {n_positive} of {n} priors are positive, and the other {n - n_positive} have no object."
@@ -123,10 +128,8 @@ def threshold_or_best_class(subject: Subject) -> Answer:
         "object after all, it counts."
     ]
     if subject.model:
-        _, probabilities = _predictions(subject)
-        n_best, n_above = (
-            int((p[..., 1:] > PAPER.min_score).sum()) for p in (best_class(probabilities), probabilities)
-        )
+        _, probabilities = decoded(subject)
+        n_best, n_above = (int((p[:, 1:] > PAPER.min_score).sum()) for p in (best_class(probabilities), probabilities))
         text.append(
             f"Here an object's class is the best one at {counted(n_best, 'prior')}, but {n_above} scores exceed "
             f"{PAPER.min_score}, the threshold of evaluation."
@@ -159,19 +162,18 @@ def _smooth_l1(errors: Tensor) -> Tensor:
 
 
 def _loss_curves(errors: Tensor) -> str:
-    """The three losses from an error of -3 to 3, and the errors (n,) as bars."""
-    x = torch.linspace(-3, 3, 61)
-    losses = {"squares / 2": x.square() / 2, "L1": x.abs(), "smooth L1": _smooth_l1(x)}
-    parts = [svg.line(10, 160, 310, 160, class_="axis")]
-    for (name, y), style in zip(losses.items(), ("wrong", "prior", "found"), strict=True):
-        points = " ".join(f"{160 + 50 * a:.1f},{160 - 33 * b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
-        parts.append(svg.element("polyline", points=points, class_=f"box {style}"))
-        parts.append(svg.text(315, 165 - 33 * y[-1].item(), name))
-    bars = [
-        svg.line(160 + 50 * e, 162, 160 + 50 * e, 172, class_="axis", opacity=0.4) for e in errors.clamp(-3, 3).tolist()
+    """The three losses of an error from 0 to 3, and the sizes of the errors (n,) as bars below."""
+    plot = Plot(3, 4.5)
+    x = torch.linspace(0, plot.x_max, 31)
+    losses = {"square / 2": x.square() / 2, "L1": x, "smooth L1": _smooth_l1(x)}
+    curves = [
+        plot.curve(zip(x.tolist(), y.tolist(), strict=True), stroke=f"var(--{colour})")
+        + svg.text(plot.x(2.95), plot.y(y[-3].item()) - 8, name, text_anchor="end")
+        for (name, y), colour in zip(losses.items(), ("wrong", "prior", "found"), strict=True)
     ]
-    ticks = [svg.text(160 + 50 * e, 188, e, text_anchor="middle") for e in range(-3, 4)]
-    return svg.figure(400, 192, *parts, *bars, *ticks, label="three losses against the error")
+    bars = [plot.bar(e, e + 0.01, 0, 0.2, "var(--quiet)") for e in errors.abs().clamp(max=plot.x_max).tolist()]
+    ticks = {float(n): str(n) for n in range(4)}
+    return plot.figure(*bars, *curves, label="three losses", x="error", y="loss", x_ticks=ticks, y_ticks=ticks)
 
 
 def loss_scales(subject: Subject) -> Answer:
@@ -197,7 +199,8 @@ def fast_biases(subject: Subject) -> Answer:
         "cannot do. We know of no measurement of what the doubled rate is worth."
     ]
     if subject.model:
-        weights, biases = (sum(p.numel() for p in group["params"]) for group in _groups(subject.model)[:2])
+        groups = create_optimiser(subject.model, Recipe.momentum, Recipe.weight_decay).param_groups
+        weights, biases = (sum(p.numel() for p in group["params"]) for group in groups[:2])
         text.append(
             f"This model has {weights:,} weights and {biases:,} biases, {100 * biases / weights:.2f} % as many."
         )
@@ -234,13 +237,9 @@ def difficult_objects(subject: Subject) -> Answer:
         f"Here {n_difficult} of {counted(len(subject.boxes), 'object')} are difficult.",
     ]
     if n_difficult and _is_trained(subject) and not subject.is_own:
-        n_ignored = int(matched(subject, detections(subject), subject.difficulties).ignored.sum())
         known, unknown = (mean_ap(subject, ~subject.difficulties | keep) for keep in (True, False))
         change = "stay" if known == unknown else f"not be {known:.3f}, but"
-        text.append(
-            f"Evaluation ignores {counted(n_ignored, 'detection')} of them. Counted as false, the mAP of this picture "
-            f"would {change} {unknown:.3f}."
-        )
+        text[-1] += f" Without them among the objects, the mAP of this picture would {change} {unknown:.3f}."
     return Answer("Why must evaluation know difficult objects?", text)
 
 
@@ -279,48 +278,17 @@ def _is_trained(subject: Subject) -> bool:
     return subject.model is not None and len(subject.boxes) > 0
 
 
-def _criterion(subject: Subject) -> MultiBoxLoss:
-    return MultiBoxLoss(subject.priors_cxcy, variances=subject.config.variances)
-
-
-def _batch(subject: Subject, locs: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
-    """What a loss takes, for offsets (8732, 4)."""
-    return locs[None], subject.scores[None], [subject.boxes], [subject.labels]
-
-
-def _targets(subject: Subject) -> tuple[Tensor, Tensor]:
-    """What each prior should predict: offsets (8732, 4) and classes (8732,), 0 for the background."""
-    objects = [subject.boxes], [subject.labels]
-    threshold = _criterion(subject).threshold
-    offsets, classes = prior_targets(*objects, subject.priors_cxcy, threshold, subject.config.variances)
-    return offsets[0], classes[0]
-
-
-def _predictions(subject: Subject) -> tuple[Tensor, Tensor]:
-    """Boxes (1, 8732, 4) and probabilities (1, 8732, n_classes)."""
-    raw = subject.locs[None], subject.scores[None]
-    return decode_predictions(*raw, subject.priors_cxcy, subject.config.variances)
-
-
-def _groups(model: SSD) -> list[dict]:
-    return create_optimiser(model, Recipe.momentum, Recipe.weight_decay).param_groups
-
-
-def positives(subject: Subject) -> Tensor:
-    """Which priors (8732,) should detect an object."""
-    return _targets(subject)[1] > 0
-
-
 def mean_iou(subject: Subject, locs: Tensor) -> float:
     """The mean IoU of the positive priors, moved by offsets (8732, 4), with their objects."""
-    figures = _criterion(subject).measure(*_batch(subject, locs))
+    batch = locs[None], subject.scores[None], [subject.boxes], [subject.labels]
+    figures = picture_loss(subject).criterion.measure(*batch)
     return (figures.iou_sum / figures.n_positives).item()
 
 
 def matched_predictions(subject: Subject) -> Tensor:
     """Which priors (8732,) would be positive if objects were matched with predicted boxes."""
-    predicted = decode(subject.locs, subject.priors_cxcy, subject.config.variances)
-    return match(box_iou(subject.boxes, predicted)[None], _criterion(subject).threshold)[0] >= 0
+    overlaps = box_iou(subject.boxes, decoded(subject)[0])  # (n, 8732)
+    return match(overlaps[None], match_objects(subject).threshold)[0] >= 0
 
 
 def confident_priors(subject: Subject, background: bool) -> int:
@@ -334,51 +302,44 @@ def best_class(probabilities: Tensor) -> Tensor:
     return probabilities * F.one_hot(probabilities.argmax(dim=-1), probabilities.shape[-1])
 
 
-def detections(subject: Subject, only_best: bool = False) -> Detected:
-    """What evaluation detects, or what it would if only the best class of each prior counted."""
-    boxes, probabilities = _predictions(subject)
-    chosen = best_class(probabilities) if only_best else probabilities
-    return select_detections(boxes, chosen, *PAPER, unused=subject.config.unused_labels)
-
-
 def n_found(subject: Subject, only_best: bool) -> int:
-    """How many objects, difficult ones included, the `detections` find."""
-    return int(matched(subject, detections(subject, only_best), torch.zeros_like(subject.difficulties)).correct.sum())
-
-
-def matched(subject: Subject, found: Detected, difficulties: Tensor) -> Matches:
-    """Detections matched with the objects, of which some count as difficult (n,)."""
-    objects = [subject.boxes], [subject.labels], [difficulties]
-    return match_detections(*found, *objects, subject.config.label_map)
+    """How many objects evaluation finds, or would if only the best class of each prior counted; difficult ones too."""
+    boxes, probabilities = decoded(subject)
+    chosen = best_class(probabilities) if only_best else probabilities
+    found = select_detections(boxes[None], chosen[None], *PAPER, unused=subject.config.unused_labels)
+    objects = [subject.boxes], [subject.labels], [torch.zeros_like(subject.difficulties)]
+    return int(match_detections(*found, *objects, subject.config.label_map).correct.sum())
 
 
 def mean_ap(subject: Subject, which: Tensor) -> float:
     """The mAP of this picture, if only some of its objects (n,) were known."""
+    boxes, labels, scores = select(subject, PAPER)
     objects = [subject.boxes[which]], [subject.labels[which]], [subject.difficulties[which]]
-    return calculate_mAP(*detections(subject), *objects, subject.config.label_map)[1]
+    return calculate_mAP([boxes], [labels], [scores], *objects, subject.config.label_map)[1]
 
 
 def offset_errors(subject: Subject) -> Tensor:
     """Predicted minus true offsets (n_positives, 4) of the positive priors."""
-    offsets, classes = _targets(subject)
-    return (subject.locs - offsets)[classes > 0]
+    matching = match_objects(subject)
+    positive = matching.positive
+    priors, boxes = subject.priors_cxcy[positive], subject.boxes[matching.objects[positive]]
+    return subject.locs[positive] - encode(boxes, priors, subject.config.variances)
 
 
 def localisation_losses(subject: Subject) -> dict[str, float]:
     """The localisation loss of this picture as it is counted here and elsewhere."""
-    errors = offset_errors(subject)
-    loc_sum, _, n_positives = _criterion(subject).sums(*_batch(subject, subject.locs))
+    errors, loss = offset_errors(subject), picture_loss(subject)
     return {
-        "smooth L1, sum / N (the paper, here)": (loc_sum / n_positives).item(),
-        "smooth L1, mean of 4 N": _smooth_l1(errors).mean().item(),
+        "smooth L1, sum / N (the paper, here)": loss.loc_sum / len(errors),
+        "smooth L1, mean of 4 N": loss.loc_sum / errors.numel(),
         "L1, mean of 4 N (the tutorial)": errors.abs().mean().item(),
     }
 
 
 def gradient_norm(model: SSD, subject: Subject) -> float:
     """The length of the gradient of this picture's loss, over all parameters of a model."""
-    locs, scores = model(subject.input[None])
-    loss = _criterion(subject)(locs, scores, [subject.boxes], [subject.labels])
+    criterion = MultiBoxLoss(subject.priors_cxcy, variances=subject.config.variances)
+    loss = criterion(*model(subject.input[None]), [subject.boxes], [subject.labels])
     return nn.utils.get_total_norm(torch.autograd.grad(loss, list(model.parameters()))).item()
 
 

@@ -7,6 +7,7 @@ import torch
 
 from ssd import MultiBoxLoss
 from ssd.explain.sections import questions
+from ssd.explain.sections.matching import match_objects
 from ssd.model.loss import prior_targets
 from tests.helpers.small_network import SmallSSD
 
@@ -29,7 +30,7 @@ def predicted(subject):
 def prior_of(subject, box):
     """The positive prior that lies best on an object."""
     offsets = (subject.priors_cxcy - torch.tensor(box)).abs().sum(dim=1)
-    return int(offsets.masked_fill(~questions.positives(subject), 9).argmin())
+    return int(offsets.masked_fill(~match_objects(subject).positive, 9).argmin())
 
 
 def test_a_receptive_field_is_larger_than_the_kernel_and_the_priors(bare):
@@ -73,7 +74,7 @@ def test_offsets_move_priors_onto_their_objects(predicted):
     subject = predicted()
     assert questions.mean_iou(subject, subject.locs) == pytest.approx(1, abs=1e-5)
     assert 0.5 < questions.mean_iou(subject, torch.zeros_like(subject.locs)) < 0.9
-    assert questions.matched_predictions(subject)[questions.positives(subject)].all()
+    assert questions.matched_predictions(subject)[match_objects(subject).positive].all()
 
 
 def test_length_of_the_gradient(predicted):
