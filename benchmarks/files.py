@@ -16,7 +16,7 @@ from benchmarks.timing import Timer
 from ssd import Detector
 from ssd.data import load_image
 from ssd.detector import BATCH_SIZE, network_input
-from ssd.evaluation.evaluate import MAX_OVERLAP, MIN_SCORE
+from ssd.evaluation.evaluate import PAPER
 from ssd.inference.predictor import detections_in_pixels
 from ssd.media.annotator import Annotator
 from ssd.media.outputs import output_names, record, save_picture
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 DISTINCT = 64  # pictures; the others are copies
 CANDIDATES = 100  # of a picture
-THRESHOLDS = (MIN_SCORE, MAX_OVERLAP, 10)  # so that 10 boxes are drawn
+THRESHOLDS = PAPER._replace(top_k=10)  # so that 10 boxes are drawn
 QUALITY = 90
 
 
@@ -79,7 +79,7 @@ def measure(detector: Detector, n_files: int) -> Stages:
         for k, path in enumerate(paths):
             images[k % len(images)].save(path, quality=QUALITY)
         processor = alone(detector, paths[:DISTINCT], output)
-        find = partial(detector.find, min_score=THRESHOLDS[0], max_overlap=THRESHOLDS[1], top_k=THRESHOLDS[2])
+        find = partial(detector.find, **THRESHOLDS._asdict())
         annotator = Annotator(detector.prepare, find, output, output_names(paths))
         start = perf_counter()
         annotator.pictures(paths)
