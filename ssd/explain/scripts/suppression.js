@@ -35,8 +35,9 @@ section("suppression", (element, data) => {
   }
 
   function tag(index) {
-    const [, , x, y] = data.candidates[index];
-    return svg("text", { x: x * width + 4, y: Math.max(y * height + 16, 16), class: "on-photo" }, name(index));
+    const [, , x_min, y_min, x_max] = data.candidates[index];
+    const place = x_min < 0.75 ? { x: x_min * width + 4 } : { x: x_max * width - 4, "text-anchor": "end" };
+    return svg("text", { ...place, y: y_min * height + 16, class: "on-photo" }, name(index));
   }
 
   function update() {
@@ -46,7 +47,7 @@ section("suppression", (element, data) => {
     const at = (...stages) => all.map((fate, k) => k).filter(k => stages.includes(all[k].stage));
     const kept = at("kept");
     boxes.replaceChildren(
-      ...at("overlap").map(k => rectangle(k, false)), ...kept.map(k => rectangle(k, true)), ...kept.map(tag));
+      ...at("overlap").map(k => rectangle(k, false)), ...kept.map(k => rectangle(k, true)), ...kept.slice(0, 20).map(tag));
     counts.textContent = [
       `${data.pairs} pairs of prior and class`, `${all.length - at("score").length} above this score`, `${at("overlap", "top", "kept").length} of them among the ` +
       `${data.max_per_class} best of their class`, `${at("top", "kept").length} not suppressed`,

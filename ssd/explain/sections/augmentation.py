@@ -122,7 +122,7 @@ def section(subject: Subject) -> Section:
             f"become small. The crop draws the least IoU that some object must have with its window, one of 0, "
             f"{minima}, or leaves the picture whole. Its sides are 0.3 to 1 times those of the canvas. An object stays "
             "if its centre lies in the window; the rest of it is cut off.",
-            "The eight pictures below come from the sampler as it is. Zoom out, crop and resize are one window that is "
+            "The last eight pictures come from the sampler as it is. Zoom out, crop and resize are one window that is "
             "resampled once, so nothing becomes blurred by doing them one after the other.",
         ],
         formula="window: sides 0.3 to 1 times the canvas, 1/2 &lt; width / height &lt; 2, "

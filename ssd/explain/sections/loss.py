@@ -99,7 +99,7 @@ def _table(loss: PictureLoss) -> str:
 
 def _photo(subject: Subject, priors: PriorLosses) -> str:
     hard = subject.in_frame(cxcy_to_xy(subject.priors_cxcy[priors.hard_negative])).tolist()
-    boxes = [svg.rectangle(box, class_="box wrong thin") for box in hard]
+    boxes = [svg.rectangle(box, class_="box wrong thin light") for box in hard]
     truths = [svg.rectangle(box, class_="box truth") for box in subject.in_frame(subject.boxes).tolist()]
     return svg.figure(*subject.frame, svg.photo(), *boxes, *truths, label="objects and hard negatives")
 

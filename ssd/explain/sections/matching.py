@@ -118,7 +118,9 @@ def _histogram(matching: Matching) -> str:
 
 
 def _table(subject: Subject, matching: Matching) -> str:
-    rows = [_row(subject, matching, k) for k in range(min(len(subject.boxes), MOST_ROWS))]
+    n = len(subject.boxes)
+    rows = [_row(subject, matching, k) for k in range(min(n, MOST_ROWS))]
+    rows += [(f"and {n - MOST_ROWS} more", "", "", "")] if n > MOST_ROWS else []
     return svg.table(["object", "IoU of its own prior", "others from the threshold", "their IoUs"], rows)
 
 
