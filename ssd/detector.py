@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from PIL import Image
 
 from ssd.config import SSDConfig
 from ssd.data.images import Picture, normalise_levels, resized, to_rgb
-from ssd.errors import InputError
+from ssd.errors import InputError, optional
 from ssd.files import read_json
 from ssd.inference.device import choose_device, choose_precision
 from ssd.inference.predictor import Predictor, as_predictor, check_thresholds, detections_in_pixels
@@ -24,6 +24,9 @@ from ssd.visualize import class_colour, draw_boxes
 BATCH_SIZE = 8  # pictures that the network takes at a time
 MinScore = float | Mapping[str, float]  # of all classes, or by name; classes without one have MIN_SCORE
 MIN_SCORE = 0.2
+
+if TYPE_CHECKING:
+    import supervision
 
 
 class Detection(NamedTuple):
@@ -84,6 +87,19 @@ class Detections:
     def to_list(self) -> list[dict]:
         """Plain data, for JSON: a dict of name, score and box for each detection."""
         return [{"name": found.name, "score": found.score, "box": list(found.box)} for found in self]
+
+    def to_supervision(self) -> "supervision.Detections":
+        """The same as `supervision.Detections`, for that library's trackers, zones and annotators.
+
+        `class_id` is our label, which counts from 1; `data["class_name"]` are the names.
+        Raises InputError if `supervision` is not installed.
+        """
+        return optional("supervision", "supervision", "Detections.to_supervision").Detections(
+            xyxy=self.boxes.numpy(),
+            confidence=self.scores.numpy(),
+            class_id=self.labels.numpy(),
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
 
 
 class Prepared(NamedTuple):

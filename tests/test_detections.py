@@ -1,10 +1,13 @@
 """`Detections` as a sequence."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from ssd import Detections
+from ssd.errors import InputError
 
 
 @pytest.fixture
@@ -55,3 +58,19 @@ def test_comparison_is_by_identity(found):
     assert found == found
     assert found != found[:]
     assert {found: 1}[found] == 1
+
+
+def test_to_supervision(found):
+    theirs = found.to_supervision()
+    assert (theirs.xyxy == found.boxes.numpy()).all() and theirs.xyxy.dtype == np.float32
+    assert theirs.confidence.tolist() == [0.75, 0.5, 0.25]
+    assert theirs.class_id.tolist() == [2, 1, 2]
+    assert theirs["class_name"].tolist() == ["dog", "cat", "dog"]
+    assert theirs[theirs.class_id == 1].area.tolist() == [4]
+    assert len(found[:0].to_supervision()) == 0
+
+
+def test_without_supervision(found, monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(InputError, match=r'supervision is needed for .* \(extra "supervision"\): pip install'):
+        found.to_supervision()

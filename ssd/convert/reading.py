@@ -20,7 +20,7 @@ from ssd.errors import InputError, first_line
 from ssd.model.vgg import pretrained_input
 
 OURS = "a checkpoint of ours"
-REMEDY = "give the path of a file of SSD300 weights"
+REMEDY = "give the path of a file of SSD weights"
 KEYS = ("model", "state_dict", "model_state_dict")  # under which training scripts keep the weights
 
 
@@ -90,13 +90,16 @@ def _load_pickled(path: str | Path) -> object:
 
 
 def _stored_names(content: object, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The class names that mmdetection stores beside the weights, if there are as many as `known`; else `known`."""
+    """The class names that mmdetection stores beside the weights; `known` where there are none, or not as many."""
     meta = content.get("meta") if isinstance(content, dict) else None
     for holder in (meta, meta.get("dataset_meta")) if isinstance(meta, dict) else ():
         names = [holder.get(key) for key in ("CLASSES", "classes")] if isinstance(holder, dict) else []
         for found in names:
-            if isinstance(found, list | tuple) and len(found) == len(known):
-                return tuple(map(str, found))
+            if not isinstance(found, list | tuple):
+                continue
+            different = dict.fromkeys(str(name) for name in found if name != "background")
+            if len(found) == len(different) == len(known):
+                return tuple(different)
     return known
 
 
@@ -145,4 +148,4 @@ def _unknown(state: dict, content: object, source: str | Path) -> str:
     wanted = ", ".join(dict.fromkeys(f"{layout.convolutions[0]}.weight ({layout.project})" for layout in LAYOUTS))
     names = list(state) or (list(content) if isinstance(content, dict) else [])
     found = "the first names are " + ", ".join(str(name)[:60] for name in names[:4]) if names else "found no names"
-    return f"not a known SSD300 format; looked for {wanted}, and {found}"
+    return f"not a known SSD format; looked for {wanted}, and {found}"

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from torch import Tensor
 
-from ssd.checkpoint import load_checkpoint
 from ssd.config import SSDConfig
 from ssd.data.formats.single import read_single
 from ssd.data.images import load_image, preprocess
@@ -20,7 +19,7 @@ from ssd.data.lists import SPLITS, DataList, list_files, read_data_list, read_im
 from ssd.errors import InputError
 from ssd.model.network import SSD
 from ssd.model.priors import create_prior_boxes
-from ssd.pretrained import find_checkpoint, model_line, newest_checkpoint
+from ssd.pretrained import find_checkpoint, load_model, model_line, newest_checkpoint
 from ssd.text import abbreviated, counted
 from ssd.visualize import fit_to_side
 
@@ -152,7 +151,7 @@ def read_subject(
 def _load(checkpoint: str | Path) -> SSD:
     if Path(checkpoint).suffix.lower() in (".onnx", ".pt2"):
         raise InputError(f"{checkpoint}: an export, which hides the network; give the checkpoint it was made from")
-    return load_checkpoint(checkpoint)
+    return load_model(checkpoint)
 
 
 def _config(truth: Truth | None) -> SSDConfig:

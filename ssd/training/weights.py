@@ -15,7 +15,7 @@ from ssd.model.network import SSD, create_network
 from ssd.model.vgg import pretrained_input
 from ssd.pretrained import REDOWNLOAD, download, find_checkpoint
 
-ALTERNATIVES = "give a file with weights of VGG16 or of an SSD300, --weights FILE, or start without, --weights none"
+ALTERNATIVES = "give a file with weights of VGG16 or of an SSD, --weights FILE, or start without, --weights none"
 
 
 def initial_model(

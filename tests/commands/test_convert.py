@@ -58,7 +58,7 @@ def test_files_that_are_none_of_these(tmp_path, capsys):
     for name, words in {
         "other": ("vgg.0.weight (amdegroot", "backbone.vgg.0.weight (lufficc", "base.conv1_1.weight (sgrvinod",
                   "backbone.features.0.weight (torchvision", "the first names are layer1.weight, layer1.bias"),
-        "tensor": ("not a known SSD300 format", "found no names"), "empty": ("found no names",),
+        "tensor": ("not a known SSD format", "found no names"), "empty": ("found no names",),
         "numbers": ("the first names are 1",), "vgg": ("VGG16 without a detector", "train.py --weights"),
         "lacking": ("looks like lufficc/SSD, but lacks backbone.vgg.33.bias;",),
         "ssd512": ("also has backbone.extras.8.weight and 1 more",), "shape": ("base.conv1_2.weight",),

@@ -86,7 +86,7 @@ def test_bad_weights(data_folder, tmp_path, capsys):
     torch.save({"state_dict": {"module.features.0.weight": torch.zeros(1)}}, tmp_path / "wrapped.pth")
     refused(capsys, train, [*args, tmp_path / "wrapped.pth"], "wrapped.pth: not the weights of")
     torch.save(torch.zeros(1), tmp_path / "tensor.pth")
-    refused(capsys, train, [*args, tmp_path / "tensor.pth"], "tensor.pth: not a known SSD300 format")
+    refused(capsys, train, [*args, tmp_path / "tensor.pth"], "tensor.pth: not a known SSD format")
 
 
 def test_bad_values(data_folder, capsys):

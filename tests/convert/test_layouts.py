@@ -159,6 +159,14 @@ def test_mmdetection_with_what_is_pickled_beside_the_weights(layout, key, holder
     assert (project, config.class_names) == (layout.project, ("car", "bus", "van"))
 
 
+@pytest.mark.parametrize("names", [
+    ("car", "bus"), ("car", "car", "bus"), ("car", "car", "bus", "van"), ("background", "car", "bus"), "abc", None,
+])  # fmt: skip
+def test_mmdetection_with_names_that_do_not_fit(names, tmp_path):
+    torch.save({"meta": {"CLASSES": names}, "state_dict": shapes_of(MMDETECTION, 4)}, tmp_path / "a.pth")
+    assert read_weights(tmp_path / "a.pth").config.class_names == ("class_1", "class_2", "class_3")
+
+
 def test_trained_on_several_gpus_and_in_half_precision(foreign, tmp_path):
     state = foreign(Amdegroot).state_dict()
     torch.save({f"module.{name}": tensor.half() for name, tensor in state.items()}, tmp_path / "a.pth")

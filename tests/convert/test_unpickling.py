@@ -175,7 +175,7 @@ def test_programs_that_do_nothing(name, kind, tmp_path):
     program = INERT_PROGRAMS[name].replace(b"{}", str(created).encode())
     WRITERS[kind](tmp_path / "a.pth", PROTO_4 + program)
     defaults = CALLABLE["torch._utils", "_rebuild_tensor_v2"].__defaults__
-    with pytest.raises(InputError, match="a.pth: not a known SSD300 format"):
+    with pytest.raises(InputError, match="a.pth: not a known SSD format"):
         read_weights(tmp_path / "a.pth")
     assert not created.exists()
     assert CALLABLE["torch._utils", "_rebuild_tensor_v2"].__defaults__ == defaults
