@@ -1,9 +1,9 @@
 """Input size, classes, prior boxes and normalisation of a model."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from typing import Any, Literal
 
 from ssd.errors import InputError
@@ -52,12 +52,13 @@ def sizes_per_map(scales: Sequence[float], extras: Sequence[float], order: Order
     scales: s of each map. extras: side of each map's extra square, in the paper sqrt(s s'), s' being the next map's.
     order: the ratios in channel order.
     """
-    nearest = min(ratio for ratio in order if ratio != "extra" and ratio > 1)
+    nearest = min((ratio for ratio in order if ratio != "extra" and ratio > 1), default=1)
     sizes = []
     for k, (scale, extra) in enumerate(zip(scales, extras, strict=True)):
         all_ratios = 0 < k < len(scales) - 2
+        limit = inf if all_ratios else 1.001 * nearest  # a ratio may be rounded
         shapes = [(extra, 1.0) if ratio == "extra" else (scale, ratio) for ratio in order]
-        sizes.append(tuple((s * sqrt(r), s / sqrt(r)) for s, r in shapes if all_ratios or 1 / nearest <= r <= nearest))
+        sizes.append(tuple((s * sqrt(r), s / sqrt(r)) for s, r in shapes if max(r, 1 / r) <= limit))
     return tuple(sizes)
 
 
@@ -196,6 +197,42 @@ class SSDConfig:
         """Number of priors at each cell of each map."""
         return tuple(len(sizes) for sizes in self.prior_sizes)
 
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The scale of each map: the side of a square of its first prior's area."""
+        return tuple(sqrt(width * height) for (width, height), *_ in self.prior_sizes)
+
+    @property
+    def order(self) -> Order:
+        """The ratios of conv7's priors in channel order. The other maps have these too, or some of them."""
+        return (1, "extra", *(width / height for width, height in self.prior_sizes[1][2:]))
+
+    def with_priors(self, scales: Sequence[float] | None = None, ratios: Sequence[float] | None = None) -> "SSDConfig":
+        """This config with other priors, by the paper's rule (`sizes_per_map`), or as it is without either argument.
+
+        scales: of each map, rising, as fractions of the image; by default as they are. ratios: above 1; each stands for
+        its inverse too. By default the priors keep their ratios and their order.
+        Raises InputError on numbers that make no such priors.
+        """
+        if scales is ratios is None:
+            return self
+        scales, n_maps = list(self.scales if scales is None else scales), len(self.feature_maps)
+        if len(scales) != n_maps or sorted({*scales}) != scales or not 0 < scales[0] <= scales[-1] <= 1:
+            raise InputError(
+                f"--scales {_words(scales)}: the {n_maps} maps need {n_maps} numbers, each larger than the one before, "
+                "above 0 and up to 1"
+            )
+        if ratios is None:
+            return replace(self, prior_sizes=_paper_sizes(scales, self.order))
+        if not ratios or min(ratios) <= 1 or len({*ratios}) < len(ratios):
+            raise InputError(f"--ratios {_words(ratios)}: must be different numbers above 1")
+        return replace(self, prior_sizes=_paper_sizes(scales, (1, "extra", *ratios, *(1 / ratio for ratio in ratios))))
+
+    def resized(self, size: int) -> "SSDConfig":
+        """This config for inputs of another size, 300 or 512, with the maps and scales of the paper's network."""
+        new, sizes = SSDConfig.of_size(size), _paper_sizes(SCALES[size], self.order)
+        return replace(self, input_size=size, feature_maps=new.feature_maps, steps=new.steps, prior_sizes=sizes)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields in plain containers, for a checkpoint or JSON."""
         return asdict(self)
@@ -221,6 +258,10 @@ def network_maps(input_size: int, n_maps: int) -> tuple[int, ...]:
     for kernel_size, stride, padding in SHRINKING[n_maps]:
         maps.append((maps[-1] + 2 * padding - kernel_size) // stride + 1)
     return tuple(maps)
+
+
+def _words(numbers: Sequence[float]) -> str:
+    return " ".join(f"{number:g}" for number in numbers)
 
 
 def _as_tuples(value: Any) -> Any:

@@ -23,6 +23,11 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n} {one if n == 1 else many or one + 's'}"
 
 
+def percent(part: float, whole: float) -> str:
+    """A share as text: "12.5 %"; "n/a" of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else "n/a"
+
+
 def text_table(rows: Iterable[Sequence[object]]) -> str:
     """Rows as lines with aligned columns, the first to the left, the others to the right."""
     texts = [[one_line(str(cell)) for cell in row] for row in rows]

@@ -1,3 +1,6 @@
+from math import sqrt
+
+import numpy as np
 import pytest
 import torch
 
@@ -50,3 +53,38 @@ def test_maps_are_those_of_the_network(size, side):
         locs, scores = create_network(config)(torch.zeros(1, 3, side, side))
     assert locs.shape[1:] == (len(create_prior_boxes(config)), 4)
     assert scores.shape[1:] == (len(create_prior_boxes(config)), 2)
+
+
+def test_priors_of_ones_own():
+    scales = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+    config = SSDConfig().with_priors(scales, (1.5, 2, 4))
+    s, extra = 0.1, sqrt(0.1 * 0.2)
+    expected = [(s, s), (extra, extra), *((s * sqrt(r), s / sqrt(r)) for r in (1.5, 2, 4, 1 / 1.5, 1 / 2, 1 / 4))]
+    assert np.allclose(config.prior_sizes[1], expected)
+    assert config.priors_per_cell == (4, 8, 8, 8, 4, 4)  # the first map and the last two have 1.5 alone
+    assert config.prior_sizes[0][2] == pytest.approx((0.05 * sqrt(1.5), 0.05 / sqrt(1.5)))
+    assert config.prior_sizes[5][1] == (1, 1)
+    assert config.scales == pytest.approx(scales)
+    assert SSDConfig().with_priors() == SSDConfig()
+
+
+def test_scales_alone_keep_the_order_of_the_priors():
+    caffe = SSDConfig.caffe()
+    config = caffe.with_priors([2 * scale / 3 for scale in caffe.scales])
+    for k in range(6):
+        for j, size in enumerate(caffe.prior_sizes[k]):
+            if j != 1:  # the extra square also depends on the next scale
+                assert config.prior_sizes[k][j] == pytest.approx([2 / 3 * side for side in size])
+    assert (config.steps, config.clip, config.mean) == (caffe.steps, "none", caffe.mean)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"scales": (0.1, 0.2)}, "^--scales 0.1 0.2: the 6 maps need 6 numbers"),
+    ({"scales": (0.1, 0.3, 0.2, 0.4, 0.5, 0.6)}, "each larger than the one before"),
+    ({"scales": (0, 0.1, 0.2, 0.4, 0.5, 0.6)}, "above 0"), ({"scales": (0.1, 0.2, 0.3, 0.4, 0.5, 1.1)}, "up to 1"),
+    ({"ratios": ()}, "must be different numbers above 1"), ({"ratios": (2, 2)}, "^--ratios 2 2: must be different"),
+    ({"ratios": (0.5,)}, "above 1"),
+])  # fmt: skip
+def test_priors_that_cannot_be(change, message):
+    with pytest.raises(ValueError, match=message):
+        SSDConfig().with_priors(**change)

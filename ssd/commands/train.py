@@ -24,6 +24,7 @@ from ssd.training.recipe import Recipe, paper_recipe
 from ssd.training.run.folder import LAST, RunFolder, check_start, kept_arguments, resumed_checkpoint
 from ssd.training.run.logs import LOGS
 from ssd.training.trainer import Trainer
+from ssd.training.weights import NetworkOptions
 
 EXAMPLES = """\
 examples:
@@ -56,6 +57,15 @@ def arguments() -> ArgumentParser:
     start.add_argument(
         "--size", type=int, choices=SCALES, help="of the input: SSD300 or SSD512 (default: that of the weights, or 300)"
     )
+    start.add_argument(
+        "--scales", type=number(float, 0, 1), nargs="+", metavar="S",
+        help="prior scales of the maps, as report.txt of create_data_lists.py suggests (default: the paper's)",
+    )  # fmt: skip
+    start.add_argument(
+        "--ratios", type=number(float, 1), nargs="+", metavar="R",
+        help="ratios of the priors, each with its inverse; the first map and the last two have only the one nearest to "
+        "1 (default: 2 3)",
+    )  # fmt: skip
     start.add_argument(
         "--freeze", type=number(int, 0, 15), nargs="?", const=4, default=Recipe.freeze, metavar="N",
         help="do not train the first N convolutions; 4 without a number",
@@ -143,13 +153,14 @@ def main(argv: list[str] | None = None) -> int:
         check_writable(args.output)
     if args.no_pixel_limit:
         lift_pixel_limit()
+    network = NetworkOptions(**{option.name: getattr(args, option.name) for option in fields(NetworkOptions)})
     recipe = paper_recipe(**{number.name: getattr(args, number.name) for number in fields(Recipe)})
     kept = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
     with distributed.process_group(args.device) as device:
         prepare_for_training(device)
         with prepare_run(
             args.data, recipe, device, output=args.output, checkpoint=checkpoint, weights=args.weights,
-            backbone=args.backbone, size=args.size, augmentation=args.augmentation, overfit=args.overfit,
+            network=network, augmentation=args.augmentation, overfit=args.overfit,
             precision=args.precision, log=args.log, arguments=kept,
         ) as run:  # fmt: skip
             if run.folder:

@@ -4,22 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
 from PIL import Image
-from torchvision.ops import box_iou
 
 from ssd.config import SSDConfig
 from ssd.data.formats.records import Note
 from ssd.data.images import load_image
 from ssd.data.lists import DataList
-from ssd.model.boxes import cxcy_to_xy
-from ssd.model.priors import create_prior_boxes
-from ssd.text import one_line, text_table
+from ssd.data.prior_fit import best_prior_ious, box_fractions, evenly_chosen, suggestion
+from ssd.text import one_line, percent, text_table
 from ssd.visualize import CROWD, class_colour, draw_boxes, fit_to_side, mosaic
 
 SIDES = (16, 32, 64, 128)  # pixels of the network's input, between which objects are counted
 MOST_OBJECTS = 50_000  # compared with the priors: more would not change the printed figures
-CHUNK = 256  # objects at a time: their IoUs with all priors take 9 MB
 SAMPLES, TILE = 12, 480  # pictures in the mosaic, and the side of each in pixels
 
 
@@ -34,6 +30,7 @@ def report(lists: dict[str, DataList], notes: Sequence[Note]) -> str:
         _picture_sizes(lists),
         _fit(lists["train"]),
         _notes(notes),
+        suggestion(lists["train"]),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -45,7 +42,7 @@ def _contents(lists):
         ("images", *map(len, lists.values())),
         ("  without objects", *(int((n == 0).sum()) for n in n_objects.values())),
         ("objects", *(len(data.labels) for data in lists.values())),
-        ("  difficult", *(_share(data.difficulties.sum(), len(data.labels)) for data in lists.values())),
+        ("  difficult", *(percent(data.difficulties.sum(), len(data.labels)) for data in lists.values())),
         ("objects in an image, median", *(f"{np.median(n):g}" for n in n_objects.values())),
         ("objects in an image, most", *(n.max() for n in n_objects.values())),
     ]
@@ -58,7 +55,7 @@ def _classes(lists):
     rows = [("objects of each class", *(column for split in lists for column in (split, "")))]
     counts = [np.bincount(data.labels, minlength=len(class_names) + 1) for data in lists.values()]
     for label, name in enumerate(class_names, start=1):
-        columns = [text for count in counts for text in (count[label], _share(count[label], count.sum()))]
+        columns = [text for count in counts for text in (count[label], percent(count[label], count.sum()))]
         rows.append((f"  {name}", *columns))
     return text_table(rows)
 
@@ -79,7 +76,7 @@ def _fit(data):
     config = SSDConfig()
     boxes = box_fractions(data)
     n_objects = len(boxes)
-    boxes = boxes[:: max(1, -(-n_objects // MOST_OBJECTS))]
+    boxes = evenly_chosen(boxes, MOST_OBJECTS)
     sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt().numpy() * config.input_size
     best = best_prior_ious(boxes, config).numpy()
     edges = (0, *SIDES, np.inf)
@@ -102,20 +99,7 @@ def _fit(data):
 def _fit_row(name, best, n_objects):
     if not len(best):
         return name, 0, "", "", ""
-    return name, len(best), _share(len(best), n_objects), f"{best.mean():.2f}", _share((best < 0.5).sum(), len(best))
-
-
-def box_fractions(data: DataList) -> torch.Tensor:
-    """The boxes of a data list, (n, 4) float32 fractions of their image."""
-    sides = np.repeat(np.tile(data.sizes, 2), np.diff(data.offsets), axis=0)  # (n, 4)
-    return torch.from_numpy(data.boxes / sides).float()
-
-
-def best_prior_ious(boxes: torch.Tensor, config: SSDConfig) -> torch.Tensor:
-    """The IoU of each box with the prior that fits it best, (n,). boxes: (n, 4) corner fractions."""
-    priors = cxcy_to_xy(create_prior_boxes(config))
-    best = [box_iou(chunk, priors).amax(dim=1) for chunk in boxes.split(CHUNK)]  # (CHUNK, 8732) each
-    return torch.cat([torch.zeros(0), *best])
+    return name, len(best), percent(len(best), n_objects), f"{best.mean():.2f}", percent((best < 0.5).sum(), len(best))
 
 
 def _notes(notes):
@@ -128,10 +112,6 @@ def count_notes(notes: Iterable[Note]) -> str:
     """How many notes there are of each action, in words."""
     counts = Counter(note.action for note in notes)
     return ", ".join(f"{count} {done}" for done, count in counts.most_common())
-
-
-def _share(part, whole):
-    return f"{100 * part / whole:.1f} %" if whole else "n/a"
 
 
 def draw_samples(data: DataList) -> Image.Image:

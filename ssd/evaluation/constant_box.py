@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from ssd.data.lists import DataList, read_data_list
-from ssd.data.overview import box_fractions
+from ssd.data.prior_fit import box_fractions
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, match_dataset
 from ssd.evaluation.mean_ap import average_precisions, mean_of_numbers

@@ -20,7 +20,7 @@ from ssd.training.recipe import Recipe
 from ssd.training.run.folder import BEST, LAST, RunFolder, check_run_folder, run_folder
 from ssd.training.trainer import Trainer
 from ssd.training.validation import Best, Validation
-from ssd.training.weights import initial_model
+from ssd.training.weights import NetworkOptions, initial_model
 
 LISTS = {"train": "its training images", "val": "the validation list", "test": "the test list"}
 ADVICE = {  # where the model was chosen by the list that it is measured on
@@ -59,8 +59,7 @@ def prepare_run(
     output: str | Path | None = None,
     checkpoint: Path | None = None,
     weights: str = "imagenet",
-    backbone: str | None = None,
-    size: int | None = None,
+    network: NetworkOptions | None = None,
     augmentation: str = "paper",
     overfit: int | None = None,
     precision: str = "auto",
@@ -70,15 +69,14 @@ def prepare_run(
     """Set up a `PreparedRun`. Closes its folder at the end of the block.
 
     data: folder of the data lists. output: folder of the run, by default the next free runs/N.
-    checkpoint: to resume from, None for a new run from `weights`, `backbone` and `size` (see
-    `initial_model`).
+    checkpoint: to resume from, None for a new run from `weights` and `network` (see `initial_model`).
     augmentation: one of AUGMENTATIONS. overfit: see `create_data_sets`. precision: one of PRECISIONS. log: one of LOGS.
     arguments: what checkpoints and args.json keep, besides the data and what the weights may decide.
     Raises InputError if these do not fit together.
     """
     if distributed.rank() == 0:
         check_run_folder(checkpoint, output)
-    model, origin = _starting_model(checkpoint, data, weights, backbone, recipe.seed, size)
+    model, origin = _starting_model(checkpoint, data, weights, network, recipe.seed)
     train_set, validation_set = create_data_sets(
         data, model.config, augmentation, recipe.seed, overfit, recipe.difficult
     )
@@ -98,12 +96,12 @@ def prepare_run(
         yield PreparedRun(trainer, validation, origin, folder)
 
 
-def _starting_model(checkpoint, data, weights, backbone, seed, size) -> tuple[SSD, str]:
+def _starting_model(checkpoint, data, weights, network, seed) -> tuple[SSD, str]:
     """A model, and what it is in words."""
     if checkpoint:
         return load_checkpoint(checkpoint), str(checkpoint)
     with distributed.first_process_first():
-        return initial_model(read_data_list(data, "train").class_names, weights, backbone, seed, size)
+        return initial_model(read_data_list(data, "train").class_names, weights, network, seed)
 
 
 def create_data_sets(

@@ -4,14 +4,11 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from ssd import SSDConfig, create_prior_boxes
 from ssd.commands import data as create_data_lists
 from ssd.data.formats.records import Note
-from ssd.data.overview import best_prior_ious, box_fractions, count_notes, draw_samples, report
-from ssd.model.boxes import cxcy_to_xy
+from ssd.data.overview import count_notes, draw_samples, report
 from ssd.visualize import class_colour
 from tests.helpers.voc_folders import data_list
 
@@ -93,33 +90,11 @@ def test_report_on_little():
     assert "n/a" in text and "nan" not in text
 
 
-def test_best_prior_ious_against_a_loop():
-    rng = np.random.default_rng(0)
-    corners = rng.random((300, 2, 2))
-    boxes = torch.from_numpy(np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)).float()
-    priors = cxcy_to_xy(create_prior_boxes(SSDConfig())).double().numpy()
-    best = best_prior_ious(boxes, SSDConfig())
-    for k in (0, 255, 256, 299):
-        x_min, y_min, x_max, y_max = boxes[k].tolist()
-        width = np.minimum(x_max, priors[:, 2]) - np.maximum(x_min, priors[:, 0])
-        height = np.minimum(y_max, priors[:, 3]) - np.maximum(y_min, priors[:, 1])
-        shared = width.clip(0) * height.clip(0)
-        areas = (priors[:, 2:] - priors[:, :2]).prod(axis=1) + (x_max - x_min) * (y_max - y_min)
-        assert best[k].item() == pytest.approx((shared / (areas - shared)).max(), abs=1e-5)
-    assert best_prior_ious(boxes[:0], SSDConfig()).shape == (0,)
-
-
 def test_many_objects_are_sampled(monkeypatch):
     monkeypatch.setattr("ssd.data.overview.MOST_OBJECTS", 10)
     entry = labelled((300, 300), *[(1, [0, 0, 30, 30], 0)] * 31)
     text = report(lists(entry), [])
     assert "(8 of 31, evenly chosen)" in text
-
-
-def test_box_fractions():
-    boxes = box_fractions(lists(labelled((10, 20), (1, [1, 2, 5, 10], 0)), labelled((1, 1)))["train"])
-    torch.testing.assert_close(boxes, torch.tensor([[0.1, 0.1, 0.5, 0.5]]))
-    assert box_fractions(data_list([], [], ("cat",))).shape == (0, 4)
 
 
 def test_notes():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssd import load_checkpoint, save_checkpoint
+from ssd import SSDConfig, load_checkpoint, save_checkpoint
 from ssd.checkpoint import chosen_list, load_training_state
 from ssd.commands import train
 from ssd.data import PascalVOCDataset, read_data_list, write_data_lists
@@ -134,7 +134,7 @@ def test_a_run_is_prepared_from_python_and_resumes_from_the_command(small_networ
         assert prepared.train() == 0
     assert rows_of(tmp_path / "run") == [1]
     assert kept_arguments(tmp_path / "run" / "last.pth") == {
-        "data": str(data_folder), "backbone": "vgg16", "size": 300,
+        "data": str(data_folder), "backbone": "vgg16", "size": 300, "scales": None, "ratios": None,
     }  # fmt: skip
     assert rows_of(run("run", "--resume --iterations 2")) == [1, 2]
 
@@ -152,7 +152,13 @@ def test_a_lost_best_model_is_replaced(run):
 def test_what_cannot_change_when_a_run_goes_on(run, arguments, capsys, checkpoint):
     folder = run("run", "--iterations 2")
     go_on = ("--resume", folder / "last.pth")
-    for option, value in (("--freeze", 1), ("--backbone", "vgg16_bn"), ("--size", 512), ("--weights", checkpoint)):
+    for option, value in (
+        ("--freeze", 1),
+        ("--backbone", "vgg16_bn"),
+        ("--size", 512),
+        ("--ratios", 2),
+        ("--weights", checkpoint),
+    ):
         refused(capsys, train, arguments("run", *go_on, option, value), f"{option} {value}", "--weights")
     refused(capsys, train, arguments("run", *go_on, "--iterations", 1), "has done 2 iterations")
     assert iteration_of(folder) == 2
@@ -165,6 +171,20 @@ def test_a_run_of_512_pixels(run, capsys):
     run("run", "--iterations 2 --resume")
     for name in ("last.pth", "best.pth"):
         assert load_checkpoint(folder / name).config.feature_maps == (64, 32, 16, 8, 4, 2, 1)
+
+
+def test_priors_of_ones_own(run, arguments, capsys):
+    scales = (0.04, 0.1, 0.3, 0.5, 0.7, 0.9)
+    folder = run("run", "--iterations 1 --ratios 1.5 --scales", *scales)
+    config = load_checkpoint(folder / "best.pth").config
+    assert config == SSDConfig(class_names=config.class_names).with_priors(scales, [1.5])
+    run("run", "--iterations 2 --resume")
+    assert load_checkpoint(folder / "best.pth").config == config
+    for options, message in (
+        (("--scales", 0.1, 0.2), "--scales 0.1 0.2: the 6 maps need 6 numbers"),
+        (("--ratios", 2, 1), "--ratios 2 1: must be different numbers above 1"),
+    ):
+        refused(capsys, train, arguments("other", *options), message)
 
 
 def test_a_run_killed_before_its_first_row_is_no_run(run, tmp_path):

@@ -1,15 +1,17 @@
+import pytest
 import torch
 
-from ssd import SSD300, SSDConfig
-from ssd.training.weights import transfer
+from ssd import SSD300, SSD512, SSDConfig, save_checkpoint
+from ssd.errors import InputError
+from ssd.training.weights import NetworkOptions, initial_model, reshaped_maps, transfer
 
 
 def test_transfer():
     torch.manual_seed(0)
     old = SSD300(SSDConfig.caffe(class_names=("boat", "cat", "dog")))
     torch.manual_seed(1)
-    new, names = transfer(old.config, old.state_dict(), ("dog", "bird", "cat"))
-    assert names == ["bird"]
+    new, names, layers = transfer(old.config, old.state_dict(), SSDConfig.caffe(class_names=("dog", "bird", "cat")))
+    assert names == ["bird"] and not layers
     assert new.config == SSDConfig.caffe(class_names=("dog", "bird", "cat"))
     assert torch.equal(new.priors_cxcy, old.priors_cxcy)
     torch.manual_seed(1)
@@ -24,3 +26,50 @@ def test_transfer():
             prior, label = divmod(channel, 4)
             row = expected_rows.get(label)
             assert torch.equal(tensor[channel], fresh[name][channel] if row is None else before[4 * prior + row])
+
+
+def test_other_priors_restart_their_layers(tmp_path):
+    """With ratios 2 and 4, the three maps that have only 2 keep their layers."""
+    torch.manual_seed(0)
+    old = SSD300(SSDConfig(class_names=("cat",)))
+    save_checkpoint(tmp_path / "old.pth", old)
+    new, words = initial_model(["cat"], str(tmp_path / "old.pth"), NetworkOptions(ratios=(2, 4)), seed=1)
+    assert "conv7" in words and "conv4_3" not in words
+    layers = "loc_conv7, cl_conv7, loc_conv8_2, cl_conv8_2, loc_conv9_2, cl_conv9_2"
+    assert words.endswith(f"old.pth, except for the layers {layers}, which start at random")
+    for name, tensor in old.state_dict().items():
+        restarted = any(f"_{layer}.weight" in name for layer in ("conv7", "conv8_2", "conv9_2"))
+        restarted &= name.startswith("pred_convs")
+        assert torch.equal(tensor, new.state_dict()[name]) != restarted, name
+    scales = (0.05, 0.15, 0.3, 0.5, 0.7, 0.9)
+    new, words = initial_model(["cat"], str(tmp_path / "old.pth"), NetworkOptions(scales=scales), seed=1)
+    assert words == f"the detector {tmp_path / 'old.pth'}"
+    assert new.config.scales == pytest.approx(scales)
+    assert all(torch.equal(tensor, new.state_dict()[name]) for name, tensor in old.state_dict().items())
+
+
+def test_maps_whose_priors_have_other_shapes():
+    ours, caffe, large = SSDConfig(), SSDConfig.caffe(), SSDConfig.of_size(512)
+    assert reshaped_maps(ours, SSDConfig.tutorial()) == []
+    assert reshaped_maps(ours, caffe) == ["conv7", "conv8_2", "conv9_2"]  # 3 and 1/2 change places
+    assert reshaped_maps(caffe, caffe.with_priors((0.03, 0.1, 0.3, 0.5, 0.7, 0.8))) == []
+    assert reshaped_maps(ours, large) == ["conv10_2", "conv12_2"]
+    assert reshaped_maps(large, ours) == ["conv10_2"]
+    assert reshaped_maps(caffe, caffe.resized(512)) == ["conv10_2", "conv12_2"]
+
+
+def test_a_detector_of_another_size(tmp_path):
+    torch.manual_seed(0)
+    old = SSD300(SSDConfig.caffe(class_names=("cat",)))
+    save_checkpoint(tmp_path / "old.pth", old)
+    new, words = initial_model(["cat"], str(tmp_path / "old.pth"), NetworkOptions(size=512))
+    assert type(new) is SSD512 and new.config.mean == old.config.mean and new.config.clip == "none"
+    new_layers = "conv12_1, conv12_2, loc_conv10_2, cl_conv10_2, loc_conv12_2, cl_conv12_2"
+    assert words.endswith(f"except for the layers {new_layers}, which start at random")
+    assert torch.equal(new.aux_convs.conv11_2.weight, old.aux_convs.conv11_2.weight)
+    for options, message in (
+        (NetworkOptions(backbone="vgg16_bn"), "old.pth: its backbone is vgg16; leave out --backbone vgg16_bn"),
+        (NetworkOptions(scales=[0.5] * 6), "old.pth: --scales 0.5 0.5 0.5 0.5 0.5 0.5: the 6 maps need 6 numbers"),
+    ):
+        with pytest.raises(InputError, match=message):
+            initial_model(["cat"], str(tmp_path / "old.pth"), options)

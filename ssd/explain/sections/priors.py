@@ -7,7 +7,7 @@ from math import sqrt
 from torch import Tensor
 
 from ssd.config import SSDConfig, sizes_per_map
-from ssd.data.overview import best_prior_ious
+from ssd.data.prior_fit import best_prior_ious
 from ssd.explain import svg
 from ssd.explain.layers import network_layers, prediction_layers
 from ssd.explain.page import Section

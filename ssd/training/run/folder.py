@@ -64,17 +64,22 @@ def resumed_checkpoint(file: str | Path | None, output: str | Path | None = None
 
 def kept_arguments(checkpoint: Path) -> dict[str, Any]:
     """The arguments of the run that a checkpoint is from: the defaults when it continues."""
-    return {"size": 300} | load_training_state(checkpoint).get("arguments", {})  # older runs had no --size
+    older = {"size": 300, "scales": None, "ratios": None}  # of runs from before there were these
+    return older | load_training_state(checkpoint).get("arguments", {})
 
 
 def check_start(checkpoint: Path, kept: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     """Raise InputError if the arguments of a run that continues name another start than the arguments it kept."""
-    for name in ("weights", "backbone", "size", "freeze"):
+    for name in ("weights", "backbone", "size", "scales", "ratios", "freeze"):
         if name in kept and arguments[name] != kept[name]:
             raise InputError(
-                f"--{name} {arguments[name]}: {checkpoint} continues with {kept[name]}; "
+                f"--{name} {_words(arguments[name])}: {checkpoint} continues with {_words(kept[name])}; "
                 f"--weights {checkpoint} without --resume starts a new run from it"
             )
+
+
+def _words(value: Any) -> str:
+    return " ".join(f"{number:g}" for number in value) if isinstance(value, list) else str(value)
 
 
 def check_run_folder(checkpoint: Path | None, output: str | Path | None) -> None:
