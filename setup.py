@@ -11,6 +11,7 @@ EXTRAS = {
     "eval": ["hotcoco"],
     "log": ["tensorboard", "wandb"],
     "onnx": ["onnx", "onnxscript", "onnxruntime"],
+    "openvino": ["openvino"],
     "supervision": ["supervision"],
     "video": ["av>=14"],
     "weights": ["protobuf>=4.22", "safetensors"],

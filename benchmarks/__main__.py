@@ -23,6 +23,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "detect-1": partial(detection.end_to_end, batch=1),
     "detect-64": partial(detection.end_to_end, batch=64),
     "detect-fp32": partial(detection.end_to_end, precision="fp32"),
+    "detect-int8": detection.eight_bits,
+    "detect-1-int8": partial(detection.eight_bits, batch=1),
     "network": detection.network,
     "training": training.training_step,
     "training-fp32": partial(training.training_step, precision="fp32"),

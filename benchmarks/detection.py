@@ -1,6 +1,10 @@
 """Pictures to detections, the network alone, and post-processing alone, against torchvision's SSD300."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -22,8 +26,13 @@ from benchmarks.models import (
 )
 from benchmarks.timing import Measured, Timer, agree
 from ssd import SSD300, Detector, detect_objects
+from ssd.export.engines import ExportedModel, OnnxRuntimeModel, OpenVinoModel
+from ssd.export.quantise import FEWEST_PICTURES
+from ssd.export.write import export
 from ssd.inference.predictor import NetworkPredictor
+from ssd.model.postprocess import decode_predictions
 
+TORCHVISION = "torchvision ssd300_vgg16"
 CANDIDATES, MANY_CANDIDATES = 100, 6000  # of a picture
 
 
@@ -36,17 +45,58 @@ def end_to_end(timer: Timer, batch: int = 8, precision: str = "auto") -> Measure
     check_network(ours, theirs, images, device, precision)
     detector, theirs = Detector(ours, str(device), precision), theirs.to(device)
     arrays = [np.array(image) for image in images]  # writable, or to_tensor warns
-
-    @torch.inference_mode()
-    def run_theirs():
-        found = theirs([to_tensor(array).to(device) for array in arrays])
-        return [{name: tensor.cpu() for name, tensor in image.items()} for image in found]
-
-    def run_ours():
-        return detector(arrays, *SETTINGS)
-
-    seconds = timer.measure({"ours": run_ours, "torchvision ssd300_vgg16": run_theirs})
+    seconds = timer.measure(
+        {"ours": partial(detector, arrays, *SETTINGS), TORCHVISION: partial(detect_theirs, theirs, arrays)}
+    )
     return Measured(f"picture to detections, batch {batch}, ours {precision}", seconds, batch)
+
+
+@torch.inference_mode()
+def detect_theirs(theirs: SSD, arrays: Sequence[np.ndarray]) -> list[dict[str, Tensor]]:
+    """What torchvision's model finds in pictures, as CPU tensors."""
+    device = next(theirs.parameters()).device
+    found = theirs([to_tensor(array).to(device) for array in arrays])
+    return [{name: tensor.cpu() for name, tensor in image.items()} for image in found]
+
+
+def eight_bits(timer: Timer, batch: int = 8) -> Measured:
+    """Pictures in memory (640 x 480, uint8) to detections in their pixels: our exports, and models in PyTorch.
+
+    All run on the CPU.
+    """
+    ours, theirs = create_pair()
+    images, _ = random_scenes(max(batch, FEWEST_PICTURES))
+    x = inputs(images, ours.config)
+    expect_candidates(ours, theirs, x, CANDIDATES)
+    exports = run_exports(ours, images)
+    check_exports(ours, exports, x[:1])
+    arrays = [np.array(image) for image in images[:batch]]
+    contenders: dict[str, Callable[[], object]] = {}
+    for detector in (*map(Detector, exports), Detector(ours, "cpu")):
+        contenders[detector.predictor.engine] = partial(detector, arrays, *SETTINGS)
+    seconds = timer.measure(contenders | {TORCHVISION: partial(detect_theirs, theirs, arrays)})
+    return Measured(f"picture to detections, batch {batch}, 8 bits and float", seconds, batch)
+
+
+def run_exports(model: SSD300, images: Sequence[Image.Image]) -> list[ExportedModel]:
+    """The model in 8 bits and in float, run by each engine that is installed. images: calibrate the former."""
+    engines = [OpenVinoModel, OnnxRuntimeModel] if find_spec("openvino") else [OnnxRuntimeModel]
+    with TemporaryDirectory() as folder:
+        pictures = [Path(folder, f"{k}.png") for k in range(len(images))]
+        for image, path in zip(images, pictures, strict=True):
+            image.save(path)
+        files = Path(folder, "int8.onnx"), Path(folder, "float.onnx")
+        for file, calibration in zip(files, (pictures, ()), strict=True):
+            export(model, file, calibration=calibration)
+        return [engine(file) for file in files for engine in engines]
+
+
+def check_exports(model: SSD300, exports: Sequence[ExportedModel], x: Tensor) -> None:
+    """Raise RuntimeError if an export predicts other boxes or probabilities than the model that it was made from."""
+    expected = decode_predictions(*NetworkPredictor(model)(x), model.priors_cxcy, model.config.variances)
+    for each in exports:
+        for found, true in zip(each(x), expected, strict=True):
+            agree(each.engine, found, true, 0.05)
 
 
 def network(timer: Timer, batch: int = 8, precision: str = "auto") -> Measured:

@@ -128,7 +128,10 @@ class Detector:
     def from_checkpoint(
         cls, checkpoint: str | Path | None = None, device: str | None = None, precision: str = "auto"
     ) -> "Detector":
-        """The detector of a checkpoint, of an export (.onnx), of "coco", or of the newest run: see `load_trained`."""
+        """The detector of a checkpoint, an export (.onnx), weights of another project, "coco", or the newest run.
+
+        Raises InputError as `load_trained` does.
+        """
         return cls(load_trained(checkpoint, device, precision), device, precision)
 
     def only(self, names: Iterable[str]) -> "Detector":

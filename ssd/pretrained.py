@@ -11,7 +11,7 @@ from ssd.checkpoint import VERSION, chosen_list, network_with, write_checkpoint
 from ssd.config import SSDConfig
 from ssd.convert.reading import read_weights
 from ssd.errors import InputError
-from ssd.export.engines import OnnxModel
+from ssd.export.engines import open_export
 from ssd.files import digest, oldest_first, read_json
 from ssd.inference.predictor import Predictor
 from ssd.model.network import SSD
@@ -37,8 +37,8 @@ def load_trained(
 ) -> SSD | Predictor:
     """The trained model that --checkpoint refers to: an `SSD`, or the `Predictor` of an .onnx file.
 
-    checkpoint: as for `find_checkpoint`. device, precision: as for `Detector`; an exported model comes on its device,
-    in float32. tell: as for `load_model`.
+    checkpoint: as for `find_checkpoint`. device, precision: as for `Detector`; an exported model comes with both.
+    tell: as for `load_model`.
     Raises InputError where there is no such model, or where it is damaged or cannot be run like that.
     """
     path = find_checkpoint(checkpoint)
@@ -49,9 +49,7 @@ def load_trained(
         return load_model(path, tell)
     if not path.is_file():
         raise InputError(f"{path}: no such file; python -m ssd.export CHECKPOINT {path} writes it")
-    if precision not in ("auto", "fp32"):
-        raise InputError(f"{path}: an exported model computes in fp32, --precision {precision} needs the checkpoint")
-    return OnnxModel(path, device)
+    return open_export(path, device, precision)
 
 
 def load_model(path: str | Path, tell: Callable[[str], object] | None = None) -> SSD:

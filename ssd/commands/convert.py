@@ -14,6 +14,7 @@ from ssd.convert.classes import describe_classes, read_class_names
 from ssd.convert.layouts import LAYOUTS
 from ssd.files import check_destination, replacing
 from ssd.pretrained import find_checkpoint
+from ssd.text import one_line
 
 EXAMPLES = """\
 examples:
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     project, config, state = read_weights(source)
     if args.classes:
         config = replace(config, class_names=read_class_names(args.classes, len(config.class_names)))
-    description = f"{destination}: {project}, SSD{config.input_size}, {describe_classes(config)}"
+    description = one_line(f"{destination}: {project}, SSD{config.input_size}, {describe_classes(config)}")
     if args.to_torchvision:
         if config.backbone == "vgg16_bn":
             description += "; batch normalisation, which torchvision's network lacks, is folded into the convolutions"

@@ -96,7 +96,8 @@ def main(argv: list[str] | None = None) -> int:
     saved = written_files(args.save, sources)
     model = describe_model(checkpoint, detector.config)
     folder = OutputFolder(output, model, [*copies.values(), *saved], args.overwrite)
-    print(f"{model_line(checkpoint, chosen.config)}; {describe_sources(sources)}", flush=True)
+    engine = chosen.predictor.engine
+    print(f"{model_line(checkpoint, chosen.config)}; {engine}; {describe_sources(sources)}", flush=True)
 
     find = partial(chosen.find, min_score=min_score, max_overlap=args.max_overlap, top_k=args.top_k)
     annotator, start = Annotator(chosen.prepare, find, output, copies, args.batch_size), time.perf_counter()

@@ -24,6 +24,7 @@ from ssd.evaluation.result_files import check_names, load_results, save_results,
 from ssd.evaluation.summary import best_thresholds, format_summary, summarize
 from ssd.files import check_writable, write_text
 from ssd.inference.device import choose_device, choose_precision
+from ssd.inference.predictor import as_predictor
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, model_line, was_chosen_on
 from ssd.visualize import figure_class
 
@@ -131,11 +132,11 @@ def describe_list(args: Namespace, data: DataList) -> str:
 def run_model(args: Namespace, checkpoint: Path, thresholds: Thresholds, description: str) -> DataSetDetections:
     """The detections of a checkpoint's model on the list. Prints one line on the two. description: of the list."""
     device = choose_device(args.device)
-    model = load_trained(checkpoint, args.device, args.precision, tell=print)
-    dataset = dataset_for(model.config, args.data, args.split)
-    print(f"{model_line(checkpoint, model.config)}; {description}", flush=True)
     dtype = choose_precision(args.precision, device)
-    return detect_dataset(model, dataset, args.batch_size, args.workers, device, dtype, thresholds=thresholds)
+    predictor = as_predictor(load_trained(checkpoint, args.device, args.precision, tell=print), device, dtype)
+    dataset = dataset_for(predictor.config, args.data, args.split)
+    print(f"{model_line(checkpoint, predictor.config)}; {predictor.engine}; {description}", flush=True)
+    return detect_dataset(predictor, dataset, args.batch_size, args.workers, thresholds=thresholds)
 
 
 if __name__ == "__main__":

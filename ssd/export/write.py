@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from string import Template
 from types import ModuleType
@@ -12,9 +12,12 @@ from typing import IO, TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
+from ssd.data.images import preprocess
 from ssd.errors import InputError, optional
-from ssd.export.engines import INPUTS, OUTPUTS, describe
+from ssd.export.engines import INPUTS, INT8, OUTPUTS, describe
+from ssd.export.quantise import observe, quantise
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
 from ssd.model.network import SSD
@@ -80,6 +83,10 @@ class Decoded(nn.Module):
     def __init__(self, model: SSD):
         super().__init__()
         self.network = for_inference(model, "cpu", torch.float32).to(memory_format=torch.contiguous_format)
+        heads = self.network.pred_convs  # take over the factors, so that no number they read is negative
+        for convolution in (heads.get_submodule("loc_conv4_3"), heads.get_submodule("cl_conv4_3")):
+            convolution.get_parameter("weight").mul_(self.network.rescale_factors)
+        self.network.rescale_factors.fill_(1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         locs, scores = self.network(images)
@@ -93,6 +100,7 @@ def export(
     min_score: float = 0.2,
     max_overlap: float = 0.45,
     top_k: int = 200,
+    calibration: Sequence[str | Path] = (),
 ) -> None:
     """Write an `SSD` to `path`, which ends in .onnx or .pt2, for batches of any size. See `ssd.export.engines`.
 
@@ -100,20 +108,26 @@ def export(
     fewer candidates), best first, of `boxes` (N, R, 4) corner fractions, `labels` (N, R) int64 from 1, and `scores`
     (N, R). The first `counts` (N,) rows are detections, the others zeros.
     min_score, max_overlap, top_k: choose those detections; without with_nms they are only stored as metadata.
-    Raises InputError on another ending, and where a package is missing.
+    calibration: pictures such as the model will see; with them, the file is an 8-bit one (`ssd.export.quantise`), .onnx
+    only.
+    Raises InputError on another ending, on a picture that cannot be read, and where a package is missing.
     """
     kind = Path(path).suffix.lower()
     if kind not in (".onnx", ".pt2"):
         raise InputError(f"{path}: cannot tell the format; the file's name must end in .onnx or .pt2")
     if with_nms and kind != ".onnx":
         raise InputError(f"{path}: --with-nms is for .onnx files")
+    if calibration and kind != ".onnx":
+        raise InputError(f"{path}: --int8 is for .onnx files")
     thresholds = {"min_score": min_score, "max_overlap": max_overlap, "top_k": top_k}
     facts = describe(model.config, with_nms, min_score, max_overlap, top_k)
+    if calibration:
+        facts |= {"precision": INT8, "calibration_pictures": len(calibration)}
     onnx = _onnx(path) if kind == ".onnx" else None
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:  # before the work, so that a file that cannot be written is refused at once
         if onnx:
-            _export_onnx(onnx, model, file, facts, thresholds if with_nms else {})
+            _export_onnx(onnx, model, file, facts, thresholds if with_nms else {}, calibration)
         else:
             torch.export.save(_trace(model), file, extra_files={FACTS: json.dumps(facts)})
 
@@ -130,10 +144,21 @@ def _trace(model: SSD) -> torch.export.ExportedProgram:
     return program
 
 
-def _export_onnx(onnx: ModuleType, model: SSD, file: IO[bytes], facts: dict, thresholds: dict) -> None:
-    """thresholds: choose the final detections; empty for raw outputs."""
+def _export_onnx(
+    onnx: ModuleType,
+    model: SSD,
+    file: IO[bytes],
+    facts: dict,
+    thresholds: dict,
+    calibration: Sequence[str | Path],
+) -> None:
+    """thresholds: choose the final detections; empty for raw outputs. calibration: pictures; empty for float32."""
     outputs = SELECTION_INPUTS if thresholds else OUTPUTS
     proto = _to_onnx(_trace(model), outputs)
+    if calibration:
+        bar = tqdm(calibration, desc="calibrating", unit="image", dynamic_ncols=True, leave=None)
+        images = (preprocess(path, model.config) for path in bar)
+        quantise(onnx, proto, observe(Decoded(model).network, images))
     if thresholds:
         sizes = {"n_priors": len(model.priors_cxcy), "columns": model.config.n_classes}
         chosen = selection(onnx, **sizes, **thresholds, unused=model.config.unused_labels, ir_version=proto.ir_version)

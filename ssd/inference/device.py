@@ -43,6 +43,11 @@ def choose_precision(name: str, device: torch.device | str) -> torch.dtype:
     return DTYPES[name]
 
 
+def precision_name(dtype: torch.dtype) -> str:
+    """The name of a dtype that `choose_precision` returns: fp32, bf16 or fp16."""
+    return next(name for name, each in DTYPES.items() if each == dtype)
+
+
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)  # tensor cores since Ampere

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssd.config import SSDConfig
 from ssd.errors import InputError
+from ssd.inference.device import precision_name
 from ssd.model.network import SSD
 from ssd.model.postprocess import Detected, detect_objects
 from ssd.model.vgg import Convolution
@@ -20,10 +21,12 @@ class Predictor(Protocol):
     """A trained model that only predicts, whatever runs it: a `NetworkPredictor`, or a class of `ssd.export.engines`.
 
     config: what the predictions mean; labels without a name are not detected. device: where the predictions lie.
+    engine: what computes, and in which number format, in words.
     """
 
     config: SSDConfig
     device: torch.device
+    engine: str
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Two tensors of raw predictions for normalised images (N, 3, 300, 300) of any device and type."""
@@ -41,6 +44,7 @@ class NetworkPredictor:
         self.model = for_inference(model, device, dtype)
         self.config = model.config
         self.device = self.model.rescale_factors.device
+        self.engine = f"PyTorch, {precision_name(dtype)}"
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -105,7 +105,7 @@ class SSD(nn.Module):
     def l2_normalise(self, x: Tensor) -> Tensor:
         """Scale each cell's channels (N, 512, 38, 38) to length 1, then by the learnt `rescale_factors` (ParseNet)."""
         exact = x if x.dtype == torch.float64 else x.float()  # squares overflow float16
-        length = (exact.square().sum(dim=1, keepdim=True) + 1e-10).sqrt()
+        length = exact.square().sum(dim=1, keepdim=True).clamp(min=1e-10).sqrt()
         return (exact / length * self.rescale_factors).to(x.dtype)
 
     def detect_objects(

@@ -24,6 +24,7 @@ from ssd.convert.layouts import (
     MMDETECTION_512,
     convert,
 )
+from ssd.errors import InputError
 from tests.helpers.foreign_models import Amdegroot, Lufficc, Tutorial, save_tutorial
 from tests.helpers.weights import assert_close, normalise, predictions, shapes_of
 
@@ -173,6 +174,14 @@ def test_trained_on_several_gpus_and_in_half_precision(foreign, tmp_path):
     _, _, ours = read_weights(tmp_path / "a.pth")
     assert torch.equal(ours["base.conv4_2.weight"], state["vgg.19.weight"].half().float())
     assert {tensor.dtype for tensor in ours.values()} == {torch.float32}
+
+
+def test_numbers_that_are_not_finite(tmp_path):
+    state = shapes_of(MMDETECTION, 4)
+    state["backbone.features.2.bias"] = torch.full((64,), torch.nan)
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(InputError, match=r"a\.pth: tensor base\.conv1_2\.bias holds numbers that are not finite"):
+        read_weights(tmp_path / "a.pth")
 
 
 def test_own_checkpoint(checkpoint):

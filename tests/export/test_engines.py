@@ -14,6 +14,7 @@ from ssd.commands import detect
 from ssd.commands import eval as evaluation
 from ssd.data import read_data_list
 from ssd.errors import InputError
+from ssd.export.engines import OnnxRuntimeModel
 from ssd.inference.predictor import as_predictor, detections_in_pixels
 from ssd.pretrained import load_trained
 from tests.helpers.exports import NMS, assert_same_detections
@@ -21,7 +22,7 @@ from tests.helpers.scripts import refused
 
 
 def test_detector(files, model, pictures, expected):
-    detector = Detector.from_checkpoint(files / "model.onnx", "cpu")
+    detector = Detector.from_checkpoint(files / "model.onnx", "cpu", "fp32")
     assert detector.config == model.config
     wanted = zip(
         *detections_in_pixels(detector.predictor, expected, [picture.size for picture in pictures], **NMS), strict=True
@@ -35,7 +36,7 @@ def test_detector(files, model, pictures, expected):
 
 
 def test_an_export_detects_no_label_without_a_class(files, images):
-    exported = load_trained(files / "model.onnx", "cpu")
+    exported = load_trained(files / "model.onnx", "cpu", "fp32")
     predictions = exported(images)
     for names, labels in ((None, {1, 2, 3, 4}), (("circle", "", "star", "triangle"), {1, 3, 4})):
         found = as_predictor(exported, class_names=names).detect_objects(*predictions, 0.01, 0.45, 200)
@@ -94,8 +95,8 @@ def test_foreign_files(tmp_path, capsys):
 def test_exports_that_cannot_be_run_like_that(files):
     with pytest.raises(InputError, match="nms.onnx: was exported with --with-nms, .* export it again without"):
         load_trained(files / "nms.onnx")
-    with pytest.raises(InputError, match="model.onnx: .* --precision bf16 needs the checkpoint"):
-        load_trained(files / "model.onnx", precision="bf16")
+    with pytest.raises(InputError, match="model.onnx: ONNX Runtime .* --precision bf16 needs the checkpoint"):
+        OnnxRuntimeModel(files / "model.onnx", precision="bf16")
 
 
 def test_pt2_files_are_not_read(files, tmp_path, capsys):

@@ -9,9 +9,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch import nn
 
+from ssd import SSD300
 from ssd.commands import export as command
 from ssd.errors import InputError
+from ssd.export.engines import OnnxRuntimeModel, OpenVinoModel
 from ssd.export.write import FACTS, export, selection
 from ssd.model.postprocess import select_detections
 from ssd.pretrained import load_trained
@@ -24,10 +27,15 @@ def run_pt2(path, images):
 
 
 def run_onnx(path, images):
-    return load_trained(path, "cpu")(images)
+    return OnnxRuntimeModel(path, "cpu")(images)
 
 
-@pytest.mark.parametrize("name, run", [("model.onnx", run_onnx), ("model.pt2", run_pt2)])
+def run_openvino(path, images):
+    pytest.importorskip("openvino")
+    return OpenVinoModel(path, "fp32")(images)
+
+
+@pytest.mark.parametrize("name, run", [("model.onnx", run_onnx), ("model.onnx", run_openvino), ("model.pt2", run_pt2)])
 @pytest.mark.parametrize("n", [1, 3])
 def test_raw_outputs(files, images, expected, name, run, n):
     boxes, probabilities = run(files / name, images[:n])
@@ -112,6 +120,19 @@ def test_batch_norm_is_folded(files):
     assert "BatchNormalization" not in {node.op_type for node in nodes}
 
 
+class Normalised(nn.Module):
+    rescale_factors = torch.full((1, 512, 1, 1), 20.0)
+    forward = SSD300.l2_normalise
+
+
+def test_a_cell_of_zeros_is_normalised_to_zeros():
+    x = torch.randn(1, 512, 3, 3)
+    x[..., 1, 1] = 0
+    exported = torch.onnx.export(Normalised(), (x,), dynamo=True, input_names=["x"], verbose=False)
+    (found,) = session(exported.model_proto.SerializeToString()).run(None, {"x": x.numpy()})
+    np.testing.assert_allclose(found, Normalised()(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["x.onnx", "x.pt2"])
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(name, model, tmp_path, monkeypatch):
     monkeypatch.setattr("ssd.export.write._trace", lambda model: pytest.fail("began"))
@@ -146,5 +167,6 @@ def test_missing_packages(files, model, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"onnxscript is needed for .*x.onnx \(extra .onnx.\): pip install onnxscript"):
         export(model, tmp_path / "x.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(InputError, match=r"onnxruntime is needed for .*model.onnx \(extra .onnx.\): pip"):
         load_trained(files / "model.onnx")
