@@ -59,7 +59,6 @@ def main(argv: list[str] | None = None) -> None:
     pictures = calibration_pictures(args.int8, args.calibration, args.seed) if args.int8 else []
     export(model, args.out, args.with_nms, args.min_score, args.max_overlap, args.top_k, pictures)
     gives = "boxes, labels, scores, counts" if args.with_nms else "boxes, probabilities"
-<<<<<<< ours
     side, size = model.config.input_size, Path(args.out).stat().st_size / 1e6
     how = f"; 8 bits, calibrated with {counted(len(pictures), 'picture')}" if pictures else ""
     print(f"{args.out}: images (N, 3, {side}, {side}) -> {gives}; {size:.1f} MB{how}", flush=True)
@@ -74,10 +73,6 @@ def compare(model: SSD, exported: str, dataset: PascalVOCDataset) -> str:
     figures = [summary_lines(summarize(match_dataset(each, dataset.data))) for each in found]
     rows = [(name, text, other) for (name, text), (_, other) in zip(*figures, strict=True)]
     return text_table([("", *contenders), *rows])
-=======
-    size = model.config.input_size
-    print(f"{args.out}: images (N, 3, {size}, {size}) -> {gives}; {Path(args.out).stat().st_size / 1e6:.1f} MB")
->>>>>>> theirs
 
 
 if __name__ == "__main__":
