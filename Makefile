@@ -2,9 +2,10 @@
 PYTHON ?= python3
 DEMO := demo
 ITERATIONS := 180
+PICTURE := shapes_000396
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint figures clean
 
 demo: .venv/installed-demo
 	rm -rf "$(DEMO)"
@@ -19,6 +20,11 @@ demo: .venv/installed-demo
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+figures: .venv/installed-dev
+	test -e "$(DEMO)/run/best.pth" || $(MAKE) demo
+	$(BIN)/python -m docs.figures "$(DEMO)/shapes/JPEGImages/$(PICTURE).jpg" --data "$(DEMO)/data" \
+		--checkpoint "$(DEMO)/run/best.pth"
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
