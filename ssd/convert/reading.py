@@ -48,8 +48,10 @@ def read_weights(source: str | Path, remedy: str = REMEDY) -> Weights:
 
 def interpret(content: object, source: str | Path, remedy: str = REMEDY) -> Weights:
     """`read_weights`, from what `load_without_running` has read from `source`."""
-    own = holds_checkpoint(content, source)
-    weights = Weights(OURS, *checkpoint_weights(content, source)) if own else _foreign(content, source, remedy)
+    if holds_checkpoint(content, source):
+        weights = Weights(OURS, *checkpoint_weights(content, source))
+    else:
+        weights = _foreign(content, source, remedy)
     if bad := [name for name, tensor in weights.state.items() if not tensor.isfinite().all()]:
         raise InputError(f"{source}: tensor {bad[0]} holds numbers that are not finite; {remedy}")
     return weights
