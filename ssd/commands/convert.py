@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
-from ssd.checkpoint import write_checkpoint
+from ssd.checkpoint import chosen_list, write_checkpoint
 from ssd.commands.arguments import command, parser
 from ssd.convert import building_lines, read_weights, to_torchvision, without_batch_norm
 from ssd.convert.classes import describe_classes, read_class_names
 from ssd.convert.layouts import LAYOUTS
+from ssd.convert.reading import OURS
 from ssd.files import check_destination, replacing
 from ssd.pretrained import find_checkpoint
 from ssd.text import one_line
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
             torch.save(to_torchvision(config, state), file)
         print(f"# {description}\n# This builds the model for it:\n{building_lines(config, destination)}")
     else:
-        write_checkpoint(destination, config, state)
+        write_checkpoint(destination, config, state, chosen_on=chosen_list(source) if project == OURS else None)
         print(description)
 
 

@@ -41,17 +41,18 @@ def read_caffemodel(path: str | Path) -> dict[str, Tensor]:
         net.MergeFromString(Path(path).read_bytes())
     except optional("google.protobuf.message", "weights", ".caffemodel files", "protobuf").DecodeError:
         raise ValueError("not a whole message of protocol buffers") from None
-    layers = [*net.layer, *net.layers]
-    return {
-        f"{layer.name.decode()}.{kind}": _tensor(blob, layer.name.decode(), kind)
-        for layer in layers
-        for kind, blob in zip(("weight", "bias"), layer.blobs, strict=False)
-    }
+    tensors = {}
+    for layer in (*net.layer, *net.layers):
+        name = layer.name.decode()
+        for kind, blob in zip(("weight", "bias"), layer.blobs, strict=False):
+            tensors[f"{name}.{kind}"] = _tensor(blob, name, kind)
+    return tensors
 
 
 def _tensor(blob: Any, layer: str, kind: str) -> Tensor:
     """The tensor in a `Blob`. Biases have one dimension here; older files give them four."""
-    values = np.frombuffer(blob.data, "<f4") if blob.data else np.frombuffer(blob.double_data, "<f8")
+    data = blob.data  # a copy
+    values = np.frombuffer(data, "<f4") if data else np.frombuffer(blob.double_data, "<f8")
     shape = list(blob.shape.dim) if blob.HasField("shape") else [blob.num, blob.channels, blob.height, blob.width]
     if min(shape, default=0) < 1 or prod(shape) != len(values):
         raise ValueError(f"layer {layer} has {len(values)} numbers for the shape {shape}")

@@ -244,9 +244,9 @@ def read_data_list(folder: str | Path, split: str) -> DataList:
             f"{folder}: {images_file.name} has {len(paths)} entries, {objects_file.name} has {len(entries)}; "
             "write both again with create_data_lists.py"
         )
-    sizes = _picture_sizes(objects_file, tuple(paths)) if (tutorials := _are_tutorials(entries)) else ()
-    for entry, size in zip(entries, sizes, strict=False):
-        entry["size"] = size
+    if tutorials := _are_tutorials(entries):
+        for entry, size in zip(entries, _picture_sizes(objects_file, tuple(paths)), strict=True):
+            entry["size"] = size
     images = [
         _read_entry(path, entry, len(class_names), f"{objects_file}: entry {k}")
         for k, (path, entry) in enumerate(zip(paths, entries, strict=True))
@@ -255,7 +255,7 @@ def read_data_list(folder: str | Path, split: str) -> DataList:
 
 
 def _are_tutorials(entries):
-    """Whether they are entries of the tutorial's lists, which nowhere have a size."""
+    """Whether these are the entries of one of the tutorial's lists, where none has a size."""
     keys = {"boxes", "labels", "difficulties"}
     return bool(entries) and all(isinstance(entry, dict) and entry.keys() == keys for entry in entries)
 
@@ -264,15 +264,15 @@ def _are_tutorials(entries):
 def _picture_sizes(objects_file, paths):
     """The sizes of the pictures of one of the tutorial's lists. Says once what becomes of the list."""
     print(
-        f"{objects_file}: a list of the tutorial; sizes come from the pictures, and x_max and y_max grow by 1, to be "
-        "the edges of the boxes",
+        f"{objects_file}: a list of the tutorial; the sizes are read from the pictures, and 1 is added to x_max and "
+        "y_max, which name the last pixels there",
         file=sys.stderr,
     )
     return [image_size(path) for path in tqdm(paths, desc="sizes", unit="image", disable=None)]
 
 
 def _with_edges(image):
-    """An image of the tutorial's lists with boxes from edge to edge. Those that are degenerate in VOC are dropped."""
+    """An image of the tutorial's lists with boxes from edge to edge, without those that are degenerate in VOC."""
     boxes = np.maximum(image.boxes, 0) + (0, 0, 1, 1)
     kept = (image.boxes[:, 2:] > image.boxes[:, :2]).all(axis=1)
     return image._replace(boxes=boxes[kept], labels=image.labels[kept], difficulties=image.difficulties[kept])

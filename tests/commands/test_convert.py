@@ -3,6 +3,7 @@
 import torch
 
 from ssd import SSD300, SSDConfig, load_checkpoint, save_checkpoint
+from ssd.checkpoint import chosen_list
 from ssd.commands import convert
 from ssd.convert.layouts import LAYOUTS
 from ssd.inference.predictor import for_inference
@@ -85,3 +86,15 @@ def test_destinations(checkpoint, tmp_path, capsys):
 def test_to_torchvision_is_a_pth_file(checkpoint, tmp_path, capsys):
     args = [checkpoint, tmp_path / "a.safetensors", "--to-torchvision"]
     refused(capsys, convert, args, "--to-torchvision writes a .pth file")
+
+
+def test_own_checkpoint_as_safetensors(checkpoint, tmp_path, capsys):
+    model, choice = load_checkpoint(checkpoint), {"split": "val", "digest": "abc"}
+    save_checkpoint(tmp_path / "a.pth", model, chosen_on=choice)
+    for source, destination in (("a.pth", "a.safetensors"), ("a.safetensors", "b.pth")):
+        assert convert.main([str(tmp_path / source), str(tmp_path / destination)]) == 0
+        assert "a checkpoint of ours, SSD300, 4 classes" in capsys.readouterr().out
+    again = load_checkpoint(tmp_path / "b.pth")
+    assert again.config == model.config
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
+    assert chosen_list(tmp_path / "b.pth") == choice

@@ -138,7 +138,7 @@ def test_the_tutorials_lists(tmp_path, capsys):
         {"size": [10, 20], "boxes": [[1, 2, 10, 20], [0, 0, 1, 6]], "labels": [2, 1], "difficulties": [1, 0]},
         {"size": [10, 20], "boxes": [], "labels": [], "difficulties": []},
     ]
-    said = f"{tmp_path / 'TRAIN_objects.json'}: a list of the tutorial; sizes come from the pictures"
+    said = f"{tmp_path / 'TRAIN_objects.json'}: a list of the tutorial; the sizes are read from the pictures"
     assert said in capsys.readouterr().err
     assert entries(read_data_list(tmp_path, "train")) == entries(data)
     assert "tutorial" not in capsys.readouterr().err  # it was said
