@@ -2,6 +2,7 @@
 
 import copy
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -151,6 +152,10 @@ def test_a_whole_model(engine, exported, model, images, expected):
     assert (boxes - expected[0]).abs().mean() < 0.01
     assert (probabilities - expected[1]).abs().mean() < 0.02
     assert (boxes - expected[0]).abs().mean() > 1e-5
+    with ThreadPoolExecutor(2) as threads:  # that share the model
+        for found, *alone in zip(threads.map(predictor, images.split(1)), boxes, probabilities, strict=True):
+            for one, other in zip(found, alone, strict=True):
+                torch.testing.assert_close(one[0], other)
 
 
 def test_size_and_description(exported, model):
