@@ -24,6 +24,7 @@ from ssd.text import abbreviated, counted
 from ssd.visualize import fit_to_side
 
 USUAL_LISTS = "data"
+UNMARKED = "Nobody has marked the objects"
 SHOWN_SIDE = 600  # longer side of the picture on the page, in pixels and in the units of its figures
 # The model's own detections that stand in for objects.
 MIN_SCORE, MAX_OVERLAP, MOST_OBJECTS = 0.5, 0.45, 20
@@ -207,22 +208,22 @@ def _fractions(boxes: ArrayLike, size: tuple[int, int]) -> Tensor:
 
 
 def _detected(model: SSD, locs: Tensor, scores: Tensor) -> Truth:
-    found = model.detect_objects(locs[None], scores[None], MIN_SCORE, MAX_OVERLAP, MOST_OBJECTS)
-    boxes, labels = found[0][0], found[1][0]
-    names = [model.config.class_names[label - 1] for label in labels]
-    n = counted(len(names), "detection")
-    origin = f"Nobody has marked the objects, so the model's {n} above a score of {MIN_SCORE:g} stand in for them."
+    thresholds = MIN_SCORE, MAX_OVERLAP, MOST_OBJECTS
+    (boxes,), (labels,), _ = model.detect_objects(locs[None], scores[None], *thresholds)
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-    chosen = [name for name, is_kept in zip(names, has_area.tolist(), strict=True) if is_kept]
-    return Truth(boxes[has_area], chosen, torch.zeros(len(chosen)), model.config.class_names, origin)
+    names = [model.config.class_names[label - 1] for label in labels[has_area].tolist()]
+    n = counted(len(names), "detection")
+    stand_in = f"so the model's {n} with a score above {MIN_SCORE:g} stand in for them"
+    origin = f"{UNMARKED}, {stand_in if names else f'and the model gives nothing a score above {MIN_SCORE:g}'}."
+    return Truth(boxes[has_area], names, torch.zeros(len(names)), model.config.class_names, origin)
 
 
 def _labelled(truth: Truth | None, config: SSDConfig) -> tuple[Tensor, Tensor, Tensor, str]:
     """Boxes, labels, difficulties and origin of the objects whose classes the config knows."""
     if truth is None:
-        return torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).bool(), "Nobody has marked the objects."
+        return torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).bool(), f"{UNMARKED}."
     kept = [k for k, name in enumerate(truth.names) if name in config.class_names]
     labels = torch.tensor([config.label_map[truth.names[k]] for k in kept], dtype=torch.int64)
     unknown = sorted(set(truth.names) - set(config.class_names))
-    left_out = f" The model does not know {abbreviated(unknown)}, which is left out." if unknown else ""
+    left_out = f" Left out, because the model does not know them: {abbreviated(unknown)}." if unknown else ""
     return truth.boxes[kept], labels, truth.difficulties[kept].bool(), truth.origin + left_out

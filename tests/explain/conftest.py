@@ -2,6 +2,7 @@
 
 import pytest
 
+from ssd.explain.sections import explain
 from ssd.explain.subject import read_subject
 
 
@@ -20,3 +21,9 @@ def subject(picture, checkpoint, data_folder):
 def bare(picture):
     """The same picture without objects and without a model."""
     return read_subject(picture)
+
+
+@pytest.fixture(scope="session")
+def html(subject):
+    """The page of `subject`, of which many sections take a while."""
+    return explain(subject)

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from ssd.explain.sections import explain
 from ssd.model.boxes import paired_iou
 from tests.helpers.browser import find_browser, open_browser
 
@@ -20,10 +19,10 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def page(browser, subject, tmp_path_factory):
+def page(browser, html, tmp_path_factory):
     """The browser with the page of a picture, its objects and a model."""
     file = tmp_path_factory.mktemp("page") / "page.html"
-    file.write_text(explain(subject), encoding="utf-8")
+    file.write_text(html, encoding="utf-8")
     browser.get(file.as_uri())
     return browser
 

@@ -45,15 +45,16 @@ def test_objects_are_the_models_detections_where_there_are_no_others(subject, pi
     assert "stand in for them" in found.origin
 
 
-def test_objects_of_classes_that_the_model_does_not_know_are_left_out(picture, checkpoint, tmp_path):
+def test_objects_of_classes_that_the_model_does_not_know_are_left_out(picture, checkpoint, tmp_path, monkeypatch):
     (tmp_path / "classes.txt").write_text("circle\n<b>tractor</b>\n")
     annotation = tmp_path / "objects.txt"
     annotation.write_text("0 0.5 0.5 0.2 0.2\n1 0.5 0.5 0.1 0.1\n")
     found = read_subject(picture, checkpoint, annotation=annotation)
     assert list(map(found.name_of, found.labels.tolist())) == ["circle"]
-    assert "does not know <b>tractor</b>" in found.origin
+    assert "does not know them: <b>tractor</b>." in found.origin
+    monkeypatch.setattr("ssd.explain.sections.SECTIONS", ())  # the introduction says it too
     page = explain(found)
-    assert "does not know &lt;b&gt;tractor" in page
+    assert "does not know them: &lt;b&gt;tractor" in page
     assert "<b>tractor" not in page
 
 

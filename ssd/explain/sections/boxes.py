@@ -31,9 +31,9 @@ def forms(subject: Subject) -> Section:
     """A box in pixels, in fractions, and as centre and size."""
     box, what = example_box(subject)
     rows = [
-        ("corners in pixels", _numbers(subject.in_pixels(box), 1), "data lists, detections"),
-        ("corners in fractions", _numbers(box, 3), "training, overlap"),
-        ("centre and size in fractions", _numbers(xy_to_cxcy(box), 3), "priors, offsets"),
+        ("pixels", _numbers(subject.in_pixels(box), 1), "data lists, detections"),
+        ("fractions", _numbers(box, 3), "training, overlap"),
+        ("centre, size", _numbers(xy_to_cxcy(box), 3), "priors, offsets"),
     ]
     table = svg.table(("form", "the four numbers", "used for"), rows)
     return Section(
@@ -143,7 +143,7 @@ def offsets(subject: Subject) -> Section:
     ]
     text = [
         f"The network does not predict boxes but how to change a prior into one. Green is {escape(what)}, orange is "
-        f"prior {place} of {len(subject.priors_cxcy)}, which fits it best. The table computes the four offsets that "
+        f"prior {place}, counted from 0, which fits it best. The table computes the four offsets that "
         "this prior should predict. The way between the centres is measured in sizes of the prior, and the change of "
         "size is a factor, so the targets of large priors and small ones are alike.",
         f"The divisors {variances[0]:g} and {variances[1]:g}, called variances, spread the offsets over a few units, "

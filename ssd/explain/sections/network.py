@@ -87,7 +87,7 @@ def _table(found: Sequence[Layer], operations: int) -> str:
             svg.Bar(f"{layer.cells} x {layer.cells}", layer.cells / found[0].cells),
             svg.Bar(f"{layer.channels}", layer.channels / widest),
             svg.Bar(f"{layer.parameters:,}", layer.parameters / most),
-            svg.Bar(f"{layer.operations / operations:.1%}", layer.operations / dearest),
+            svg.Bar(f"{layer.operations / operations:.2%}", layer.operations / dearest),
             svg.Bar(f"{layer.field.size}", layer.field.size / largest),
         )
         for layer in found

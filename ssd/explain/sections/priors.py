@@ -59,8 +59,8 @@ def of_a_cell(subject: Subject) -> Section:
             "A prior's area is that of a square of side s, and r is its width divided by its height, both as the "
             f"network sees them, in its square input. On this picture, {_shape(subject)}. Each cell also has a larger "
             "square, between the scale of its map and the next.",
-            "The white dashed box is what the network can see of the picture when it predicts from this cell, its "
-            "receptive field. It is larger than most of the priors.",
+            "The white dashed box is the receptive field: all that the network can see of the picture when it predicts "
+            "from this cell. On the coarse maps, that is the whole picture.",
             f"In all there are {len(subject.priors_cxcy)} priors. {_fit_words(subject)}",
         ],
         formula="w = s &radic;r &emsp; h = s / &radic;r<br>" + f"{_sum(config, counts)} = {sum(counts)}",
