@@ -49,7 +49,9 @@ def section(subject: Subject) -> Section:
         key="questions",
         title="What do people ask?",
         figure=svg.element("dl", *(_entry(make(subject)) for make in makers), class_="questions"),
-        text=["The numbers in these answers are those of this picture and this model."],
+        text=[
+            "The numbers in these answers are those of this picture" + (" and this model." if subject.model else ".")
+        ],
         sources=[match, MultiBoxLoss, select_detections, calculate_mAP, create_optimiser, paper_recipe],
     )
 
@@ -109,7 +111,7 @@ def background_class(subject: Subject) -> Answer:
     n_positive, n = int(match_objects(subject).positive.sum()), len(subject.priors_cxcy)
     text = [
         "Most priors have no object, and their probability has to go somewhere: the softmax of a prior always adds up "
-        f"to 1. Here {n_positive} of {n} priors are positive, and the other {n - n_positive} have no object."
+        f"to 1. Here {n_positive} of {n} priors are positive, and the others have no object."
     ]
     if subject.model:
         confident, without = (confident_priors(subject, background) for background in (True, False))
