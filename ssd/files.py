@@ -134,6 +134,19 @@ def next_free(folder: str | Path) -> Path:
     return Path(folder) / str(max(taken, default=0) + 1)
 
 
+def create_next(folder: str | Path) -> Path:
+    """Create the folder `next_free(folder)`. Processes that do so at the same moment get one each."""
+    while True:
+        path = next_free(folder)
+        try:
+            with naming(path):
+                path.mkdir(parents=True)
+            return path
+        except InputError:
+            if not path.is_dir():
+                raise
+
+
 def oldest_first(folder: str | Path, pattern: str) -> list[Path]:
     """The files in a folder whose names match a pattern, by the time of their last change."""
     return sorted(Path(folder).glob(pattern), key=lambda path: path.stat().st_mtime)

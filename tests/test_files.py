@@ -1,11 +1,12 @@
 """Finding, reading and writing files."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ssd.errors import InputError
-from ssd.files import find_files, next_free, read_json, replacing, write_text
+from ssd.files import create_next, find_files, next_free, read_json, replacing, write_text
 
 
 def test_hidden_files_are_not_found(tmp_path):
@@ -92,3 +93,12 @@ def test_next_free(tmp_path):
     for name in ("2", "10", "mine", "11a"):
         (tmp_path / "runs" / name).mkdir(parents=True)
     assert next_free(tmp_path / "runs") == tmp_path / "runs/11"
+
+
+def test_folders_made_at_the_same_moment(tmp_path):
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(create_next, [tmp_path / "runs"] * 40))
+    assert sorted(int(path.name) for path in made) == list(range(1, 41))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/1: cannot be written"):
+        create_next(tmp_path / "file")

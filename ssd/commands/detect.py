@@ -17,7 +17,7 @@ from ssd.commands.arguments import (
 from ssd.data.build import read_classes
 from ssd.data.images import lift_pixel_limit
 from ssd.detector import BATCH_SIZE, Detector, read_thresholds
-from ssd.files import check_writable, next_free
+from ssd.files import check_writable, create_next, next_free
 from ssd.media.annotator import Annotator
 from ssd.media.folder import DEFAULT, OutputFolder
 from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, save_records, written_files
@@ -95,6 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     min_score = {name: scores.get(name, args.min_score) for name in found_names}
     saved = written_files(args.save, sources)
     model = describe_model(checkpoint, detector.config)
+    output = output if args.output else create_next(DEFAULT)  # another process may have taken it meanwhile
     folder = OutputFolder(output, model, [*copies.values(), *saved], args.overwrite)
     engine = chosen.predictor.engine
     print(f"{model_line(checkpoint, chosen.config)}; {engine}; {describe_sources(sources)}", flush=True)

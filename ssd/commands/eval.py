@@ -26,6 +26,7 @@ from ssd.files import check_writable, write_text
 from ssd.inference.device import choose_device, choose_precision
 from ssd.inference.predictor import as_predictor
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, model_line, was_chosen_on
+from ssd.text import counted
 from ssd.visualize import figure_class
 
 CHOSEN_HERE = "the model is the best of its run's evaluations on this list, so the figures are optimistic"
@@ -99,7 +100,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.save_thresholds:
         scores = best_thresholds(summary)
         write_text(args.save_thresholds, json.dumps(scores, indent=1) + "\n")
-        print(f"thresholds of {len(scores)} of {len(data.class_names)} classes: {args.save_thresholds}")
+        classes = counted(len(data.class_names), "class", "classes")
+        print(f"thresholds of {len(scores)} of {classes}: {args.save_thresholds}")
     if args.save_results:
         save_results(args.save_results, found, data)
         notes = save_truth(args.save_results, data)
@@ -126,7 +128,7 @@ def check_outputs(args: Namespace, data: DataList) -> None:
 
 def describe_list(args: Namespace, data: DataList) -> str:
     """What is evaluated on, in words."""
-    return f"{args.split} list of {args.data}: {len(data)} images"
+    return f"{args.split} list of {args.data}: {counted(len(data), 'image')}"
 
 
 def run_model(args: Namespace, checkpoint: Path, thresholds: Thresholds, description: str) -> DataSetDetections:

@@ -15,6 +15,7 @@ from ssd.data.lists import validation_split
 from ssd.errors import InputError
 from ssd.inference.device import choose_precision
 from ssd.model.network import SSD
+from ssd.text import counted
 from ssd.training import distributed
 from ssd.training.recipe import Recipe
 from ssd.training.run.folder import BEST, LAST, RunFolder, check_run_folder, run_folder
@@ -155,7 +156,7 @@ def describe_start(run: PreparedRun, path: Path) -> str:
     iteration = f", iteration {trainer.iteration}" if trainer.iteration else ""
     drops = " and ".join(map(str, recipe.drops)) or "none"
     return (
-        f"{path}: {len(trainer.dataset)} images, {network} on {where} in {precision}\n"
+        f"{path}: {counted(len(trainer.dataset), 'image')}, {network} on {where} in {precision}\n"
         f"starts from {run.origin}{iteration}\n"
         f"{recipe.iterations} iterations of {recipe.batch_size} images, rate {recipe.lr:g}, "
         f"drops at {drops}, warm-up {recipe.warmup}"

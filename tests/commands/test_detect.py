@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ssd.commands import detect
+from ssd.pretrained import load_trained
 from tests.helpers.scripts import refused
 
 
@@ -85,6 +86,18 @@ def test_a_threshold_for_each_class(checkpoint, voc_folder, tmp_path, capsys):
     assert stars == [each for each in expected if each["name"] == "star"]
     file.write_text('{"cow": 0.5}')
     refused(capsys, detect, [*args, "--thresholds", file], f"{file}: unknown class cow; the classes are circle, square")
+
+
+def test_two_at_the_same_time_get_folders_of_their_own(checkpoint, voc_folder, tmp_path, monkeypatch):
+    def load(*args, **options):
+        (tmp_path / "detections/1").mkdir(parents=True)  # of the other, which has loaded its model already
+        return load_trained(*args, **options)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(detect, "load_trained", load)
+    assert detect.main([str(min((voc_folder / "JPEGImages").iterdir())), "--checkpoint", str(checkpoint)]) == 0
+    assert (tmp_path / "detections/2/detections.json").exists()
+    assert not list((tmp_path / "detections/1").iterdir())
 
 
 def test_some_classes(checkpoint, voc_folder, tmp_path, capsys):

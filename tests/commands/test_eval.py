@@ -158,7 +158,7 @@ def test_thresholds_are_chosen_on_the_validation_list(data_folder, perfect, tmp_
     args = ["--data", tmp_path / "lists", "--save-thresholds", file, "--results"]
     assert evaluate(*args, tmp_path / "none.json") == 0
     told = capsys.readouterr().out
-    assert f"val list of {tmp_path / 'lists'}: 1 images" in told and f"thresholds of 0 of 4 classes: {file}" in told
+    assert f"val list of {tmp_path / 'lists'}: 1 image\n" in told and f"thresholds of 0 of 4 classes: {file}" in told
     assert evaluate(*args, perfect, "--split", "test") == 0
     there = {test.class_names[label - 1] for label in test.labels}
     below_half = pytest.approx(0.5 - 2**-25, abs=0)

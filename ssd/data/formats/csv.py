@@ -47,6 +47,8 @@ def read_csv(
     """
     path = _table(Path(path), split)
     records, notes = _records(path)
+    if not records:
+        raise InputError(f"{path}: names no images")
     in_pixels = any(as_number(record[corner]) > LARGEST_FRACTION for record in records for corner in CORNERS)
     by_picture: dict[Path, list[Record]] = defaultdict(list)
     for record in records:

@@ -10,7 +10,7 @@ import torch
 from ssd.checkpoint import load_training_state, save_checkpoint
 from ssd.config import SSDConfig
 from ssd.errors import InputError
-from ssd.files import naming, next_free, oldest_first, replacing
+from ssd.files import create_next, naming, oldest_first, replacing
 from ssd.model.network import SSD
 from ssd.training.batches import Batch
 from ssd.training.run.curves import CURVES_NAME, plot_results
@@ -34,10 +34,12 @@ def create_run(output: str | Path | None = None) -> Path:
 
     A results.csv without rows is not a run yet: its run was killed before the first checkpoint.
     """
-    folder = next_free("runs") if output is None else Path(output)
+    if output is None:
+        return create_next("runs")
+    folder = Path(output)
     _check_free(folder)
     with naming(folder):
-        folder.mkdir(parents=True, exist_ok=output is not None)
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

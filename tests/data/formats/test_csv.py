@@ -104,7 +104,7 @@ def test_tables_as_data_sets(folder, tmp_path, capsys):
     ("", "lacks image, name, x_min, y_min, x_max, y_max"),
     ("a.jpg,dog,4,3,20,15\n", "its first line must name the columns image, name or class, x_min"),
     ("image,x_min,y_min,x_max\n", "it lacks name, y_max"),
-    (HEADER, "holds no images"),
+    (HEADER, "boxes.csv: names no images"),
     (HEADER + "gone.jpg,dog,4,3,20,15\n", "gone.jpg: no such picture"),
     (HEADER + "boxes.csv,dog,4,3,20,15\n", "boxes.csv: not a picture"),
     (HEADER + "\0,dog,4,3,20,15\n", ""),
