@@ -38,6 +38,11 @@ def parse(argv: list[str] | None) -> Namespace:
         help="annotation of the picture: .xml (VOC), .json (COCO, Supervisely) or .txt (YOLO). Without any "
         "objects, the model's detections stand in for them",
     )  # fmt: skip
+    p.add_argument(
+        "--results", metavar="PATH",
+        help="detections in the whole test list, as eval --save-results writes them, to show how average precision is "
+        "counted (default: the detections in the picture)",
+    )  # fmt: skip
     p.add_argument("--output", metavar="FILE", default="explained.html", help="page to write")
     add_picture_arguments(p)
     return p.parse_args(argv)
@@ -50,7 +55,8 @@ def main(argv: list[str] | None = None) -> None:
     check_destination(picture, output)
     if args.no_pixel_limit:
         lift_pixel_limit()
-    subject = read_subject(picture, find_model(args.checkpoint), find_lists(args.data), args.annotation)
+    model, lists = find_model(args.checkpoint), find_lists(args.data)
+    subject = read_subject(picture, model, lists, args.annotation, args.results)
     write_text(output, explain(subject))
     print(one_line(f"{output}: {subject.model_name or 'no model'}. {subject.origin}"))
 

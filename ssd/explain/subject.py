@@ -17,6 +17,9 @@ from ssd.data.formats.single import read_single
 from ssd.data.images import load_image, preprocess
 from ssd.data.lists import SPLITS, DataList, list_files, read_data_list, read_image_paths
 from ssd.errors import InputError
+from ssd.evaluation.evaluate import match_dataset
+from ssd.evaluation.matches import Matches
+from ssd.evaluation.result_files import load_results
 from ssd.model.network import SSD
 from ssd.model.priors import create_prior_boxes
 from ssd.pretrained import find_checkpoint, load_model, model_line, newest_checkpoint
@@ -52,6 +55,7 @@ class Subject:
     1. difficulties: (n,) bool. n may be 0. origin: a sentence that says where the objects come from. is_own: whether
     they are the model's own detections. model_name: its file, "" without a model. priors_cxcy: (8732, 4).
     model: None where there is none; then `locs` (8732, 4) and `scores` (8732, n_classes), logits, have no rows.
+    evaluated: the detections in a whole test list, or None.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Subject:
     model: SSD | None
     locs: Tensor
     scores: Tensor
+    evaluated: Matches | None = None
 
     @property
     def frame(self) -> tuple[int, int]:
@@ -108,11 +113,13 @@ def read_subject(
     checkpoint: str | Path | None = None,
     data: str | Path | None = None,
     annotation: str | Path | None = None,
+    results: str | Path | None = None,
 ) -> Subject:
     """The subject of a picture's file.
 
     checkpoint: of the model, None without one. The objects come from the annotation file, else from the data lists in
-    the folder `data` if they hold the picture, else from the model's detections.
+    the folder `data` if they hold the picture, else from the model's detections. results: detections in the test list
+    of `data`, as `load_results` reads them.
     Raises InputError where a file is missing, damaged or of another kind.
     """
     image = load_image(picture)
@@ -146,7 +153,15 @@ def read_subject(
         model=model,
         locs=locs,
         scores=scores,
+        evaluated=None if results is None else _evaluated(results, data),
     )
+
+
+def _evaluated(results: str | Path, folder: str | Path | None) -> Matches:
+    if folder is None:
+        raise InputError(f"{results}: name the data lists that these are detections in with --data")
+    data = read_data_list(folder, "test")
+    return match_dataset(load_results(results, data), data)
 
 
 def _load(checkpoint: str | Path) -> SSD:

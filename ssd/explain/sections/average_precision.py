@@ -1,10 +1,9 @@
-"""How the detections in the picture are counted."""
+"""How detections are counted."""
 
 from html import escape
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from ssd.evaluation.evaluate import PAPER
 from ssd.evaluation.matches import Matches, match_detections
@@ -18,10 +17,11 @@ from ssd.text import counted
 
 KEY, TITLE = "precision", "How is average precision counted?"
 MOST_ROWS = 15  # of the ranking
+MOST_POINTS = 1000  # of the curve
 
 
 class Ranking(NamedTuple):
-    """The detections of one class in the picture. name: of the class. dets: their indices in `matches`, best first."""
+    """The detections of one class. name: of the class. dets: their indices in `matches`, best first."""
 
     name: str
     matches: Matches
@@ -39,38 +39,38 @@ class Ranking(NamedTuple):
 
 
 def ranking(subject: Subject) -> Ranking:
-    """The ranking of the class with the most objects that count, by the rules and the thresholds of evaluation."""
-    boxes, labels, scores = select(subject, PAPER)
-    sides = torch.tensor([*subject.image.size, *subject.image.size])
-    truth = [subject.boxes * sides], [subject.labels], [subject.difficulties]
-    matches = match_detections([boxes * sides], [labels], [scores], *truth, subject.config.label_map)
+    """The ranking of the class with the most objects that count, by the rules of evaluation.
+
+    Of the evaluated test list where there is one, else of the picture, by the thresholds of evaluation.
+    """
+    matches = subject.evaluated or _matches(subject)
     chosen = matches.n_easy.argmax()
     name = matches.names[chosen]
     dets = matches.best_first(np.flatnonzero(matches.det_classes == chosen))
     return Ranking(name, matches, dets, curves(matches)[name])
 
 
+def _matches(subject: Subject) -> Matches:
+    boxes, labels, scores = select(subject, PAPER)
+    truth = [subject.in_pixels(subject.boxes)], [subject.labels], [subject.difficulties]
+    return match_detections([subject.in_pixels(boxes)], [labels], [scores], *truth, subject.config.label_map)
+
+
 def section(subject: Subject) -> Section:
     """The ranking, the curve of precision and recall, and the two ways to average it."""
-    if not subject.model:
+    if not subject.model and not subject.evaluated:
         return Section(KEY, TITLE, [NO_MODEL])
-    if subject.difficulties.all():  # also where there are no objects
-        return Section(KEY, TITLE, [NO_OBJECTS])
     found = ranking(subject)
+    if not found.curve.n_objects:
+        return Section(KEY, TITLE, [NO_OBJECTS])
     eleven, area = (average_precision(found.curve, kind) for kind in ("voc07", "voc10"))
-    own = (
-        " The objects are the model's own detections here, so its best ones cannot be wrong, and this figure shows the "
-        "counting, not how good the model is."
-    )
     return Section(
         key=KEY,
         title=TITLE,
         figure=svg.beside(_plot(found), _table(found)),
         text=[
-            f"The class is {escape(found.name)}, with {counted(found.curve.n_objects, 'object')} that count and "
-            f"{counted(len(found.dets), 'detection')} above a score of {PAPER.min_score}, ranked by score. A detection "
-            f"is right if its IoU with the object that it overlaps best is at least {found.matches.iou_threshold} and "
-            f"no better one has found that object.{own if subject.is_own else ''}",
+            f"{_what(subject, found)}, ranked by score. A detection is right if its IoU with the object that it "
+            f"overlaps best is at least {found.matches.iou_threshold} and no better one has found that object.",
             "After each detection, precision is the share of right ones so far, and recall the share of objects found "
             "so far. Precision at a recall then counts as the best precision at that recall or a higher one, which "
             "makes the blue curve the shaded staircase.",
@@ -83,6 +83,21 @@ def section(subject: Subject) -> Section:
         "where p(r) = max of precision at recall &ge; r",
         sources=[match_detections, curves, average_precision],
     )
+
+
+def _what(subject: Subject, found: Ranking) -> str:
+    """What is ranked, as the beginning of a sentence."""
+    name, n_objects = escape(found.name), counted(found.curve.n_objects, "object")
+    n_found = counted(len(found.dets), "detection")
+    if subject.evaluated:
+        n = counted(subject.evaluated.n_images, "picture")
+        return f"The class is {name}, with {n_objects} that count and {n_found} in the {n} of the test list"
+    own = (
+        "The objects are the model's own detections here, so its best ones cannot be wrong: this shows the counting, "
+        "not how good the model is. "
+    )
+    words = f"The class is {name}, with {n_objects} that count and {n_found} above a score of {PAPER.min_score}"
+    return f"{own if subject.is_own else ''}{words} in this picture"
 
 
 def _table(found: Ranking) -> str:
@@ -108,7 +123,8 @@ def staircase(curve: Curve) -> list[tuple[float, float]]:
 
 def _plot(found: Ranking) -> str:
     plot, curve = Plot(1, 1), found.curve
-    points = list(zip(curve.recall.tolist(), curve.precision.tolist(), strict=True))
+    shown = slice(None, None, len(found.dets) // MOST_POINTS + 1)
+    points = list(zip(curve.recall[shown].tolist(), curve.precision[shown].tolist(), strict=True))
     dots = zip(RECALLS.tolist(), curve.eleven_points.tolist(), strict=True)
     parts = [
         plot.area(staircase(curve), "var(--found)"),

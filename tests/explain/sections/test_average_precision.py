@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from ssd import calculate_mAP
-from ssd.evaluation.mean_ap import RECALLS, average_precision
+from ssd.data import read_data_list
+from ssd.errors import InputError
+from ssd.evaluation.evaluate import DataSetDetections, match_dataset
+from ssd.evaluation.mean_ap import RECALLS, average_precision, average_precisions
+from ssd.evaluation.result_files import save_results
 from ssd.explain.sections.average_precision import ranking, section, staircase
+from ssd.explain.subject import read_subject
 from ssd.model.boxes import encode
 
 BOXES = torch.tensor([[0.1, 0.1, 0.4, 0.5], [0.5, 0.1, 0.9, 0.4], [0.3, 0.6, 0.6, 0.9]])
@@ -70,3 +75,24 @@ def test_what_is_missing_is_said(subject, bare):
 def test_the_page_says_that_own_detections_prove_nothing(judged):
     assert not any("cannot be wrong" in text for text in section(judged).text)
     assert any("cannot be wrong" in text for text in section(replace(judged, is_own=True)).text)
+
+
+def test_detections_in_a_test_list_take_the_place_of_those_in_the_picture(data_folder, picture, tmp_path):
+    data = read_data_list(data_folder, "test")
+    scores = torch.linspace(1, 0.5, len(data.labels))
+    found = DataSetDetections()
+    for image in data:
+        n = len(image.labels)
+        found.add(torch.from_numpy(image.boxes).float() + 2, torch.from_numpy(image.labels), scores[:n])
+    save_results(tmp_path, found, data)
+    evaluated = read_subject(picture, data=data_folder, results=tmp_path)
+    ranked = ranking(evaluated)
+    expected = average_precisions(match_dataset(found, data))
+    assert ranked.matches.n_images == len(data) == 4
+    assert average_precision(ranked.curve) == expected[ranked.name]
+    assert "in the 4 pictures of the test list" in section(evaluated).text[0]
+
+
+def test_detections_in_a_test_list_need_it(picture, tmp_path):
+    with pytest.raises(InputError, match="name the data lists"):
+        read_subject(picture, results=tmp_path)
