@@ -66,6 +66,46 @@ def test_sliders_change_what_is_left(page, slider, key):
     assert after == 0 if slider == "min_score" else 0 < after < before
 
 
+def click(page, figure, x, y):
+    """Click a figure at fractions of its size."""
+    from selenium.webdriver import ActionChains
+
+    figure = page.find_element("css selector", figure)
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", figure)
+    width, height = figure.size["width"], figure.size["height"]
+    ActionChains(page).move_to_element_with_offset(figure, (x - 0.5) * width, (y - 0.5) * height).click().perform()
+
+
+def test_a_click_says_what_suppressed_a_box(page, subject):
+    page.refresh()
+    suppressed = drawn_boxes(page, "#suppression rect.dashed")
+    smallest = suppressed[(suppressed[:, 2:] - suppressed[:, :2]).prod(dim=1).argmin()]
+    corner = smallest[:2] + 1  # a click chooses the smallest box around it
+    click(page, "#suppression .clickable", *(corner / torch.tensor(subject.frame)).tolist())
+    answer = page.find_element("css selector", "#suppression .answer").text
+    picked = drawn_boxes(page, "#suppression .picked")
+    assert "is suppressed by" in answer and len(picked) == 2
+    assert answer.endswith(f"their IoU is {paired_iou(*picked).item():.3f}.")
+
+
+def test_a_click_shows_the_channels_of_a_cell(page, subject):
+    click(page, "#predictions .clickable", 0.35, 0.75)
+    rows = page.find_elements("css selector", "#predictions .channels tr")[1:]
+    cells = [[cell.text for cell in row.find_elements("css selector", "td")] for row in rows]
+    start = 5776 + 2166 + (7 * 10 + 3) * 6
+    assert [row[0] for row in cells] == [str(start + k) for k in range(6)]
+    shown = torch.tensor([[float(value) for value in row[1:5]] for row in cells])
+    torch.testing.assert_close(shown, subject.locs[start : start + 6], atol=0.0051, rtol=0)
+
+
+def test_the_button_shows_other_pictures(page):
+    button = page.find_element("css selector", "#augmentation button")
+    shown = "return [...document.querySelectorAll('#augmentation .seeds')].map(each => each.offsetHeight > 0)"
+    assert page.execute_script(shown) == [True, False, False, False]
+    page.execute_script("arguments[0].click()", button)
+    assert page.execute_script(shown) == [False, True, False, False]
+
+
 def test_dragging_shows_the_right_iou(page):
     from selenium.webdriver import ActionChains
 
