@@ -20,18 +20,19 @@ function fates(candidates, minScore, maxOverlap, topK, maxPerClass) {
 }
 
 section("suppression", (element, data) => {
-  const figure = element.querySelector("svg.clickable"), boxes = figure.querySelector(".boxes");
+  const figure = element.querySelector("svg.clickable");
+  const boxes = figure.querySelector(".boxes"), chosen = figure.querySelector(".both");
   const counts = element.querySelector(".counts"), answer = element.querySelector(".answer");
   const sliders = [...element.querySelectorAll("input")];
   const { width, height } = figure.viewBox.baseVal;
   const name = index => `${data.names[data.candidates[index][0]]} ${data.candidates[index][1].toFixed(2)}`;
   let all;
 
-  function rectangle(index, kept) {
+  function rectangle(index, kind) {
     const [label, , x_min, y_min, x_max, y_max] = data.candidates[index];
-    const size = { x: x_min * width, y: y_min * height, width: (x_max - x_min) * width, height: (y_max - y_min) * height };
     return svg("rect", {
-      ...size, stroke: data.colours[label], class: kept ? "box kept" : "box thin dashed", "data-index": index });
+      x: x_min * width, y: y_min * height, width: (x_max - x_min) * width, height: (y_max - y_min) * height,
+      stroke: data.colours[label], class: `box ${kind}` });
   }
 
   function tag(index) {
@@ -47,12 +48,15 @@ section("suppression", (element, data) => {
     const at = (...stages) => all.map((fate, k) => k).filter(k => stages.includes(all[k].stage));
     const kept = at("kept");
     boxes.replaceChildren(
-      ...at("overlap").map(k => rectangle(k, false)), ...kept.map(k => rectangle(k, true)), ...kept.slice(0, 20).map(tag));
+      ...at("overlap").map(k => rectangle(k, "thin dashed")), ...kept.map(k => rectangle(k, "kept")),
+      ...kept.slice(0, 20).map(tag));
     counts.textContent = [
-      `${data.pairs} pairs of prior and class`, `${all.length - at("score").length} above this score`, `${at("overlap", "top", "kept").length} of them among the ` +
-      `${data.max_per_class} best of their class`, `${at("top", "kept").length} not suppressed`,
+      `${data.pairs} pairs of prior and class`, `${all.length - at("score").length} above this score`,
+      `${at("overlap", "top", "kept").length} of them among the ${data.max_per_class} best of their class`,
+      `${at("top", "kept").length} not suppressed`,
       `${kept.length} detections`].join(" → ");
     answer.textContent = "";
+    chosen.replaceChildren();
   }
 
   // The smallest drawn box around a point, or -1.
@@ -66,7 +70,7 @@ section("suppression", (element, data) => {
 
   function explain(index) {
     const { stage, by, overlap } = all[index];
-    for (const each of boxes.children) each.classList.toggle("picked", [index, by].includes(Number(each.dataset.index)));
+    chosen.replaceChildren(...[index, by].filter(k => k !== undefined).map(k => rectangle(k, "picked")));
     const own = all.filter(fate => fate.by === index).length;
     answer.textContent = stage === "kept" ? `${name(index)} is kept; it suppressed ${own}.`
       : `${name(index)} is suppressed by ${name(by)}: their IoU is ${overlap.toFixed(3)}.`;

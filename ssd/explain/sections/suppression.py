@@ -104,7 +104,7 @@ def section(subject: Subject) -> Section:
 
 def _figure(subject: Subject, found: Candidates, usual: Thresholds) -> str:
     drawing = svg.figure(
-        *subject.frame, svg.photo(class_="faint"), svg.element("g", class_="boxes"),
+        *subject.frame, svg.photo(class_="faint"), svg.element("g", class_="boxes"), svg.element("g", class_="both"),
         label="detections, and the boxes that they suppressed", class_="clickable",
     )  # fmt: skip
     sliders = _slider("min_score", "score above", found.floor, usual.min_score)
