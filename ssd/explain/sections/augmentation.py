@@ -118,8 +118,8 @@ def section(subject: Subject) -> Section:
             "A network that sees the same picture a hundred times learns it by heart. So each time, training draws "
             "another version of it. Here everything happens in one version; in training, each colour changes with "
             "probability 1/2, and so do the zoom out and the flip.",
-            "Zooming out shows the picture on a canvas up to four times as large, filled with the mean, so its objects "
-            f"become small. The crop draws the least IoU that some object must have with its window, one of 0, "
+            "Zooming out shows the picture on a canvas up to four times as wide and high, filled with the mean, so its "
+            f"objects become small. The crop draws the least IoU that some object must have with its window, one of 0, "
             f"{minima}, or leaves the picture whole. Its sides are 0.3 to 1 times those of the canvas. An object stays "
             "if its centre lies in the window; the rest of it is cut off.",
             "The last eight pictures come from the sampler as it is. Zoom out, crop and resize are one window that is "

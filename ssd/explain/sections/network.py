@@ -35,9 +35,9 @@ def layers(subject: Subject) -> Section:
         figure=_drawing(subject, making, predicting) + svg.beside(_table(rows, operations)) + _decimation(making),
         text=[
             f"Convolutions and pooling make maps with fewer and fewer cells, from {found[0].cells} x {found[0].cells} "
-            f"to {last.cells} x {last.cells}, and more and more channels. The drawing is to scale: heights "
-            "are the sides of the maps, widths the channels. The orange maps predict, each with one 3 x 3 convolution "
-            "for offsets and one for scores.",
+            f"to {last.cells} x {last.cells}, and, up to conv7, more and more channels. The drawing is to scale: "
+            "heights are the sides of the maps, widths the channels. The orange maps predict, each with one 3 x 3 "
+            "convolution for offsets and one for scores.",
             f"An image takes {operations / 1e9:.1f} billion multiplications and "
             f"{sum(layer.parameters for layer in found) / 1e6:.1f} million parameters. The base network does "
             f"{base:.0%} of the multiplications; the maps for large objects cost almost nothing.",
@@ -45,9 +45,9 @@ def layers(subject: Subject) -> Section:
             f"sees {first.field.size} x {first.field.size} pixels, and from the last map "
             f"{last.field.size} x {last.field.size}, which is more than the whole input.",
             "The base is VGG16, a classifier. Its fully connected layers fc6 and fc7 became the convolutions conv6 and "
-            "conv7 by leaving weights out: every fourth output, and every third row and column of fc6's 7 x 7 places. "
-            "VGG16 halves its map once more before fc6. SSD does not, and sets the nine remaining weights 6 cells "
-            "apart, so that they look at the same parts of the picture as before.",
+            "conv7. Only some of their weights are kept: every fourth output, and every third row and column of fc6's "
+            "7 x 7. VGG16 halves its map once more before fc6. SSD does not, and sets the nine remaining weights 6 "
+            "cells apart, so that they look at the same parts of the picture as before.",
         ],
         formula="field after a layer = field + dilation &middot; (kernel &minus; 1) &middot; step &emsp; step after it "
         "= step &middot; stride",

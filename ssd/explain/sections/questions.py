@@ -65,10 +65,10 @@ def larger_than_the_kernel(subject: Subject) -> Answer:
     """Why a prior may be larger than the kernel that predicts it."""
     text = [
         "The kernel covers 3 x 3 cells, but each cell already sums up a larger part of the picture. Together they "
-        "depend on all pixels of the <i>receptive field</i>, which is larger than the priors of every map. (Pixels in "
-        f"its middle count most. The lengths below are in pixels of the input, of {subject.config.input_size}.)"
+        "depend on all pixels of the <i>receptive field</i>, those in its middle most. The table compares the sides of "
+        f"the three, in pixels of the input, which has {subject.config.input_size} of them."
     ]
-    columns = ["map", "kernel", "largest prior", "field"]
+    columns = ["map", "kernel", "largest prior", "receptive field"]
     rows = [(name, *(f"{value:.0f}" for value in sides)) for name, sides in reach(subject).items()]
     return Answer("Why may a prior be larger than the kernel that predicts it?", text, svg.table(columns, rows))
 
@@ -91,8 +91,8 @@ def matched_by_priors(subject: Subject) -> Answer:
     """Why objects are matched with priors and not with predictions."""
     text = [
         "Predictions change with every step, and at first they are noise: which of them should learn an object would "
-        "be a matter of chance. Priors never move. An object has the same positives in the first iteration and in the "
-        "last, so each of them can learn what it is there for."
+        "be a matter of chance. Priors never move. In the same picture, an object has the same positives in the first "
+        "iteration and in the last, so each of them can learn what it is there for."
     ]
     if _is_trained(subject):
         by_priors, by_predictions = match_objects(subject).positive, matched_predictions(subject)
@@ -110,14 +110,16 @@ def background_class(subject: Subject) -> Answer:
     """Why there is a class for nothing."""
     n_positive, n = int(match_objects(subject).positive.sum()), len(subject.priors_cxcy)
     text = [
-        "Most priors have no object, and their probability has to go somewhere: the softmax of a prior always adds up "
-        f"to 1. Here {n_positive} of {n} priors are positive, and the others have no object."
+        "Most priors have no object, and their probability has to go somewhere: the softmax of a prior always "
+        "adds up to 1."
     ]
+    if n_positive:
+        text[0] += f" Here {n_positive} of {n} priors are positive, and the others have no object."
     if subject.model:
         confident, without = (confident_priors(subject, background) for background in (True, False))
         text.append(
-            f"{counted(confident, 'prior')} give some class more than 0.5. Without the background, the classes would "
-            f"share all of the probability, and {without} priors would be that sure."
+            f"Here {counted(confident, 'prior')} give some class more than 0.5. Without the background, the classes "
+            f"would share all of the probability, and {without} priors would be that sure."
         )
     return Answer("Why is there a background class?", text)
 
@@ -154,7 +156,7 @@ def smooth_l1(subject: Subject) -> Answer:
         largest = errors.abs().max().item()
         text.append(
             f"The bars below the axis are the {len(errors)} errors here. The largest is {largest:.2f}. Squared, it "
-            f"would pull {largest:.2f} times as hard as an error of 1; with smooth L1, {min(largest, 1):.3g} times."
+            f"pulls {largest:.2f} times as hard as an error of 1. With smooth L1, nothing pulls harder than that."
         )
     return Answer("Why smooth L1?", text, _loss_curves(errors))
 
@@ -190,22 +192,20 @@ def loss_scales(subject: Subject) -> Answer:
     if _is_trained(subject):
         rows = [(name, f"{value:.3f}") for name, value in localisation_losses(subject).items()]
         table = svg.table(["loss of this picture's offsets", ""], rows)
-    return Answer("Why is this localisation loss larger than the tutorial's?", text, table)
+    return Answer("How does the scale of this loss compare with that of others?", text, table)
 
 
 def fast_biases(subject: Subject) -> Answer:
     """Why biases learn at twice the rate."""
     text = [
-        f"Because the paper's release does so: biases learn at {BIAS_RATE} times the rate and do not decay, as was the "
-        "custom of Caffe's recipes. Decay is against large weights that fit single pictures, which a few biases "
-        "cannot do. We know of no measurement of what the doubled rate is worth."
+        f"Because the paper's release does so: biases learn at {BIAS_RATE} times the rate of weights and do not decay, "
+        "as was the custom of Caffe's recipes. Decay is against large weights that fit single pictures, which a few "
+        "biases cannot do. We know of no measurement of what the doubled rate is worth."
     ]
     if subject.model:
         groups = create_optimiser(subject.model, Recipe.momentum, Recipe.weight_decay).param_groups
         weights, biases = (sum(p.numel() for p in group["params"]) for group in groups[:2])
-        text.append(
-            f"This model has {weights:,} weights and {biases:,} biases, {100 * biases / weights:.2f} % as many."
-        )
+        text.append(f"This model has {weights:,} weights and {biases:,} biases, {100 * biases / weights:.2f}% as many.")
     return Answer("Why do biases learn twice as fast?", text)
 
 
@@ -236,8 +236,9 @@ def difficult_objects(subject: Subject) -> Answer:
         "VOC marks objects that are hard to recognise as difficult. Finding one earns nothing, and missing one costs "
         "nothing. If evaluation did not know them, a detection of one would count as false, and the better detector "
         "would have the lower AP. Training learns from difficult objects as from all others.",
-        f"Here {n_difficult} of {counted(len(subject.boxes), 'object')} are difficult.",
     ]
+    if len(subject.boxes):
+        text.append(f"Here {n_difficult} of {counted(len(subject.boxes), 'object')} are difficult.")
     if n_difficult and _is_trained(subject) and not subject.is_own:
         known, unknown = (mean_ap(subject, ~subject.difficulties | keep) for keep in (True, False))
         change = "stay" if known == unknown else f"not be {known:.3f}, but"
@@ -255,9 +256,10 @@ def outside_priors(subject: Subject) -> Answer:
     if len(subject.boxes):
         overlaps = box_iou(subject.boxes, cxcy_to_xy(subject.priors_cxcy))  # (n, 8732)
         best, best_inside = (part.max(dim=1).values.mean() for part in (overlaps, overlaps[:, inside]))
+        change = f"be {best_inside:.3f}" if best_inside < best else "be the same, as the best ones do not leave it"
         text.append(
             f"The best prior of an object here has an IoU of {best:.3f} on average. Without the priors that leave the "
-            f"picture, it would be {best_inside:.3f}."
+            f"picture, it would {change}."
         )
     return Answer("Why may priors leave the picture?", text)
 
