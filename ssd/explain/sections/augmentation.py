@@ -43,7 +43,7 @@ class Step(NamedTuple):
 def steps(subject: Subject, seed: int = 0) -> list[Step]:
     """An augmentation in which everything happens, step by step: four colours, zoom out, crop, flip.
 
-    Drawn by the parts of the sampler, each of them until it changes something that one can see.
+    Drawn by the parts of the sampler; colours and canvas until they change something that one can see.
     """
     rng = np.random.default_rng(seed)
     size, boxes = subject.image.size, pixel_boxes(subject)
@@ -51,8 +51,11 @@ def steps(subject: Subject, seed: int = 0) -> list[Step]:
     targets = boxes if len(boxes) else np.array([whole])
     c = _draw(lambda: sample_colours(rng), _changes_all)
     canvas = _draw(lambda: sample_expansion(rng, size), lambda canvas: 1.5 < zoom(canvas, size) < 2.5)
-    crops = [_draw(lambda: sample_crop(rng, canvas, targets), lambda crop: crop != canvas) for _ in range(CROPS)]
-    window = max(crops, key=lambda crop: best_overlap(crop, targets))
+    crops = [sample_crop(rng, canvas, targets) for _ in range(CROPS)]  # some of them, perhaps all, are the whole canvas
+    window = max(crops, key=lambda crop: (crop != canvas, best_overlap(crop, targets)))
+    cut = (
+        f"cropped; IoU with an object {best_overlap(window, targets):.2f}" if window != canvas else "no crop was found"
+    )
     first = Augmentation(whole)
     colours = {
         f"brightness {c.brightness:+.0f} levels": Colours(c.brightness),
@@ -64,7 +67,7 @@ def steps(subject: Subject, seed: int = 0) -> list[Step]:
         Step(first, "the picture"),
         *(Step(replace(first, colours=changed), caption) for caption, changed in colours.items()),
         Step(Augmentation(canvas, colours=c), f"zoomed out {zoom(canvas, size):.2f} times; dashed: the crop"),
-        Step(Augmentation(window, colours=c), f"cropped; IoU with an object {best_overlap(window, targets):.2f}"),
+        Step(Augmentation(window, colours=c), cut),
         Step(Augmentation(window, flip=True, colours=c), "flipped"),
     ]
 
