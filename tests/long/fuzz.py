@@ -109,7 +109,9 @@ def fuzz_detection(rng, network, folder):
     torch.manual_seed(rng.getrandbits(32))
     detector = Detector(network(config), device="cpu", precision=rng.choice(["fp32", "bf16"]))
     pictures, sizes = zip(*(random_picture(rng, folder) for _ in range(rng.randint(1, 3))), strict=True)
-    min_score = rng.choice([0, 0.01, 0.2, rng.random(), 1])
+    names = list(filter(None, config.class_names))
+    by_name = {name: rng.choice([0, 0.01, rng.random(), 1]) for name in rng.sample(names, rng.randint(0, len(names)))}
+    min_score = rng.choice([0, 0.01, 0.2, rng.random(), 1, by_name])
     max_overlap = rng.choice([0, 0.45, rng.random(), 1])
     top_k = rng.choice([0, 1, 200, rng.randint(0, 5000)])
     found = detector(list(pictures), min_score, max_overlap, top_k)
@@ -131,7 +133,8 @@ def check_detections(found, size, config, min_score, max_overlap, top_k):
     assert (found.boxes >= 0).all()
     assert (found.boxes.view(-1, 2, 2) <= limits).all()
     assert (found.boxes[:, :2] <= found.boxes[:, 2:]).all()
-    assert (found.scores > min_score).all()
+    scores = min_score if isinstance(min_score, dict) else dict.fromkeys(found.names, min_score)
+    assert (found.scores > torch.tensor([scores.get(name, 0.2) for name in found.names])).all()
     assert (found.scores.diff() <= 0).all()
     assert [config.class_names[label - 1] for label in found.labels.tolist()] == found.names
     assert "" not in found.names
@@ -223,6 +226,8 @@ OPTIONS = {
     "--batch-size": (1, 2, 3, 5), "--accumulate": (1, 2, 3), "--iterations": (1, 2), "--lr": (0, 1e-3, 1e9),
     "--warmup": (0, 1, 5), "--clip-norm": (0, 10), "--ema": (0, 0.9, 1), "--seed": (0, 2**63 - 1), "--freeze": (0, 2),
     "--augmentation": AUGMENTATIONS, "--overfit": (1, 2, 100), "--save-every": (1, 9), "--eval-every": (0, 1, 9),
+    "--momentum": (0, 0.99), "--weight-decay": (0, 1), "--alpha": (0, 5), "--neg-pos-ratio": (1, 9000),
+    "--match-threshold": (0.01, 1),
     "--patience": (0, 1), "--backbone": ("vgg16", "vgg16_bn"), "--precision": ("fp32", "bf16", "auto"),
 }  # fmt: skip
 
@@ -244,9 +249,12 @@ def fuzz_training(rng, network, folder):
     }
     fixed |= {"--data": folder, "--output": f"{folder}/run"}
     arguments = [str(text) for pair in (fixed | chosen).items() for text in pair]
+    arguments += rng.choice([[], [], ["--no-difficult"]])
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # of libraries, such as tensorboard's
-        for more in ([], ["--resume", f"{folder}/run", "--iterations", "3"]):
+        changed = rng.choice([[], ["--difficult", "--momentum", "0.5"]])
+        again = ["--resume", f"{folder}/run", "--iterations", "3", *changed]
+        for more in ([], again):
             told = io.StringIO()
             with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
                 status = train.main(arguments + more)

@@ -1,6 +1,8 @@
 """Reading annotations from a table."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ssd.commands import data as create_data_lists
 from ssd.data.formats.csv import read_csv
@@ -79,6 +81,23 @@ def test_what_detect_writes_is_read(folder, monkeypatch):
     moved = folder.rename(folder.parent / "moved")
     images, _ = read_csv(moved / "detections.csv", images_folder=moved)  # by their names alone
     assert names(images) == [list(ODD_NAMES)] * 2
+
+
+@given(names=st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip), min_size=1, max_size=4))
+@settings(max_examples=40)
+def test_any_name_is_read_as_it_was_written(names, picture_and_table):
+    path, table = picture_and_table
+    found = [{"name": name, "score": 0.5, "box": [k, 0.0, 30.5, 20.0]} for k, name in enumerate(names)]
+    record = {"image": str(path), "annotated": None, "width": 40, "height": 30, "detections": found}
+    save_records(table.parent, [record], ["csv"], names)
+    ((image,), notes) = read_csv(table)
+    assert [each.name for each in image.objects] == [name.strip() for name in names] and notes == []
+
+
+@pytest.fixture(scope="module")
+def picture_and_table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table")
+    return picture(folder / "a.jpg"), folder / "detections.csv"
 
 
 def test_tables_as_data_sets(folder, tmp_path, capsys):
