@@ -69,7 +69,8 @@ def section(subject: Subject) -> Section:
         return Section(KEY, title, [NO_MODEL])
     usual, found = defaults(), ranked_candidates(subject)
     passed, limited, kept, best = stages(subject, usual)
-    n_classes = subject.config.n_classes - 1
+    config = subject.config
+    n_classes = config.n_classes - 1 - len(config.unused_labels)
     return Section(
         key=KEY,
         title=title,
@@ -87,8 +88,8 @@ def section(subject: Subject) -> Section:
         formula="suppressed: score(a) &le; score(b), the same class, b is kept, and IoU(a, b) &gt; max_overlap",
         sources=[detect_objects, select_detections],
         data={
-            "names": [subject.name_of(label) for label in range(n_classes + 1)],
-            "colours": [svg.colour(label) for label in range(n_classes + 1)],
+            "names": [subject.name_of(label) for label in range(config.n_classes)],
+            "colours": [svg.colour(label) for label in range(config.n_classes)],
             "pairs": len(subject.priors_cxcy) * n_classes,
             "top_k": usual.top_k,
             "max_per_class": MAX_PER_CLASS,
