@@ -124,7 +124,11 @@ class _Graph:
                 nodes += self._pair(name, rounded[name])
         del self.graph.node[:], self.graph.initializer[:]
         self.graph.node.extend(nodes)
-        self.graph.initializer.extend(self.onnx.numpy_helper.from_array(*each[::-1]) for each in self.constants.items())
+        used = {name for node in nodes for name in node.input}
+        constants = [
+            self.onnx.numpy_helper.from_array(self.constants[name], name) for name in self.constants if name in used
+        ]
+        self.graph.initializer.extend(constants)
 
     def _observed(self, node: "NodeProto") -> Observed | None:
         """What a node reads if it is a convolution to be quantised."""
@@ -144,20 +148,20 @@ class _Graph:
         Rounding the weights changes what a channel returns in the mean, and the bias takes that back (Nagel et al.,
         2019, "Data-free quantization through weight equalization and bias correction", section 4.2).
         """
-        if len(node.input) == 2:  # PyTorch leaves out a bias of zeros
-            node.input.append(f"{node.input[1]}_bias")
-        read, weight_name, bias_name = node.input
-        weight = self.constants.pop(weight_name)  # (n_out, n_in, k, k)
-        bias = self.constants.pop(bias_name, np.zeros(len(weight), np.float32))  # (n_out,)
-        step_in = self.steps[read]
+        weight = self.constants[node.input[1]]  # (n_out, n_in, k, k)
+        zeros = np.zeros(len(weight), np.float32)
+        bias = self.constants[node.input[2]] if len(node.input) == 3 else zeros  # (n_out,), left out if it is zero
+        step_in = self.steps[node.input[0]]
         steps = np.abs(weight).max(axis=(1, 2, 3)) / WEIGHT_LEVELS  # (n_out,)
         steps = np.maximum(steps, np.abs(bias) / step_in / LARGEST_BIAS + np.finfo(np.float32).tiny)
         whole = np.round(weight / steps[:, None, None, None])
         lost = (weight - whole * steps[:, None, None, None]).sum(axis=(2, 3)) @ observed.means  # (n_out,)
         whole_bias = np.round((bias + lost) / (steps * step_in))
+        names = [f"{node.output[0]}_weight", f"{node.output[0]}_bias"]  # its own: equal constants share a name
+        node.input[1:] = names
         return [
-            self._from_whole(weight_name, whole.astype(np.int8), steps),
-            self._from_whole(bias_name, whole_bias.astype(np.int32), steps * step_in),
+            self._from_whole(names[0], whole.astype(np.int8), steps),
+            self._from_whole(names[1], whole_bias.astype(np.int32), steps * step_in),
         ]
 
     def _from_whole(self, name: str, whole: np.ndarray, steps: np.ndarray) -> "NodeProto":
