@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ssd.model.boxes import paired_iou
+from tests.explain.conftest import MARKUP
 from tests.helpers.browser import find_browser, open_browser
 
 pytest.importorskip("selenium")
@@ -19,9 +20,13 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def page(browser, html, tmp_path_factory):
+def file(tmp_path_factory):
+    return tmp_path_factory.mktemp("page") / "page.html"
+
+
+@pytest.fixture(scope="module")
+def page(browser, html, file):
     """The browser with the page of a picture, its objects and a model."""
-    file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(html, encoding="utf-8")
     browser.get(file.as_uri())
     return browser
@@ -121,3 +126,12 @@ def shown_overlap(page):
     """The IoU that the page shows, and the two boxes (2, 4) that it is of."""
     iou = page.find_elements("css selector", "#overlap output")[-1].text
     return float(iou), drawn_boxes(page, "#overlap .area")
+
+
+def test_markup_in_names_is_only_text_for_the_scripts_too(browser, html_with_markup, file):
+    markup = file.with_name("markup.html")
+    markup.write_text(html_with_markup, encoding="utf-8")
+    browser.get(markup.as_uri())  # an alert would end the test
+    shown = browser.find_element("css selector", "#suppression").get_attribute("textContent")
+    assert browser.get_log("browser") == []
+    assert any(name in shown for name in MARKUP)  # the data hold them too, but escaped

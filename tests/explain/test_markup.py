@@ -1,12 +1,8 @@
 """Markup in the names of classes and files is only text."""
 
-from dataclasses import replace
 from html.parser import HTMLParser
 
-from ssd.explain.sections import explain
-
-NASTY = "</script><script>alert(1)</script>"
-QUOTES = """"><img src=x onerror='alert(2)'>&lt;b&gt;"""
+from tests.explain.conftest import MARKUP
 
 
 class Skeleton(HTMLParser):
@@ -28,20 +24,8 @@ class Skeleton(HTMLParser):
         self.words.append(data)
 
 
-def named(subject, first, second):
-    """The subject with other names for its classes, file, lists and model."""
-    classes = [f"{(first, second)[label % 2]}{label}" for label in range(1, subject.config.n_classes)]
-    return replace(
-        subject,
-        name=second,
-        origin=f"The objects come from the test list in {first}.",
-        model_name=first,
-        config=replace(subject.config, class_names=classes),
-    )
-
-
-def test_markup_in_names_is_only_text(subject):
-    plain, nasty = (Skeleton(explain(named(subject, *names))) for names in (("a", "b"), (NASTY, QUOTES)))
-    assert nasty.tags == plain.tags
-    for name in (NASTY, QUOTES):
-        assert any(name in words for words in nasty.words)
+def test_markup_in_names_is_only_text(html, html_with_markup):
+    plain, page = Skeleton(html), Skeleton(html_with_markup)
+    assert page.tags == plain.tags
+    for name in MARKUP:
+        assert any(name in words for words in page.words)
