@@ -3,14 +3,15 @@
 import pytest
 from PIL import Image
 
-from ssd import Detector
+from ssd.commands import detect
 from tests.helpers.fixed_detector import FixedDetector
 
 
 @pytest.fixture
 def fixed(monkeypatch):
     detector = FixedDetector()
-    monkeypatch.setattr(Detector, "from_checkpoint", lambda *args: detector)
+    monkeypatch.setattr(detect, "load_trained", lambda *args, **options: None)
+    monkeypatch.setattr(detect, "Detector", lambda *args: detector)
     return detector
 
 
