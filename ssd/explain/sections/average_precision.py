@@ -32,10 +32,10 @@ class Ranking(NamedTuple):
         """Whether a detection is right, and why not."""
         matches = self.matches
         if matches.correct[det] or matches.ignored[det]:
-            return "right" if matches.correct[det] else "ignored: the object is difficult"
+            return "right" if matches.correct[det] else "ignored: difficult"
         if matches.det_ious[det] < matches.iou_threshold:
-            return "wrong: no object at this IoU"
-        return "wrong: the object is found already"
+            return "wrong: IoU too low"
+        return "wrong: found already"
 
 
 def ranking(subject: Subject) -> Ranking:

@@ -35,7 +35,7 @@ def test_verdicts_precision_and_recall(judged):
     found = ranking(judged)
     assert found.name == judged.config.class_names[0]
     assert [found.verdict(det) for det in found.dets] == [
-        "right", "wrong: no object at this IoU", "right", "wrong: the object is found already",
+        "right", "wrong: IoU too low", "right", "wrong: found already",
     ]  # fmt: skip
     assert found.curve.precision.tolist() == [1, 1 / 2, 2 / 3, 1 / 2]
     assert found.curve.recall.tolist() == [1 / 3, 1 / 3, 2 / 3, 2 / 3]
@@ -43,7 +43,7 @@ def test_verdicts_precision_and_recall(judged):
 
 def test_a_difficult_object_is_ignored(judged):
     found = ranking(replace(judged, difficulties=torch.tensor([True, False, False])))
-    assert found.verdict(found.dets[0]) == "ignored: the object is difficult"
+    assert found.verdict(found.dets[0]) == "ignored: difficult"
 
 
 def test_staircase_and_points_give_both_average_precisions(judged):
