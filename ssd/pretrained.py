@@ -115,9 +115,8 @@ def describe_model(checkpoint: Path, config: SSDConfig) -> dict:
 def model_line(checkpoint: Path, config: SSDConfig) -> str:
     """A model in a few words, for the terminal."""
     names = list(filter(None, config.class_names))
-    return one_line(
-        f"{checkpoint}: {config.backbone}, {counted(len(names), 'class', 'classes')} ({abbreviated(names)})"
-    )
+    classes = f"{counted(len(names), 'class', 'classes')} ({abbreviated(names)})"
+    return one_line(f"{checkpoint}: SSD{config.input_size} with {config.backbone}, {classes}")
 
 
 def coco_checkpoint() -> Path:

@@ -105,9 +105,9 @@ def test_the_newest_run_that_is_no_test(checkpoint, tmp_path, monkeypatch):
 
 def test_model_in_one_line(checkpoint, tmp_path):
     config = load_checkpoint(checkpoint).config
-    assert model_line(Path("a.pth"), config) == "a.pth: vgg16, 4 classes (circle, square, star, triangle)"
+    assert model_line(Path("a.pth"), config) == "a.pth: SSD300 with vgg16, 4 classes (circle, square, star, triangle)"
     many = replace(config, class_names=tuple(f"c{k}" if k % 2 else "" for k in range(60)))
-    text = "a?.pth: vgg16, 30 classes (c1, c3, c5, c7, c9, c11, c13, c15 and 22 more)"
+    text = "a?.pth: SSD300 with vgg16, 30 classes (c1, c3, c5, c7, c9, c11, c13, c15 and 22 more)"
     assert model_line(Path("a\n.pth"), many) == text
 
 

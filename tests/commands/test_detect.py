@@ -110,7 +110,7 @@ def test_some_classes(checkpoint, voc_folder, tmp_path, capsys):
         return json.loads((tmp_path / "detections.json").read_text())[0]["detections"]
 
     assert {each["name"] for each in found("star, circle")} == {"star", "circle"}
-    assert capsys.readouterr().out.startswith(f"{checkpoint}: vgg16, 2 classes (circle, star); PyTorch, ")
+    assert capsys.readouterr().out.startswith(f"{checkpoint}: SSD300 with vgg16, 2 classes (circle, star); PyTorch, ")
     assert len(found("triangle", "--top-k", "3")) == 3  # of those, however many others score more
     categories = json.loads((tmp_path / "coco.json").read_text())["categories"]
     assert categories[3] == {"id": 4, "name": "triangle"}  # the model's ids

@@ -31,7 +31,7 @@ def test_every_output_and_the_files_scored_again(data_folder, checkpoint, tmp_pa
     outputs = ["--json", figures, "--save-results", saved, "--report", report]
     assert evaluate("--data", data_folder, "--checkpoint", checkpoint, "--device", "cpu", "--workers", 0, *outputs) == 0
     printed = capsys.readouterr().out
-    model = f"{checkpoint}: vgg16, 4 classes (circle, square, star, triangle); PyTorch, fp32"
+    model = f"{checkpoint}: SSD300 with vgg16, 4 classes (circle, square, star, triangle); PyTorch, fp32"
     assert printed.startswith(f"{model}; test list of {data_folder}: 4 images\n")
     speed = [line for line in printed.splitlines() if line.startswith("images per second ")]
     assert len(speed) == 1 and all(part in speed[0] for part in ("data", "network", "post-processing"))

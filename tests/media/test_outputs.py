@@ -43,7 +43,7 @@ def test_annotated_copies_and_records(fixed, photos, tmp_path, capsys):
         assert is_drawn(annotated, Image.new("RGB", (60, 20), "red"), fixed)
     said = capsys.readouterr()
     assert said.out.startswith(
-        f"{CHECKPOINT}: vgg16, 2 classes (cat, dog); no network; 5 pictures\n6 objects in 5 pictures, "
+        f"{CHECKPOINT}: SSD300 with vgg16, 2 classes (cat, dog); no network; 5 pictures\n6 objects in 5 pictures, "
     )
     assert said.out.endswith(f" a second\nannotated copies, detections.json: {tmp_path / 'out'}\n")
     assert "5/5" in said.err
