@@ -65,10 +65,10 @@ def larger_than_the_kernel(subject: Subject) -> Answer:
     """Why a prior may be larger than the kernel that predicts it."""
     text = [
         "The kernel covers 3 x 3 cells, but each cell already sums up a larger part of the picture. Together they "
-        "depend on all pixels of the <i>receptive field</i>, those in its middle most. The table compares the sides of "
-        f"the three, in pixels of the input, which has {subject.config.input_size} of them."
+        "depend on all pixels of the <i>receptive field</i>, and most on those in its middle. The table compares their "
+        f"sides in pixels; the input has {subject.config.input_size}."
     ]
-    columns = ["map", "kernel", "largest prior", "receptive field"]
+    columns = ["map", "kernel", "largest prior", "field"]
     rows = [(name, *(f"{value:.0f}" for value in sides)) for name, sides in reach(subject).items()]
     return Answer("Why may a prior be larger than the kernel that predicts it?", text, svg.table(columns, rows))
 
@@ -155,7 +155,7 @@ def smooth_l1(subject: Subject) -> Answer:
     if len(errors):
         largest = errors.abs().max().item()
         text.append(
-            f"The bars below the axis are the {len(errors)} errors here. The largest is {largest:.2f}. Squared, it "
+            f"The grey bars are the {len(errors)} errors here. The largest is {largest:.2f}. Squared, it "
             f"pulls {largest:.2f} times as hard as an error of 1. With smooth L1, nothing pulls harder than that."
         )
     return Answer("Why smooth L1?", text, _loss_curves(errors))
@@ -166,7 +166,7 @@ def _smooth_l1(errors: Tensor) -> Tensor:
 
 
 def _loss_curves(errors: Tensor) -> str:
-    """The three losses of an error from 0 to 3, and the sizes of the errors (n,) as bars below."""
+    """The three losses of an error from 0 to 3, and the sizes of the errors (n,) as bars."""
     plot = Plot(3, 4.5)
     x = torch.linspace(0, plot.x_max, 31)
     losses = {"square / 2": x.square() / 2, "L1": x, "smooth L1": _smooth_l1(x)}
@@ -238,11 +238,11 @@ def difficult_objects(subject: Subject) -> Answer:
         "would have the lower AP. Training learns from difficult objects as from all others.",
     ]
     if len(subject.boxes):
-        text.append(f"Here {n_difficult} of {counted(len(subject.boxes), 'object')} are difficult.")
+        text.append(f"Difficult here: {n_difficult} of {counted(len(subject.boxes), 'object')}.")
     if n_difficult and _is_trained(subject) and not subject.is_own:
         known, unknown = (mean_ap(subject, ~subject.difficulties | keep) for keep in (True, False))
         change = "stay" if known == unknown else f"not be {known:.3f}, but"
-        text[-1] += f" Without them among the objects, the mAP of this picture would {change} {unknown:.3f}."
+        text[-1] += f" If evaluation did not know of them, the mAP of this picture would {change} {unknown:.3f}."
     return Answer("Why must evaluation know difficult objects?", text)
 
 
