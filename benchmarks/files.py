@@ -10,16 +10,18 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.models import create_pair, expect_candidates, inputs, random_scenes
 from benchmarks.timing import Timer
 from ssd import Detector
 from ssd.data import load_image
-from ssd.detector import BATCH_SIZE, network_input
+from ssd.detector import BATCH_SIZE, Prepared, network_input
 from ssd.evaluation.evaluate import PAPER
 from ssd.inference.predictor import detections_in_pixels
 from ssd.media.annotator import Annotator
 from ssd.media.outputs import output_names, record, save_picture
+from ssd.model.postprocess import Detected
 from ssd.threads import batched
 
 T = TypeVar("T")
@@ -102,11 +104,11 @@ def alone(detector: Detector, paths: Sequence[Path], output: Path) -> dict[str, 
     batches = list(batched(prepared, BATCH_SIZE))
     found = [one for batch in batches for one in detector.find(batch, *THRESHOLDS)]
 
-    def predict(batch):
+    def predict(batch: list[Prepared]) -> tuple[Tensor, Tensor]:
         squares = np.stack([one.square for one in batch])
         return detector.predictor(network_input(squares, detector.config, torch.device("cpu")))
 
-    def select(predictions, batch):
+    def select(predictions: tuple[Tensor, Tensor], batch: list[Prepared]) -> Detected:
         sizes = [one.size for one in batch]
         return detections_in_pixels(detector.predictor, predictions, sizes, *THRESHOLDS)
 
