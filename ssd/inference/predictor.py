@@ -106,10 +106,11 @@ def for_inference(model: SSD, device: torch.device | str, dtype: torch.dtype) ->
 
 def check_thresholds(min_score: float | Mapping[str, float], max_overlap: float, top_k: int) -> None:
     """Raise InputError if detections cannot be chosen by these numbers. min_score: of all classes, or by name."""
-    scores = [("min_score", min_score)]
     if isinstance(min_score, Mapping):
-        scores = [(f"min_score of {name}", score) for name, score in min_score.items()]
-    for name, value in (*scores, ("max_overlap", max_overlap)):
+        scores = {f"min_score of {name}": score for name, score in min_score.items()}
+    else:
+        scores = {"min_score": min_score}
+    for name, value in (scores | {"max_overlap": max_overlap}).items():
         if not 0 <= value <= 1:
             raise InputError(f"{name} is {value}, must be from 0 to 1")
     if not isinstance(top_k, Integral) or top_k < 0:
