@@ -118,8 +118,8 @@ def background_class(subject: Subject) -> Answer:
     if subject.model:
         confident, without = (confident_priors(subject, background) for background in (True, False))
         text.append(
-            f"Here {counted(confident, 'prior')} give some class more than 0.5. Without the background, the classes "
-            f"would share all of the probability, and {without} priors would be that sure."
+            f"Here some class scores above 0.5 at {counted(confident, 'prior')}. Without the background, the classes "
+            f"would share all of the probability, and some class would score above 0.5 at {without}."
         )
     return Answer("Why is there a background class?", text)
 
