@@ -54,7 +54,8 @@ class Observed:
     def __init__(self) -> None:
         self.limit = 1.0
         self.counts = torch.zeros(BINS, dtype=torch.float64)
-        self.n_maps, self.sums = 0, torch.zeros(1, dtype=torch.float64)  # (channels,), of the means of the maps
+        self.n_maps = 0
+        self.sums = torch.zeros(1, dtype=torch.float64)  # of the maps' means, (channels,) after the first map
 
     def add(self, x: Tensor) -> None:
         """Take in maps (N, channels, height, width)."""
@@ -62,7 +63,8 @@ class Observed:
             self.limit *= 2
             self.counts = torch.cat([self.counts.view(-1, 2).sum(dim=1), torch.zeros(BINS // 2)])
         self.counts = self.counts + torch.histc(x, BINS, 0, self.limit)
-        self.n_maps, self.sums = self.n_maps + len(x), self.sums + x.mean(dim=(2, 3), dtype=torch.float64).sum(dim=0)
+        self.sums = self.sums + x.mean(dim=(2, 3), dtype=torch.float64).sum(dim=0)
+        self.n_maps += len(x)
 
     @property
     def means(self) -> np.ndarray:
