@@ -19,7 +19,7 @@ from tests.helpers.exports import NMS
 from tests.helpers.networks import randomise_batch_norm
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def model(data_folder, pictures):
     """Untrained, with a config that is not the default, moderate offsets, and scores that differ."""
     torch.manual_seed(0)
@@ -36,7 +36,7 @@ def model(data_folder, pictures):
     return model
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def files(model, tmp_path_factory):
     """The checkpoint and its exports, written by the command."""
     folder = tmp_path_factory.mktemp("exports")
@@ -52,19 +52,19 @@ def files(model, tmp_path_factory):
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def pictures():
     rng = np.random.default_rng(0)
     small = [rng.integers(0, 256, (n, n + 2, 3), dtype=np.uint8) for n in (5, 9, 20)]
     return [Image.fromarray(s).resize(size) for s, size in zip(small, [(640, 480), (120, 300), (50, 50)], strict=True)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def images(model, pictures):
     return torch.stack([preprocess(picture, model.config) for picture in pictures])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def expected(model, images):
     """Boxes and probabilities."""
     return decode_predictions(*NetworkPredictor(model)(images), model.priors_cxcy, model.config.variances)

@@ -128,7 +128,7 @@ class Normalised(nn.Module):
 def test_a_cell_of_zeros_is_normalised_to_zeros():
     x = torch.randn(1, 512, 3, 3)
     x[..., 1, 1] = 0
-    exported = torch.onnx.export(Normalised(), (x,), dynamo=True, input_names=["x"], verbose=False)
+    exported = torch.onnx.export(Normalised().eval(), (x,), dynamo=True, input_names=["x"], verbose=False)
     (found,) = session(exported.model_proto.SerializeToString()).run(None, {"x": x.numpy()})
     np.testing.assert_allclose(found, Normalised()(x).numpy(), rtol=1e-4, atol=1e-5)
 
