@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torchvision.ops import box_iou
 
 from ssd.model.boxes import paired_iou
 from tests.explain.conftest import MARKUP
@@ -69,6 +70,18 @@ def test_sliders_change_what_is_left(page, slider, key):
     page.find_element("css selector", f"#suppression input[name={slider}]").send_keys(getattr(Keys, key))
     after = len(drawn_boxes(page, KEPT))
     assert after == 0 if slider == "min_score" else 0 < after < before
+
+
+def test_names_of_boxes_do_not_lie_across_one_another(page):
+    from selenium.webdriver import Keys
+
+    page.refresh()
+    page.find_element("css selector", "#suppression input[name=min_score]").send_keys(Keys.HOME)
+    script = """return [...document.querySelectorAll("#suppression .boxes text")].map(text => text.getBBox())
+        .map(({ x, y, width, height }) => [x, y, x + width, y + height]);"""
+    places = torch.tensor(page.execute_script(script))
+    assert 1 < len(places) < len(drawn_boxes(page, KEPT))
+    assert box_iou(places, places).count_nonzero() == len(places)  # each with itself
 
 
 def click(page, figure, x, y):

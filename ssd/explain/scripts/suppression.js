@@ -41,6 +41,17 @@ section("suppression", (element, data) => {
     return svg("text", { ...place, y: y_min * height + 16, class: "on-photo" }, name(index));
   }
 
+  // Names of boxes, best first; one that would lie across another is left out.
+  function addTags(kept) {
+    const places = [];
+    for (const index of kept) {
+      const made = boxes.appendChild(tag(index)), { x, y, width, height } = made.getBBox();
+      const isFree = places.every(b => x + width < b.x || b.x + b.width < x || y + height < b.y || b.y + b.height < y);
+      if (isFree) places.push({ x, y, width, height });
+      else made.remove();
+    }
+  }
+
   function update() {
     const [minScore, maxOverlap] = sliders.map(slider => Number(slider.value));
     for (const slider of sliders) slider.previousElementSibling.textContent = Number(slider.value).toFixed(2);
@@ -48,8 +59,8 @@ section("suppression", (element, data) => {
     const at = (...stages) => all.map((fate, k) => k).filter(k => stages.includes(all[k].stage));
     const kept = at("kept");
     boxes.replaceChildren(
-      ...at("overlap").map(k => rectangle(k, "thin dashed")), ...kept.map(k => rectangle(k, "kept")),
-      ...kept.slice(0, 20).map(tag));
+      ...at("overlap").map(k => rectangle(k, "thin dashed")), ...kept.map(k => rectangle(k, "kept")));
+    addTags(kept);
     counts.textContent = [
       `${data.pairs} pairs of prior and class`, `${all.length - at("score").length} above this score`,
       `${at("overlap", "top", "kept").length} of them among the ${data.max_per_class} best of their class`,
