@@ -48,14 +48,12 @@ def steps(subject: Subject, seed: int = 0) -> list[Step]:
     rng = np.random.default_rng(seed)
     size, boxes = subject.image.size, pixel_boxes(subject)
     whole: Box = (0.0, 0.0, *size)
-    targets = boxes if len(boxes) else np.array([whole])
+    targets, what = (boxes, "an object") if len(boxes) else (np.array([whole]), "the picture")
     c = _draw(lambda: sample_colours(rng), _changes_all)
     canvas = _draw(lambda: sample_expansion(rng, size), lambda canvas: 1.5 < zoom(canvas, size) < 2.5)
     crops = [sample_crop(rng, canvas, targets) for _ in range(CROPS)]  # some of them, perhaps all, are the whole canvas
     window = max(crops, key=lambda crop: (crop != canvas, best_overlap(crop, targets)))
-    cut = (
-        f"cropped; IoU with an object {best_overlap(window, targets):.2f}" if window != canvas else "no crop was found"
-    )
+    cut = f"cropped; IoU with {what} {best_overlap(window, targets):.2f}" if window != canvas else "no crop was found"
     first = Augmentation(whole)
     colours = {
         f"brightness {c.brightness:+.0f} levels": Colours(c.brightness),
@@ -118,15 +116,15 @@ def section(subject: Subject) -> Section:
         figure=f"{svg.panels(*figures, class_='panels four')}<h3>Eight more</h3>{sets}"
         '<div class="controls"><button type="button">Other random seeds</button></div>',
         text=[
-            "A network that sees the same picture a hundred times learns it by heart. So each time, training draws "
-            "another version of it. Here everything happens in one version; in training, each colour changes with "
-            "probability 1/2, and so do the zoom out and the flip.",
-            "Zooming out shows the picture on a canvas up to four times as wide and high, filled with the mean, so its "
-            f"objects become small. The crop draws the least IoU that some object must have with its window, one of 0, "
-            f"{minima}, or leaves the picture whole. Its sides are 0.3 to 1 times those of the canvas. An object stays "
-            "if its centre lies in the window; the rest of it is cut off.",
+            "A network that sees the same picture a hundred times learns it by heart. So training draws another "
+            "version of it each time. Here all steps happen in one version. In training, each change of colour has a "
+            "probability of 1/2, and so have zooming out and the flip.",
+            "Zooming out shows the picture on a canvas up to four times as wide and high, filled with the mean colour, "
+            "so its objects become small. The crop draws the least IoU that some object must have with its window, "
+            f"one of 0, {minima}, or leaves the canvas whole. Its sides are 0.3 to 1 times those of the canvas. An "
+            "object stays if its centre lies in the window; its parts outside are cut off.",
             "The last eight pictures come from the sampler as it is. Zoom out, crop and resize are one window that is "
-            "resampled once, so nothing becomes blurred by doing them one after the other.",
+            "resampled once, so nothing gets blurred by being resampled again and again.",
         ],
         formula="window: sides 0.3 to 1 times the canvas, 1/2 &lt; width / height &lt; 2, "
         "highest IoU(window, object) &ge; the drawn minimum",

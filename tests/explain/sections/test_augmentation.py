@@ -37,3 +37,4 @@ def test_results_are_draws_of_the_sampler(subject):
 
 def test_without_objects_everything_is_drawn(bare):
     assert section(bare).figure.count("<svg") == 8 + SETS * RESULTS
+    assert steps(bare)[6].caption.startswith("cropped; IoU with the picture ")
