@@ -45,8 +45,8 @@ def explain(subject: Subject) -> str:
         [make(subject) for make in SECTIONS],
         title=f"SSD, step by step: {subject.name}",
         introduction=[
-            "How the single-shot multibox detector works, drawn on one picture. Every number was computed by the "
-            "functions that training and detection use; each section names them.",
+            "How the Single Shot MultiBox Detector works, drawn on one picture. Every number comes from the functions "
+            "that training and detection use; each section names them.",
             escape(f"{model} {subject.origin}"),
         ],
         photo=svg.photo_definition(subject.shown),

@@ -74,8 +74,8 @@ def section(subject: Subject) -> Section:
             "After each detection, precision is the share of right ones so far, and recall the share of objects found "
             "so far. Precision at a recall then counts as the best precision at that recall or a higher one, which "
             "makes the blue curve the shaded staircase.",
-            f"VOC2007 averages its height at the recalls 0, 0.1, ..., 1, the dots: {eleven:.3f}. Since 2010, VOC has "
-            f"taken the area under it: {area:.3f}. Evaluation ranks the detections of all pictures together, and mAP "
+            f"VOC2007 averages its height at the recalls 0, 0.1, ..., 1, the dots: {eleven:.3f}. From 2010 on, VOC "
+            f"took the area under it: {area:.3f}. Evaluation ranks the detections of all pictures together, and mAP "
             "is the mean over the classes.",
         ],
         formula="precision = right / (right + wrong), recall = right / objects<br>"
@@ -87,16 +87,17 @@ def section(subject: Subject) -> Section:
 
 def _what(subject: Subject, found: Ranking) -> str:
     """What is ranked, as the beginning of a sentence."""
-    name, n_objects = escape(found.name), counted(found.curve.n_objects, "object")
+    name = escape(found.name)
+    n_objects = counted(found.curve.n_objects, "object that counts", "objects that count")
     n_found = counted(len(found.dets), "detection")
     if subject.evaluated:
         n = counted(subject.evaluated.n_images, "picture")
-        return f"The class is {name}, with {n_objects} that count and {n_found} in the {n} of the test list"
+        return f"The class is {name}, with {n_objects} and {n_found} in the {n} of the test list"
     own = (
         "The objects are the model's own detections here, so its best ones cannot be wrong: this shows the counting, "
         "not how good the model is. "
     )
-    words = f"The class is {name}, with {n_objects} that count and {n_found} above a score of {PAPER.min_score}"
+    words = f"The class is {name}, with {n_objects} and {n_found} above a score of {PAPER.min_score}"
     return f"{own if subject.is_own else ''}{words} in this picture"
 
 

@@ -17,7 +17,7 @@ EXAMPLE = (0.3, 0.25, 0.7, 0.8)  # a box for pictures without objects, fractions
 def example_box(subject: Subject) -> tuple[Tensor, str]:
     """A box (4,), corner fractions, and what to call it: the largest object, or one drawn for the example."""
     if not len(subject.boxes):
-        return torch.tensor(EXAMPLE), "a box drawn for the example"
+        return torch.tensor(EXAMPLE), "an example"
     largest = int((subject.boxes[:, 2:] - subject.boxes[:, :2]).prod(dim=1).argmax())
     return subject.boxes[largest], f'the largest object ("{subject.name_of(int(subject.labels[largest]))}")'
 
@@ -41,11 +41,11 @@ def forms(subject: Subject) -> Section:
         title="How is a box written down?",
         figure=svg.beside(_forms_figure(subject, box), table),
         text=[
-            f"The box is {escape(what)}. Data lists and detections give its corners in pixels of the picture, where 0 "
-            "is the left or upper edge of the first pixel. The network works with fractions of the picture's width and "
-            "height: the same four numbers fit the picture and the square that it was resized to.",
-            "A prior is moved and stretched, and for that its centre (the dot) and its size are more convenient. These "
-            "are the same box in other words.",
+            f"The green box is {escape(what)}. Data lists and detections give its corners in pixels of the picture, "
+            "where 0 is the left or upper edge of the first pixel. The network works with fractions of the picture's "
+            "width and height, so the same four numbers fit the picture and the square that it is resized to.",
+            "To move and stretch a box, its centre (the dot) and its size are more convenient. The table shows the "
+            "same box in all three forms.",
             "Pascal VOC's files count pixels from 1 and include the last one, so their xmin and ymin are larger by 1 "
             "than ours.",
         ],
@@ -142,21 +142,21 @@ def offsets(subject: Subject) -> Section:
         )
     ]
     text = [
-        f"The network does not predict boxes but how to change a prior into one. Green is {escape(what)}, orange is "
+        f"The network does not predict boxes, but how to turn a prior into one. Green is {escape(what)}, orange is "
         f"prior {place}, counted from 0, which fits it best. The table computes the four offsets that "
-        "this prior should predict. The way between the centres is measured in sizes of the prior, and the change of "
-        "size is a factor, so the targets of large priors and small ones are alike.",
+        "this prior should predict. The distance between the centres is measured in sizes of the prior, and the change "
+        "of size is a factor, so large and small priors have similar targets.",
         f"The divisors {variances[0]:g} and {variances[1]:g}, called variances, spread the offsets over a few units, "
-        "where their errors count about as much as those of the scores. Decoding turns them back into "
-        f"{_numbers(back, 3)}, which is the box again.",
+        "where their errors weigh about as much in the loss as those of the scores. Decoding turns them back into "
+        f"{_numbers(back, 3)}: the same box again.",
     ]
     found = None
     if len(subject.locs):
         found = decode(subject.locs[place], prior, variances)
         text.append(
             f"Blue is what the model predicts at this prior: its offsets {_numbers(subject.locs[place], 3)} decode to "
-            f"a box whose IoU with the green one is {paired_iou(found, box).item():.2f}. Of the prior itself it is "
-            f"{paired_iou(cxcy_to_xy(prior), box).item():.2f}."
+            f"a box whose IoU with the green one is {paired_iou(found, box).item():.2f}. The prior itself has an IoU "
+            f"of {paired_iou(cxcy_to_xy(prior), box).item():.2f}."
         )
     return Section(
         key="offsets",

@@ -63,11 +63,12 @@ def section(subject: Subject) -> Section:
             f"{counted(n, 'positive prior')} must both place a box and name its class. The localisation loss compares "
             "the four predicted offsets with those of the object; the confidence loss is the cross-entropy of the "
             "class. The bars show both for each prior.",
-            f"A negative prior should only say background. There are {len(loss.priors.positive) - n} of them; in a sum "
-            f"over all, they would drown the positives. So only the {n_hard} with the largest loss count, {ratio} for "
-            "each positive. Hard negatives usually lie on or beside objects: they see one, but overlap it too little.",
-            "The sum is divided by the number of positives: the loss is what one of them costs, however many there "
-            "are. In training, the sums and the number are those of the whole batch.",
+            f"A negative prior should only say background. There are {len(loss.priors.positive) - n} of them; if all "
+            f"counted, they would drown out the positives. So only the {n_hard} with the largest loss count, {ratio} "
+            "for each positive. Hard negatives usually lie on or beside objects: they see one, but overlap it too "
+            "little.",
+            "The sum is divided by the number of positives, so the loss does not grow with the number of objects. In "
+            "training, the sums and the number are those of the whole batch.",
         ],
         formula=f"L = (L<sub>conf</sub> + &alpha; L<sub>loc</sub>) / N = ({loss.conf_sum:.3f} + {loss.hard_sum:.3f} "
         f"+ {alpha:g} &times; {loss.loc_sum:.3f}) / {n} = <b>{loss.value:.3f}</b><br>"

@@ -59,7 +59,7 @@ def section(subject: Subject) -> Section:
     n_priors, n_positive, n_right = len(matching.objects), int(matching.positive.sum()), int(matching.by_right.sum())
     figure = svg.panels(
         (_photo(subject, matching), "green: the objects; orange: their priors, bold where an object has it by right"),
-        (_histogram(matching), "how many priors have which best IoU; orange: those from the threshold on"),
+        (_histogram(matching), "how many priors have which best IoU; orange: at or above the threshold"),
         class_="panels large",
     )
     return Section(
@@ -72,7 +72,7 @@ def section(subject: Subject) -> Section:
             f"{counted(n_right, 'prior is', 'priors are')} positive by right. Pairs with the highest IoU choose first, "
             "and no prior serves two objects.",
             f"Then every other prior with an IoU of at least {matching.threshold} becomes positive too: "
-            f"{n_positive - n_right} more. It answers for the object that it overlaps most.",
+            f"{n_positive - n_right} more. Each answers for the object that it overlaps most.",
             f"The remaining {n_priors - n_positive} priors, {(n_priors - n_positive) / n_priors:.1%} of all, are "
             "negative: they should say background. The histogram's scale is logarithmic, because nearly all priors "
             "overlap no object much.",
@@ -121,7 +121,7 @@ def _table(subject: Subject, matching: Matching) -> str:
     n = len(subject.boxes)
     rows = [_row(subject, matching, k) for k in range(min(n, MOST_ROWS))]
     rows += [(f"and {n - MOST_ROWS} more", "", "", "")] if n > MOST_ROWS else []
-    return svg.table(["object", "IoU of its own prior", "others from the threshold", "their IoUs"], rows)
+    return svg.table(["object", "IoU of its own prior", "other priors", "their IoUs"], rows)
 
 
 def _row(subject: Subject, matching: Matching, k: int) -> Sequence[object]:

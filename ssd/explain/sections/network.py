@@ -38,16 +38,16 @@ def layers(subject: Subject) -> Section:
             f"to {last.cells} x {last.cells}, and, up to conv7, more and more channels. The drawing is to scale: "
             "heights are the sides of the maps, widths the channels. The orange maps predict, each with one 3 x 3 "
             "convolution for offsets and one for scores.",
-            f"An image takes {operations / 1e9:.1f} billion multiplications and "
-            f"{sum(layer.parameters for layer in found) / 1e6:.1f} million parameters. The base network does "
-            f"{base:.0%} of the multiplications; the maps for large objects cost almost nothing.",
-            "The receptive field is the square of input pixels that can change a cell. A prediction from the first map "
-            f"sees {first.field.size} x {first.field.size} pixels, and from the last map "
+            f"The network has {sum(layer.parameters for layer in found) / 1e6:.1f} million parameters and does "
+            f"{operations / 1e9:.1f} billion multiplications for an image, {base:.0%} of them in the base network. The "
+            "maps for large objects cost almost nothing.",
+            "The receptive field of a cell is the square of input pixels that it depends on. A prediction from the "
+            f"first map sees {first.field.size} x {first.field.size} pixels, and from the last map "
             f"{last.field.size} x {last.field.size}, which is more than the whole input.",
             "The base is VGG16, a classifier. Its fully connected layers fc6 and fc7 became the convolutions conv6 and "
             "conv7. Only some of their weights are kept: every fourth output, and every third row and column of fc6's "
             "7 x 7. VGG16 halves its map once more before fc6. SSD does not, and sets the nine remaining weights 6 "
-            "cells apart, so that they look at the same parts of the picture as before.",
+            "cells apart, so that they look at places as far apart in the picture as before.",
         ],
         formula="field after a layer = field + dilation &middot; (kernel &minus; 1) &middot; step &emsp; step after it "
         "= step &middot; stride",
@@ -79,7 +79,7 @@ def _table(found: Sequence[Layer], operations: int) -> str:
     most = max(layer.parameters for layer in found)
     dearest = max(layer.operations for layer in found)
     largest, widest = max(layer.field.size for layer in found), max(layer.channels for layer in found)
-    heads = ("layer", "kernel", "map", "channels", "parameters", "of the operations", "receptive field")
+    heads = ("layer", "kernel", "map", "channels", "parameters", "share of operations", "receptive field")
     rows = [
         (
             layer.name.rpartition(".")[2],
@@ -119,6 +119,7 @@ def _decimation(making: Sequence[Layer]) -> str:
     return svg.panels(
         (_kernel_drawing(FC6[2], conv6[0, 0].flatten().tolist()), "fc6, 7 x 7; the places that are kept"),
         (_kernel_drawing(reach, taps), f"conv6, 3 x 3, {layer.dilation} cells apart"),
+        class_="panels four",
     ) + svg.beside(svg.table(heads, rows))
 
 

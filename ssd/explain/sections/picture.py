@@ -19,17 +19,18 @@ def network_input(subject: Subject) -> Section:
     width, height = subject.image.size
     side = subject.config.input_size
     low, high = subject.input.min().item(), subject.input.max().item()
-    stretch = f"Here the square makes everything {_ratio(width, height)}." if width != height else ""
+    stretch = f"Here this makes everything {_ratio(width, height)}." if width != height else ""
     return Section(
         key="input",
         title="What does the network see?",
         figure=_figure(subject, low, high),
         text=[
             f"The picture has {width} x {height} pixels. The network takes {side} x {side}, so the whole picture is "
-            f"resized to that square, whatever its shape; nothing is cut off. {stretch}",
-            "Each colour then becomes a plane of numbers. Its levels from 0 to 255 become 0 to 1. The mean of that "
-            "colour in the pictures that the base network learnt from is subtracted, and the result is divided by std, "
-            f"as that network expects. Here the numbers run from {low:.2f}, drawn black, to {high:.2f}, drawn white.",
+            f"resized to that square, whatever its shape. Nothing is cut off. {stretch}",
+            "Each colour then becomes a plane of numbers. Its levels from 0 to 255 become 0 to 1. Then the mean of "
+            "that colour is subtracted, and the result is divided by its standard deviation, std. Both are those of "
+            f"the pictures that the base network was trained on. Here the numbers run from {low:.2f}, drawn black, to "
+            f"{high:.2f}, drawn white.",
         ],
         formula="x = (level / 255 &minus; mean) / std<br>"
         f"mean = {_triple(subject.config.mean)}, std = {_triple(subject.config.std)} for red, green, blue",
@@ -54,7 +55,7 @@ def _grey(plane: Tensor, low: float, high: float) -> Image.Image:
 
 def _ratio(width: int, height: int) -> str:
     factor = max(width, height) / min(width, height)
-    return f"{factor:.2f} times {'narrower' if width > height else 'wider'} than it was, compared with its height"
+    return f"{factor:.2f} times {'narrower' if width > height else 'wider'} in relation to its height"
 
 
 def _triple(values: Sequence[float]) -> str:

@@ -51,16 +51,17 @@ def channels(subject: Subject) -> Section:
             f"{n} x 4 = {n * 4} channels of offsets for each cell, another {n} x {n_classes} = {n * n_classes} "
             f"channels of scores: for every prior, one for each of the {n_classes - 1} classes and one for the "
             "background. Click a cell to see its channels: red squares are positive numbers, blue ones negative.",
-            "Nothing is computed to make predictions of them. The channels move to the last dimension and are cut "
-            f"into rows of 4, or of {n_classes}: the first row belongs to the first prior of the cell. The rows of all "
-            f"cells and all maps, one after the other, are the {len(subject.locs)} rows that the priors have, too, in "
-            "the same order.",
-            "The scores here are logits: any number, the highest wins. Softmax makes probabilities of a row.",
+            "Channels become predictions without any computation. They move to the last dimension and are cut into "
+            f"rows of 4, or of {n_classes}: the first row belongs to the first prior of the cell. The rows of all "
+            f"cells and maps, one after the other, make tables of {len(subject.locs)} rows, in the order of the table "
+            "of priors.",
+            "The scores here are logits: they can be any number, and the highest wins. Softmax turns a row of them "
+            "into probabilities.",
         ],
         formula=f"row = {data['first']} + (y &times; {cells} + x) &times; {n} + k, "
         f"channels 4k to 4k + 3 and {n_classes}k to {n_classes}k + {n_classes - 1}<br>"
-        f"y, x: row and column of the cell from 0; k: the prior of the cell from 0; {data['first']}: rows of the maps "
-        "before",
+        f"y, x: row and column of the cell; k: the prior of the cell; all count from 0. {data['first']}: the rows of "
+        "the maps before",
         sources=[PredictionConvolutions, PredictionConvolutions.forward],
         data=data,
     )
@@ -122,8 +123,8 @@ def heat(subject: Subject) -> Section:
             "One row for each class, one column for each map, fine maps first. The redder a cell, the higher the best "
             f"score of its priors; the number is the highest on the map.{choice}",
             "Small objects light up on the fine maps, large ones on the coarse maps, because the priors there have "
-            "their size. Usually several cells around an object answer, and that is wanted: matching made all of them "
-            "responsible. Suppression, in the next section, keeps one.",
+            "similar sizes. Usually several cells around an object respond. That is intended: matching made all of "
+            "them responsible. Suppression, in the next section, keeps one.",
         ],
         formula="p(class) = exp(s<sub>class</sub>) / &Sigma; exp(s), the sum over all classes and the background",
         sources=[decode_predictions],

@@ -16,7 +16,6 @@ from ssd.explain.subject import Subject
 from ssd.model.boxes import cxcy_to_xy, paired_iou
 from ssd.model.network import SSD300
 from ssd.model.priors import create_prior_boxes
-from ssd.text import counted
 
 MOST_ROWS = 12  # objects in the table
 
@@ -54,11 +53,11 @@ def of_a_cell(subject: Subject) -> Section:
         figure=_figure(subject, names, k),
         text=[
             f"Every cell of the {len(maps)} maps has its own priors, boxes of fixed sizes around the cell's centre. "
-            "Choose a map and click a cell of the picture. It opens with the cell whose prior fits "
-            f"{escape(what)} best.",
+            "Choose a map and click a cell of the picture. At first, it shows the cell whose prior best fits "
+            f"{escape(what)}.",
             "A prior's area is that of a square of side s, and r is its width divided by its height, both as the "
             f"network sees them, in its square input. On this picture, {_shape(subject)}. Each cell also has a larger "
-            "square, between the scale of its map and the next.",
+            "square, between the scales of its map and of the next.",
             "The white dashed box is the receptive field: all that the network can see of the picture when it predicts "
             "from this cell. On the coarse maps, that is the whole picture.",
             f"In all there are {len(subject.priors_cxcy)} priors. {_fit_words(subject)}",
@@ -136,13 +135,13 @@ def _sizes_note(subject: Subject) -> str:
 
 def _fit_words(subject: Subject) -> str:
     if not len(subject.boxes):
-        return "How well they fit can only be said of objects, and there are none."
+        return "How well they fit depends on the objects, and here there are none."
     best = best_prior_ious(subject.boxes, subject.config)
     good = int((best >= 0.5).sum())
     which = f"each of the {MOST_ROWS} largest" if len(best) > MOST_ROWS else "each"
     return (
-        f"For {good} of the {counted(len(best), 'object')} of this picture, the IoU with one of them is at least 0.5. "
-        f"The table shows the best one for {which}."
+        f"Objects of this picture that have an IoU of at least 0.5 with one of them: {good} of {len(best)}. "
+        f"The table shows the best prior for {which}."
     )
 
 

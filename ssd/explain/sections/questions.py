@@ -98,10 +98,10 @@ def matched_by_priors(subject: Subject) -> Answer:
         by_priors, by_predictions = match_objects(subject).positive, matched_predictions(subject)
         still = mean_iou(subject, torch.zeros_like(subject.locs))
         text.append(
-            f"Here {counted(int(by_priors.sum()), 'positive')} overlap their objects by {still:.2f} on average, and by "
-            f"{mean_iou(subject, subject.locs):.2f} once the network's offsets have moved them. If objects were "
-            f"matched with predicted boxes, {int(by_predictions.sum())} priors would be positive, and "
-            f"{int((by_priors & by_predictions).sum())} of them are the same."
+            f"Here the IoU of {counted(int(by_priors.sum()), 'positive')} with their objects is {still:.2f} on "
+            f"average, and {mean_iou(subject, subject.locs):.2f} once the network's offsets have moved them. If "
+            f"objects were matched with predicted boxes, {int(by_predictions.sum())} priors would be positive, "
+            f"{int((by_priors & by_predictions).sum())} of which are positive now."
         )
     return Answer("Why are objects matched with priors, and not with predictions?", text)
 
@@ -156,7 +156,8 @@ def smooth_l1(subject: Subject) -> Answer:
         largest = errors.abs().max().item()
         text.append(
             f"The grey bars are the {len(errors)} errors here. The largest is {largest:.2f}. Squared, it "
-            f"pulls {largest:.2f} times as hard as an error of 1. With smooth L1, nothing pulls harder than that."
+            f"pulls {largest:.2f} times as hard as an error of 1. With smooth L1, nothing pulls harder than an error "
+            "of 1."
         )
     return Answer("Why smooth L1?", text, _loss_curves(errors))
 
@@ -170,10 +171,11 @@ def _loss_curves(errors: Tensor) -> str:
     plot = Plot(3, 4.5)
     x = torch.linspace(0, plot.x_max, 31)
     losses = {"square / 2": x.square() / 2, "L1": x, "smooth L1": _smooth_l1(x)}
+    looks = (("wrong", 2.7, 3.7, "end"), ("prior", 2.9, 2.95, "end"), ("found", 2.55, 1.65, "start"))
     curves = [
         plot.curve(zip(x.tolist(), y.tolist(), strict=True), stroke=f"var(--{colour})")
-        + svg.text(plot.x(2.95), plot.y(y[-3].item()) - 8, name, text_anchor="end")
-        for (name, y), colour in zip(losses.items(), ("wrong", "prior", "found"), strict=True)
+        + svg.text(plot.x(right), plot.y(up), name, text_anchor=anchor)  # beside its curve, not across it
+        for (name, y), (colour, right, up, anchor) in zip(losses.items(), looks, strict=True)
     ]
     bars = [plot.bar(e, e + 0.01, 0, 0.2, "var(--quiet)") for e in errors.abs().clamp(max=plot.x_max).tolist()]
     ticks = {float(n): str(n) for n in range(4)}
@@ -199,8 +201,8 @@ def fast_biases(subject: Subject) -> Answer:
     """Why biases learn at twice the rate."""
     text = [
         f"Because the paper's release does so: biases learn at {BIAS_RATE} times the rate of weights and do not decay, "
-        "as was the custom of Caffe's recipes. Decay is against large weights that fit single pictures, which a few "
-        "biases cannot do. We know of no measurement of what the doubled rate is worth."
+        "as was usual with Caffe. Weight decay keeps a network from memorising pictures with large weights, which a "
+        "few biases cannot do. We know of no measurement of what the doubled rate gains."
     ]
     if subject.model:
         groups = create_optimiser(subject.model, Recipe.momentum, Recipe.weight_decay).param_groups
@@ -212,7 +214,7 @@ def fast_biases(subject: Subject) -> Answer:
 def clipping(subject: Subject) -> Answer:
     """What gradient clipping is for."""
     text = [
-        "One bad batch early in a training can have a gradient a hundred times the usual length. One step along it, "
+        "One bad batch early in training can have a gradient a hundred times the usual length. One step along it, "
         "and the weights are where every loss is huge, or not a number. Clipping shortens a gradient that is longer "
         "than a limit, and keeps its direction. Networks that start from ImageNet's weights seldom need it; "
         "without them, <code>--clip-norm 10</code> is a good start."
@@ -269,10 +271,10 @@ def batch_size(subject: Subject) -> Answer:
     paper, small = paper_recipe(batch_size=32), paper_recipe(batch_size=8)
     text = [
         f"The paper takes {paper.iterations:,} steps of 32 pictures at a rate of {paper.lr:g}. A batch of 8 needs a "
-        "quarter of the memory, and its gradient scatters about twice as much. The linear rule therefore gives it a "
-        f"quarter of the rate and four times the steps, {small.iterations:,} at {small.lr:g}, which is our default. "
+        "quarter of the memory, and its gradient is about twice as noisy. The linear rule therefore gives it a "
+        f"quarter of the rate and four times the steps: {small.iterations:,} at {small.lr:g}, our defaults for 8. "
         "The tutorial trains batches of 8 at the rate for 32, so each picture moves the weights four times as far. "
-        "That learns faster in a short run, and explodes sooner."
+        "That learns faster in a short run, but diverges sooner."
     ]
     return Answer("Batches of 8 pictures or 32?", text)
 

@@ -76,12 +76,12 @@ def section(subject: Subject) -> Section:
         title=title,
         figure=_figure(subject, found, usual),
         text=[
-            f"Each of {len(subject.priors_cxcy)} priors has a box and a score for each of {n_classes} classes. At a "
-            f"score above {usual.min_score}, {passed} of {len(subject.priors_cxcy) * n_classes} pairs of prior and "
-            f"class are left; with at most {MAX_PER_CLASS} of each class, {limited}.",
+            f"Each of {len(subject.priors_cxcy)} priors has a box and a score for each of {n_classes} classes: "
+            f"{len(subject.priors_cxcy) * n_classes} pairs of prior and class. Score above {usual.min_score}: "
+            f"{passed}. Among the {MAX_PER_CLASS} best of their class: {limited}.",
             "Then the best box of a class removes every other box of that class whose IoU with it is above "
-            f"{usual.max_overlap}; the best of the rest does the same, and so on. {kept} are left of that. At most "
-            f"{usual.top_k} of all classes together are given out: here {best}.",
+            f"{usual.max_overlap}; the best of the rest does the same, and so on. That leaves {kept}. The result has "
+            f"at most {usual.top_k} detections, of all classes together: here {best}.",
             "Move the sliders: a lower score lets more boxes in, a higher overlap lets more of them stay. Click a "
             "dashed box to see which box suppressed it. Classes do not suppress one another.",
         ],
