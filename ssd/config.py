@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from math import ceil, inf, sqrt
+from math import inf, sqrt
 from typing import Any, Literal
 
 from ssd.errors import InputError
@@ -21,12 +21,8 @@ VARIANCES = (0.1, 0.2)  # divisors of the centre and the size offsets in the aut
 BACKBONES = ("vgg16", "vgg16_bn")
 CLIPS = ("all", "size", "none")
 
-# Kernel size, stride and padding of the convolutions after conv7 that make smaller maps: conv8_2 to conv11_2 in the
-# network with six maps (SSD300), conv8_2 to conv12_2 in the one with seven (SSD512).
-SHRINKING = {
-    6: ((3, 2, 1), (3, 2, 1), (3, 1, 0), (3, 1, 0)),
-    7: ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 1), (4, 1, 1)),
-}
+# By input size: the cells along each side of the maps that predict, conv4_3, conv7, conv8_2, ...
+FEATURE_MAPS = {300: (38, 19, 10, 5, 3, 1), 512: (64, 32, 16, 8, 4, 2, 1)}
 
 # The published prior tables differ in their scales and in the order of the priors in a cell, which is the order of the
 # prediction channels. A ratio is width / height; "extra" is the larger square.
@@ -88,8 +84,8 @@ class SSDConfig:
         name is a label without a class, such as the gaps between COCO's ids: the network has an output for it, so that
         published weights stay as they are, but it is never detected.
     backbone: "vgg16", or "vgg16_bn" with batch normalisation.
-    input_size: side of the square input, in pixels.
-    feature_maps: cells along each side of each map. Six maps make an `SSD300`, seven an `SSD512`.
+    input_size: side of the square input in pixels, 300 for an `SSD300` or 512 for an `SSD512`.
+    feature_maps: cells along each side of each map.
     steps: distance between the centres of neighbouring cells of each map, as a fraction of the image.
     prior_sizes: the (width, height) of each map's priors in channel order, as fractions of the image.
     clip: which centre-size numbers of a prior are clamped to [0, 1]: "all", "size" (width and height) or "none".
@@ -102,7 +98,7 @@ class SSDConfig:
     class_names: tuple[str, ...] = VOC_CLASSES
     backbone: str = "vgg16"
     input_size: int = 300
-    feature_maps: tuple[int, ...] = (38, 19, 10, 5, 3, 1)
+    feature_maps: tuple[int, ...] = FEATURE_MAPS[300]
     steps: tuple[float, ...] = (1 / 38, 1 / 19, 1 / 10, 1 / 5, 1 / 3, 1.0)
     prior_sizes: tuple[Sizes, ...] = _paper_sizes(SCALES[300])
     clip: str = "all"
@@ -118,25 +114,23 @@ class SSDConfig:
             raise ValueError(f"backbone is {self.backbone!r}, must be one of {', '.join(BACKBONES)}")
         if self.clip not in CLIPS:
             raise ValueError(f"clip is {self.clip!r}, must be one of {', '.join(CLIPS)}")
-        n_maps = len(self.feature_maps)
-        if n_maps not in SHRINKING or not n_maps == len(self.steps) == len(self.prior_sizes):
-            raise ValueError("feature_maps, steps and prior_sizes must have one entry for each of six or seven maps")
-        made = network_maps(self.input_size, n_maps)
+        if self.input_size not in FEATURE_MAPS:
+            raise ValueError(f"input_size is {self.input_size}, must be 300 or 512")
+        made = FEATURE_MAPS[self.input_size]
         if self.feature_maps != made:
             raise ValueError(f"feature_maps is {self.feature_maps}, but input_size {self.input_size} gives {made}")
-        if made[-1] < 1:
-            raise ValueError(f"input_size {self.input_size} is too small for {n_maps} maps")
+        if not len(self.steps) == len(self.prior_sizes) == len(made):
+            raise ValueError(f"steps and prior_sizes must have one entry for each of the {len(made)} maps")
 
     @classmethod
     def of_size(cls, size: int, **changes: Any) -> "SSDConfig":
         """The config of the paper's network for inputs of 300 or 512 pixels; `SSDConfig()` is that of 300."""
-        scales = SCALES[size]
-        maps = network_maps(size, len(scales))
+        maps = FEATURE_MAPS[size]
         fields: dict[str, Any] = {
             "input_size": size,
             "feature_maps": maps,
             "steps": tuple(1 / cells for cells in maps),
-            "prior_sizes": _paper_sizes(scales),
+            "prior_sizes": _paper_sizes(SCALES[size]),
         }
         return cls(**fields | changes)
 
@@ -150,7 +144,7 @@ class SSDConfig:
         scales = [size / input_size for size in pixels]
         published: dict[str, Any] = {
             "input_size": input_size,
-            "feature_maps": network_maps(input_size, len(pixels) - 1),
+            "feature_maps": FEATURE_MAPS[input_size],
             "steps": tuple(step / input_size for step in CAFFE_STEPS[input_size]),
             "prior_sizes": sizes_per_map(scales[:-1], _geometric_means(scales), CAFFE_ORDER),
             "clip": "none",
@@ -249,15 +243,6 @@ def _check_names(class_names: object) -> None:
     if repeated := [name for name in class_names if name and class_names.count(name) > 1]:
         raise ValueError(f"class_names has {repeated[0]!r} twice; each class needs a name of its own")
     create_label_map(class_names)  # refuses a class called background
-
-
-def network_maps(input_size: int, n_maps: int) -> tuple[int, ...]:
-    """Cells along each side of the maps that the network with six or seven maps makes of an input."""
-    conv4_3 = ceil(input_size // 4 / 2)
-    maps = [conv4_3, conv4_3 // 2]
-    for kernel_size, stride, padding in SHRINKING[n_maps]:
-        maps.append((maps[-1] + 2 * padding - kernel_size) // stride + 1)
-    return tuple(maps)
 
 
 def _words(numbers: Sequence[float]) -> str:

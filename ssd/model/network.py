@@ -4,12 +4,13 @@ In all of this folder, `locs` are predicted offsets, to be decoded by the priors
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ssd.config import SHRINKING, SSDConfig
+from ssd.config import SSDConfig
 from ssd.model.postprocess import Detected, detect_objects
 from ssd.model.priors import create_prior_boxes
 from ssd.model.vgg import Convolution, VGGBase
@@ -23,20 +24,28 @@ MAP_CHANNELS = {
 class AuxiliaryConvolutions(nn.Module):
     """conv8_1, conv8_2, conv9_1, ...: pairs of convolutions after conv7, each of which makes a smaller map.
 
-    The first of a pair is 1 x 1 and lowers the number of channels; SHRINKING says what the second is. The last of all
-    never has batch normalisation: its map is a single cell, so a batch of one image has no variance there.
+    Six maps that predict are those of SSD300, seven those of SSD512. The last convolution never has batch
+    normalisation: its map is a single cell, so a batch of one image has no variance there.
     """
 
     def __init__(self, n_maps: int = 6, batch_norm: bool = False):
         super().__init__()
-        n_in = MAP_CHANNELS["conv7"]
-        for block, shrinking in enumerate(SHRINKING[n_maps], start=8):
-            n_out = MAP_CHANNELS[f"conv{block}_2"]
-            self.add_module(f"conv{block}_1", Convolution(n_in, n_out // 2, 1, batch_norm=batch_norm))
-            last = Convolution(n_out // 2, n_out, *shrinking, batch_norm=batch_norm)
-            self.add_module(f"conv{block}_2", last)
-            n_in = n_out
-        last.norm = nn.Identity()
+        conv = partial(Convolution, batch_norm=batch_norm)
+        self.conv8_1 = conv(1024, 256, 1)
+        self.conv8_2 = conv(256, 512, 3, stride=2, padding=1)
+        self.conv9_1 = conv(512, 128, 1)
+        self.conv9_2 = conv(128, 256, 3, stride=2, padding=1)
+        self.conv10_1 = conv(256, 128, 1)
+        if n_maps == 6:
+            self.conv10_2 = conv(128, 256, 3)
+            self.conv11_1 = conv(256, 128, 1)
+            self.conv11_2 = Convolution(128, 256, 3)
+        else:
+            self.conv10_2 = conv(128, 256, 3, stride=2, padding=1)
+            self.conv11_1 = conv(256, 128, 1)
+            self.conv11_2 = conv(128, 256, 3, stride=2, padding=1)
+            self.conv12_1 = conv(256, 128, 1)
+            self.conv12_2 = Convolution(128, 256, 4, padding=1)
 
     def forward(self, conv7: Tensor) -> list[Tensor]:
         """conv7's map (N, 1024, 19, 19) -> the maps of conv8_2 (N, 512, 10, 10), conv9_2 (N, 256, 5, 5), ..."""
