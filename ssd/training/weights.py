@@ -63,10 +63,9 @@ def initial_model(
     if weights == "none":
         return create_network(network.of(class_names)), "random weights"
     if weights == "imagenet":
-        path, remedy = (
-            download(get_model_weights(network.backbone or BACKBONES[0])["IMAGENET1K_V1"], ALTERNATIVES),
-            REDOWNLOAD,
-        )
+        config = network.of(class_names)  # refuses what does not fit before the download
+        path = download(get_model_weights(config.backbone)["IMAGENET1K_V1"], ALTERNATIVES)
+        remedy = REDOWNLOAD
     else:
         path, remedy = find_checkpoint(weights), ALTERNATIVES
     content = read_file(path, remedy, load_without_running)

@@ -62,6 +62,7 @@ def test_no_network_for_weights(data_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
     args = ["--data", data_folder, "--output", tmp_path / "run", *SHORT, "--weights", "imagenet"]
     refused(capsys, train, args, "no network here", "--weights FILE", "--weights none")
+    refused(capsys, train, [*args, "--scales", 0.1], "--scales 0.1: the 6 maps need 6 numbers")  # before the download
     assert not (tmp_path / "run").exists()
 
 
