@@ -96,6 +96,8 @@ def check_expressible(config: SSDConfig) -> None:
     """Raise InputError if torchvision's `ssd300_vgg16` cannot express a config."""
     if config.backbone != "vgg16":
         raise InputError("torchvision's ssd300_vgg16 has no batch normalisation; without_batch_norm folds it")
+    if config.input_size != 300:
+        raise InputError("torchvision has no SSD512")
     if config.priors_per_cell != (4, 6, 6, 6, 4, 4) or config.variances != VARIANCES:
         raise InputError("torchvision's ssd300_vgg16 has 4, 6, 6, 6, 4 and 4 priors a cell and variances 0.1 and 0.2")
 

@@ -97,6 +97,8 @@ def test_torchvision_order():
 def test_what_torchvision_has_no_network_for(tmp_path, capsys):
     with pytest.raises(InputError, match="no batch normalisation; without_batch_norm folds it"):
         to_torchvision(SSDConfig(backbone="vgg16_bn"), {})
+    with pytest.raises(InputError, match="torchvision has no SSD512"):
+        to_torchvision(SSDConfig.of_size(512), {})
     with pytest.raises(InputError, match="variances"):
         to_torchvision(SSDConfig(variances=(0.1, 0.1)), {})
 
