@@ -201,11 +201,16 @@ class SSDConfig:
         """The ratios of conv7's priors in channel order. The other maps have these too, or some of them."""
         return (1, "extra", *(width / height for width, height in self.prior_sizes[1][2:]))
 
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """The ratios above 1, each of which stands for its inverse too."""
+        return tuple(round(ratio, 6) for ratio in self.order if ratio != "extra" and ratio > 1)
+
     def with_priors(self, scales: Sequence[float] | None = None, ratios: Sequence[float] | None = None) -> "SSDConfig":
         """This config with other priors, by the paper's rule (`sizes_per_map`), or as it is without either argument.
 
         scales: of each map, rising, as fractions of the image; by default as they are. ratios: above 1; each stands for
-        its inverse too. By default the priors keep their ratios and their order.
+        its inverse too. By default, and if they are the present ones, the priors keep their ratios and their order.
         Raises InputError on numbers that make no such priors.
         """
         if scales is ratios is None:
@@ -216,11 +221,13 @@ class SSDConfig:
                 f"--scales {_words(scales)}: the {n_maps} maps need {n_maps} numbers, each larger than the one before, "
                 "above 0 and up to 1"
             )
-        if ratios is None:
-            return replace(self, prior_sizes=_paper_sizes(scales, self.order))
-        if not ratios or min(ratios) <= 1 or len({*ratios}) < len(ratios):
-            raise InputError(f"--ratios {_words(ratios)}: must be different numbers above 1")
-        return replace(self, prior_sizes=_paper_sizes(scales, (1, "extra", *ratios, *(1 / ratio for ratio in ratios))))
+        order = self.order
+        if ratios is not None:
+            if not ratios or min(ratios) <= 1 or len({*ratios}) < len(ratios):
+                raise InputError(f"--ratios {_words(ratios)}: must be different numbers above 1")
+            if {*ratios} != {*self.ratios}:
+                order = (1, "extra", *ratios, *(1 / ratio for ratio in ratios))
+        return replace(self, prior_sizes=_paper_sizes(scales, order))
 
     def resized(self, size: int) -> "SSDConfig":
         """This config for inputs of another size, 300 or 512, with the maps and scales of the paper's network."""

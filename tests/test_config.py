@@ -61,6 +61,14 @@ def test_scales_alone_keep_the_order_of_the_priors():
     assert (config.steps, config.clip, config.mean) == (caffe.steps, "none", caffe.mean)
 
 
+def test_the_present_ratios_keep_the_order_of_the_priors():
+    for config in (SSDConfig(), SSDConfig.caffe(), SSDConfig.tutorial()):
+        assert config.ratios == (2, 3)
+        for ratios in ((2, 3), (3, 2)):
+            assert config.with_priors(ratios=ratios) == config.with_priors(config.scales)
+    assert SSDConfig().with_priors(ratios=(3, 1.5)).ratios == (3, 1.5)
+
+
 @pytest.mark.parametrize("change, message", [
     ({"scales": (0.1, 0.2)}, "^--scales 0.1 0.2: the 6 maps need 6 numbers"),
     ({"scales": (0.1, 0.3, 0.2, 0.4, 0.5, 0.6)}, "each larger than the one before"),

@@ -107,13 +107,9 @@ def training_arguments(config: SSDConfig) -> str:
     chosen = {
         "--size": "" if config.input_size == SSDConfig().input_size else str(config.input_size),
         "--scales": _numbers(config.scales, usual.scales),
-        "--ratios": _numbers(_ratios(config), _ratios(usual)),
+        "--ratios": _numbers(config.ratios, usual.ratios),
     }
     return " ".join(f"{option} {words}" for option, words in chosen.items() if words)
-
-
-def _ratios(config):
-    return [ratio for ratio in config.order if ratio != "extra" and ratio > 1]
 
 
 def _numbers(own, usual):
