@@ -114,9 +114,7 @@ class SSDConfig:
             raise ValueError(f"backbone is {self.backbone!r}, must be one of {', '.join(BACKBONES)}")
         if self.clip not in CLIPS:
             raise ValueError(f"clip is {self.clip!r}, must be one of {', '.join(CLIPS)}")
-        if self.input_size not in FEATURE_MAPS:
-            raise ValueError(f"input_size is {self.input_size}, must be 300 or 512")
-        made = FEATURE_MAPS[self.input_size]
+        made = _maps_of_size(self.input_size)
         if self.feature_maps != made:
             raise ValueError(f"feature_maps is {self.feature_maps}, but input_size {self.input_size} gives {made}")
         if not len(self.steps) == len(self.prior_sizes) == len(made):
@@ -124,8 +122,11 @@ class SSDConfig:
 
     @classmethod
     def of_size(cls, size: int, **changes: Any) -> "SSDConfig":
-        """The config of the paper's network for inputs of 300 or 512 pixels; `SSDConfig()` is that of 300."""
-        maps = FEATURE_MAPS[size]
+        """The config of the paper's network for inputs of 300 or 512 pixels; `SSDConfig()` is that of 300.
+
+        Raises ValueError on another size.
+        """
+        maps = _maps_of_size(size)
         fields: dict[str, Any] = {
             "input_size": size,
             "feature_maps": maps,
@@ -242,6 +243,12 @@ class SSDConfig:
     def from_dict(cls, fields: dict[str, Any]) -> "SSDConfig":
         """The inverse of `to_dict`. Raises TypeError on an unknown field."""
         return cls(**fields)
+
+
+def _maps_of_size(input_size: int) -> tuple[int, ...]:
+    if input_size not in FEATURE_MAPS:
+        raise ValueError(f"input_size is {input_size}, must be {' or '.join(map(str, FEATURE_MAPS))}")
+    return FEATURE_MAPS[input_size]
 
 
 def _check_names(class_names: object) -> None:

@@ -34,6 +34,8 @@ def test_config_survives_plain_containers():
 @pytest.mark.parametrize("size", [300, 512])
 def test_configs_of_a_size_are_those_of_the_networks(size):
     assert SSDConfig.of_size(300) == SSDConfig()
+    with pytest.raises(ValueError, match="input_size is 320, must be 300 or 512"):
+        SSDConfig.of_size(320)
     config = SSDConfig.of_size(size, class_names=["a"])
     assert (config.input_size, config.class_names, config.clip) == (size, ("a",), "all")
 
