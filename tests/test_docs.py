@@ -9,6 +9,7 @@ import pytest
 
 from ssd import __version__
 from ssd.__main__ import COMMANDS, main
+from ssd.commands import synthetic
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *ROOT.glob("docs/*.md")]
@@ -55,6 +56,7 @@ def test_options_that_are_named(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["ssd300"])
     for name in COMMANDS:
         assert main([name, "--help"]) == 0
+    assert synthetic.main(["--help"]) == 0
     option = re.compile(r"--[a-z][a-z0-9-]*")
     known = set(option.findall(capsys.readouterr().out)) | {"--help", "--nproc-per-node", "--logdir"}
     for path in DOCUMENTS:
