@@ -27,10 +27,10 @@ def network_input(subject: Subject) -> Section:
         text=[
             f"The picture has {width} x {height} pixels. The network takes {side} x {side}, so the whole picture is "
             f"resized to that square, whatever its shape. Nothing is cut off. {stretch}",
-            "Each colour then becomes a plane of numbers. Its levels from 0 to 255 become 0 to 1. Then the mean of "
-            "that colour is subtracted, and the result is divided by its standard deviation, std. Both are those of "
-            f"the pictures that the base network was trained on. Here the numbers run from {low:.2f}, drawn black, to "
-            f"{high:.2f}, drawn white.",
+            "Each colour then becomes a plane of numbers. Its levels from 0 to 255 become 0 to 1. The mean of that "
+            "colour in the pictures that the base network was trained on is subtracted, and the result is divided by "
+            f"std, as that network expects. Here the numbers run from {low:.2f}, drawn black, to {high:.2f}, drawn "
+            "white.",
         ],
         formula="x = (level / 255 &minus; mean) / std<br>"
         f"mean = {_triple(subject.config.mean)}, std = {_triple(subject.config.std)} for red, green, blue",
