@@ -74,9 +74,9 @@ class Detections:
             return list(self)[chosen]
         return Detections(self.boxes[chosen], self.labels[chosen], self.scores[chosen], [self.names[k] for k in chosen])
 
-    def without(self, names: Iterable[str]) -> "Detections":
-        """The detections of all classes but these."""
-        left_out = set(names)
+    def without(self, names: str | Iterable[str]) -> "Detections":
+        """The detections of all classes but these, or this one."""
+        left_out = _name_set(names)
         return self[[k for k, name in enumerate(self.names) if name not in left_out]]
 
     def draw(self, image: Picture) -> Image.Image:
@@ -134,8 +134,8 @@ class Detector:
         """
         return cls(load_trained(checkpoint, device, precision), device, precision)
 
-    def only(self, names: Iterable[str]) -> "Detector":
-        """A detector that finds these classes alone. Raises InputError on a class that this one does not know."""
+    def only(self, names: str | Iterable[str]) -> "Detector":
+        """A detector that finds these classes, or this one, alone. Raises InputError as `known_classes` does."""
         kept = known_classes(names, self.config)
         return Detector(
             as_predictor(self.predictor, class_names=[name if name in kept else "" for name in self.config.class_names])
@@ -198,12 +198,17 @@ class Detector:
         ]
 
 
-def known_classes(names: Iterable[str], config: SSDConfig, where: str = "") -> set[str]:
+def _name_set(names: str | Iterable[str]) -> set[str]:
+    return {names} if isinstance(names, str) else set(names)  # a text is one name, not its letters
+
+
+def known_classes(names: str | Iterable[str], config: SSDConfig, where: str = "") -> set[str]:
     """The names. Raises InputError, which begins with `where`, on one that a model of this config does not detect."""
-    if unknown := set(names) - set(filter(None, config.class_names)):
+    chosen = _name_set(names)
+    if unknown := chosen - set(filter(None, config.class_names)):
         known = ", ".join(filter(None, config.class_names))
         raise InputError(f"{where}unknown class {', '.join(sorted(unknown))}; the classes are {known}")
-    return set(names)
+    return chosen
 
 
 def label_scores(min_score: MinScore, config: SSDConfig, device: torch.device) -> float | torch.Tensor:
@@ -269,8 +274,7 @@ def detect(
     Raises InputError on a class that the detector does not know.
     """
     detector = checkpoint if isinstance(checkpoint, Detector) else Detector.from_checkpoint(checkpoint)
-    suppressed = {suppress} if isinstance(suppress, str) else set(suppress or ())
-    known_classes(suppressed, detector.config)
+    suppressed = known_classes(suppress or (), detector.config)
     if not isinstance(original_image, list | tuple):
         return detector(original_image, min_score, max_overlap, top_k).without(suppressed).draw(original_image)
     found = detector(original_image, min_score, max_overlap, top_k)

@@ -50,7 +50,7 @@ def test_some_of_the_detections(found, which, kept):
 
 def test_chosen_by_score_and_by_class(found):
     assert found[found.scores > 0.4].names == ["dog", "cat"]
-    assert found.without(["dog"]).names == ["cat"]
+    assert found.without(["dog"]).names == found.without("dog").names == ["cat"]
     assert names_and_scores(found.without([])) == names_and_scores(found)
 
 

@@ -224,6 +224,11 @@ def test_thresholds_out_of_range(quick, pictures, changed, message):
             use(pictures[0], **changed)
 
 
+@pytest.mark.parametrize("names", ["cat", ["cat"], iter(["cat"])])
+def test_only_some_classes(quick, pictures, names):
+    assert set(quick.only(names)(pictures[0]).names) == {"cat"}
+
+
 @pytest.mark.parametrize("min_score, names", [
     ({}, {"cat", "dog"}), ({"dog": 0.3}, {"cat", "dog"}), ({"cat": 0.3}, {"dog"}), ({"cat": 0, "dog": 0.35}, {"cat"}),
 ])  # fmt: skip
