@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ssd.config import SSDConfig
 from ssd.errors import InputError, first_line, optional
-from ssd.inference.device import choose_device, choose_precision, precision_name
+from ssd.inference.device import choose_device, choose_precision, cpu_has, precision_name
 from ssd.inference.predictor import images_at_once
 from ssd.model.postprocess import Detected, select_detections
 
@@ -95,7 +95,8 @@ class OnnxRuntimeModel(ExportedModel):
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # no messages beside the exceptions
-        options.add_session_config_entry("session.x64quantprecision", "1")  # no 16-bit sums, without VNNI they overflow
+        if not cpu_has("vnni"):  # 8-bit products are added in 16 bits, which overflow; this is slower and exact
+            options.add_session_config_entry("session.x64quantprecision", "1")
         try:
             self.session = runtime.InferenceSession(path, options, [provider])
         except Exception as error:  # of a dozen classes that are not public

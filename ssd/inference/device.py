@@ -51,10 +51,11 @@ def precision_name(dtype: torch.dtype) -> str:
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)  # tensor cores since Ampere
-    return device.type == "cpu" and (_cpu_has("amx_tile") or _cpu_has("avx512_bf16"))
+    return device.type == "cpu" and (cpu_has("amx_tile") or cpu_has("avx512_bf16"))
 
 
-def _cpu_has(feature: str) -> bool:
+def cpu_has(feature: str) -> bool:
+    """Whether the processor has these instructions, as far as PyTorch can tell: "vnni", "avx512_bf16", "amx_tile"."""
     probe = getattr(torch.cpu, f"_is_{feature}_supported", None)  # private, so another version may lack it
     return probe is not None and probe()
 

@@ -82,14 +82,18 @@ def test_missing_and_damaged_files(files, tmp_path, capsys, name="x.onnx"):
         refused(capsys, detect, args, f"{name}: damaged, or no ")
 
 
-def test_foreign_files(tmp_path, capsys):
+def foreign_file(folder):
     foreign = onnx.parser.parse_model(
         '<ir_version: 8, opset_import: ["": 18]> g (float[1] x) => (float[1] y) { y = Abs(x) }'
     )
     onnx.helper.set_model_props(foreign, {"format": "their own", "names": "{0: 'person'}"})
-    onnx.save(foreign, tmp_path / "x.onnx")
+    onnx.save(foreign, folder / "x.onnx")
+    return folder / "x.onnx"
+
+
+def test_foreign_files(tmp_path):
     with pytest.raises(InputError, match="x.onnx: not a model that this project exported"):
-        load_trained(tmp_path / "x.onnx")
+        load_trained(foreign_file(tmp_path))
 
 
 def test_exports_that_cannot_be_run_like_that(files):
@@ -103,6 +107,18 @@ def test_pt2_files_are_not_read(files, tmp_path, capsys):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     args = [tmp_path / "a.png", "--output", tmp_path / "out", "--checkpoint", files / "model.pt2"]
     refused(capsys, detect, args, "model.pt2: .pt2 files are for other programs", "give its checkpoint", ".onnx")
+
+
+@pytest.mark.parametrize("vnni, exact", [(False, "1"), (True, None)])  # with VNNI the option makes it 2.6 times slower
+def test_8_bit_products_are_added_exactly_on_any_processor(tmp_path, monkeypatch, vnni, exact):
+    entries = {}
+    monkeypatch.setattr("ssd.export.engines.cpu_has", lambda feature: feature == "vnni" and vnni)
+    monkeypatch.setattr(
+        onnxruntime.SessionOptions, "add_session_config_entry", lambda _, *entry: entries.update([entry])
+    )
+    with pytest.raises(InputError, match="not a model that this project exported"):
+        OnnxRuntimeModel(foreign_file(tmp_path))
+    assert entries.get("session.x64quantprecision") == exact
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA")
