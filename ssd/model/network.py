@@ -24,8 +24,9 @@ MAP_CHANNELS = {
 class AuxiliaryConvolutions(nn.Module):
     """conv8_1, conv8_2, conv9_1, ...: pairs of convolutions after conv7, each of which makes a smaller map.
 
-    Six maps that predict are those of SSD300, seven those of SSD512. The last convolution never has batch
-    normalisation: its map is a single cell, so a batch of one image has no variance there.
+    The last one never has batch normalisation: its map is a single cell, so a batch of one image has no variance there.
+
+    n_maps: number of the maps that predict, conv4_3's and conv7's included: 6 for SSD300, 7 for SSD512.
     """
 
     def __init__(self, n_maps: int = 6, batch_norm: bool = False):
