@@ -29,9 +29,9 @@ from ssd.training.weights import NetworkOptions
 EXAMPLES = """\
 examples:
   %(prog)s --iterations 10000 --batch-size 8 --lr 2.5e-4
-  %(prog)s --data birds --weights runs/1/best.pth --freeze    from a detector to other classes
-  %(prog)s --resume                                           go on with the newest run
-  %(prog)s --resume runs/1 --output runs/again                go on with a copy of it, which leaves runs/1 as it is
+  %(prog)s --weights coco --batch-size 8 --lr 1e-3 --iterations 500 --freeze    from a detector to other classes
+  %(prog)s --resume                               go on with the newest run
+  %(prog)s --resume runs/1 --output runs/again    go on with a copy of it, which leaves runs/1 as it is
 """
 
 

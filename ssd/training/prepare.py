@@ -158,7 +158,7 @@ def describe_start(run: PreparedRun, path: Path) -> str:
     return (
         f"{path}: {counted(len(trainer.dataset), 'image')}, {network} on {where} in {precision}\n"
         f"starts from {run.origin}{iteration}\n"
-        f"{recipe.iterations} iterations of {recipe.batch_size} images, rate {recipe.lr:g}, "
+        f"{counted(recipe.iterations, 'iteration')} of {counted(recipe.batch_size, 'image')}, rate {recipe.lr:g}, "
         f"drops at {drops}, warm-up {recipe.warmup}"
     )
 
