@@ -125,14 +125,15 @@ class MultiBoxLoss(nn.Module):
         positive = true_classes > 0  # (N, n_priors)
         loc = F.smooth_l1_loss(locs.float(), true_locs, reduction="none").sum(dim=2)  # (N, n_priors)
         conf = F.cross_entropy(scores.float().transpose(1, 2), true_classes, reduction="none")  # (N, n_priors)
-        return PriorLosses(loc, conf, positive, self._hard_negatives(conf.detach(), positive))
+        return PriorLosses(loc, conf, positive, self._hard_negatives(conf.detach(), true_classes))
 
-    def _hard_negatives(self, conf, positive):
+    def _hard_negatives(self, conf, true_classes):
         """Which negatives count: those with the largest losses (N, n_priors)."""
-        hardest = conf.masked_fill(positive, 0).argsort(dim=1, descending=True)  # (N, n_priors)
-        n_hard = self.neg_pos_ratio * positive.sum(dim=1, keepdim=True)  # (N, 1)
+        negative = true_classes == 0  # not so: positives, and priors to ignore
+        hardest = conf.masked_fill(~negative, -1).argsort(dim=1, descending=True)  # (N, n_priors)
+        n_hard = self.neg_pos_ratio * (true_classes > 0).sum(dim=1, keepdim=True)  # (N, 1)
         chosen = torch.arange(hardest.shape[1], device=hardest.device) < n_hard
-        return torch.zeros_like(positive).scatter(1, hardest, chosen) & ~positive
+        return torch.zeros_like(negative).scatter(1, hardest, chosen) & negative
 
     @torch.no_grad()
     def _agreement(self, locs, scores, true_locs, true_classes):

@@ -88,7 +88,9 @@ class Progress:
 
 def duration(seconds: float) -> str:
     """About how long, in words."""
-    minutes = max(1, round(seconds / 60))
+    minutes = round(seconds / 60)
+    if not minutes:
+        return "less than a minute"
     return f"about {counted(minutes, 'minute') if minutes < 120 else counted(round(minutes / 60), 'hour')}"
 
 

@@ -95,6 +95,14 @@ def test_hard_negatives_are_those_of_the_largest_losses():
         assert conf[hard].sort(descending=True).values.equal(conf[~positive].sort(descending=True).values[:n_hard])
 
 
+def test_ignored_priors_are_never_hard_negatives():
+    priors, locs, scores, boxes, labels = random_batch([9])
+    whole = [torch.tensor([[0.0, 0, 1, 1]])]
+    losses = MultiBoxLoss(priors, neg_pos_ratio=len(priors)).per_prior(locs, scores, boxes, labels, whole)
+    assert (losses.conf == 0).any()  # those that are ignored
+    assert not (losses.hard_negative & (losses.conf == 0)).any()
+
+
 @pytest.mark.parametrize("n_objects", [[0], [0, 0, 0]])
 def test_no_objects_at_all(n_objects):
     priors, locs, scores, boxes, labels = random_batch(n_objects)

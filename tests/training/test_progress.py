@@ -22,7 +22,7 @@ def clock(monkeypatch):
 
 def train(clock, iterations, seconds, start=0, rows=1, quiet=False):
     """Progress over iterations of so many seconds each, of which the first takes ten times as long."""
-    with Progress(iterations, start, batch_size=8, quiet=quiet) as shown:
+    with Progress(iterations, start, batch_size=8, n_images=100, quiet=quiet) as shown:
         for i in range(start, iterations, rows):
             clock.now += seconds * rows * (10 if i == start else 1)
             shown.update([ROW] * rows)
@@ -53,7 +53,7 @@ def test_short_runs_and_other_processes_say_nothing(clock, capfd, iterations, qu
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "about 1 minute"), (89, "about 1 minute"), (7140, "about 119 minutes"), (7200, "about 2 hours")],
+    [(29, "less than a minute"), (89, "about 1 minute"), (7140, "about 119 minutes"), (7200, "about 2 hours")],
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
