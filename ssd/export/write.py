@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ssd.data.images import preprocess
 from ssd.errors import InputError, optional
 from ssd.export.engines import INPUTS, INT8, OUTPUTS, describe
-from ssd.export.quantise import observe, quantise
+from ssd.export.quantise import quantise
 from ssd.files import replacing
 from ssd.inference.predictor import for_inference
 from ssd.model.network import SSD
@@ -157,8 +157,8 @@ def _export_onnx(
     proto = _to_onnx(_trace(model), outputs)
     if calibration:
         bar = tqdm(calibration, desc="calibrating", unit="image", dynamic_ncols=True, leave=None)
-        images = (preprocess(path, model.config) for path in bar)
-        quantise(onnx, proto, observe(Decoded(model).network, images))
+        with quiet():  # ONNX Runtime recommends what PyTorch's exporter has done already
+            proto = quantise(onnx, proto, (preprocess(path, model.config) for path in bar))
     if thresholds:
         sizes = {"n_priors": len(model.priors_cxcy), "columns": model.config.n_classes}
         chosen = selection(onnx, **sizes, **thresholds, unused=model.config.unused_labels, ir_version=proto.ir_version)
