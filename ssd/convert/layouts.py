@@ -35,7 +35,8 @@ class Layout:
     """A project's names for our tensors, in a network of as many maps as it has prediction convolutions.
 
     convolutions: in the order of CONVOLUTIONS. scale: the scales of the L2 normalisation. loc, cl: the prediction
-    convolutions of each map. config: number of outputs -> the `SSDConfig` of a network that the project trained.
+    convolutions of each map. config: number of outputs and, where a file stores them, class names -> the `SSDConfig`
+    of a network that the project trained.
     bgr: its input is blue, green, red. background_last: its labels count from 0, and the background comes last.
     """
 
@@ -44,7 +45,7 @@ class Layout:
     scale: str
     loc: tuple[str, ...]
     cl: tuple[str, ...]
-    config: Callable[[int], SSDConfig]
+    config: Callable[..., SSDConfig]
     bgr: bool = False
     background_last: bool = False
 
@@ -68,7 +69,7 @@ def _numbered(pattern: str, n: int = 6) -> tuple[str, ...]:
 
 
 def known_names(n_outputs: int, *known: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of `n_outputs` - 1 classes: the known list of that length, else class_1, class_2, ..."""
+    """The names of `n_outputs` - 1 classes: the first known list of that length, else class_1, class_2, ..."""
     for names in known:
         if len(names) + 1 == n_outputs:
             return names
@@ -98,28 +99,29 @@ def _caffe_style(
     others: Sequence[float] | None = None,
     coco_outputs: int = len(COCO_CLASSES) + 1,
     **changes: Any,
-) -> Callable[[int], SSDConfig]:
+) -> Callable[..., SSDConfig]:
     """Configs of the Caffe release, or of a project that follows it except for some changes.
 
-    voc, coco: prior sizes in pixels, as for `SSDConfig.caffe`. others: those for other classes, by default VOC's.
+    voc, coco: prior sizes in pixels of their classes, as for `SSDConfig.caffe`. others: those for other classes, by
+    default VOC's.
     coco_outputs: outputs of their COCO networks; those beyond 81 were never trained.
     """
     coco_names = COCO_CLASSES + ("",) * (coco_outputs - len(COCO_CLASSES) - 1)
-    pixels = {len(VOC_CLASSES) + 1: voc, coco_outputs: coco}
+    pixels = {VOC_CLASSES: voc, coco_names: coco}
 
-    def config(n_outputs: int) -> SSDConfig:
-        class_names = known_names(n_outputs, VOC_CLASSES, coco_names)
-        return SSDConfig.caffe(pixels.get(n_outputs, others or voc), class_names=class_names, **changes)
+    def config(n_outputs: int, *stored: tuple[str, ...]) -> SSDConfig:
+        class_names = known_names(n_outputs, *stored, VOC_CLASSES, coco_names)
+        return SSDConfig.caffe(pixels.get(class_names, others or voc), class_names=class_names, **changes)
 
     return config
 
 
-def _torchvision(n_outputs: int) -> SSDConfig:
-    return SSDConfig.torchvision(class_names=known_names(n_outputs, COCO_IDS))
+def _torchvision(n_outputs: int, *stored: tuple[str, ...]) -> SSDConfig:
+    return SSDConfig.torchvision(class_names=known_names(n_outputs, *stored, COCO_IDS))
 
 
-def _tutorial(n_outputs: int) -> SSDConfig:
-    return SSDConfig.tutorial(class_names=known_names(n_outputs, VOC_CLASSES))
+def _tutorial(n_outputs: int, *stored: tuple[str, ...]) -> SSDConfig:
+    return SSDConfig.tutorial(class_names=known_names(n_outputs, *stored, VOC_CLASSES))
 
 
 def _lufficc(n_maps: int) -> Layout:
@@ -211,9 +213,21 @@ def find_layout(state: dict[str, Tensor]) -> Layout | None:
     return min(possible, key=lambda layout: len(set(layout.names.values()) ^ set(state)), default=None)
 
 
-def convert(layout: Layout, state: dict[str, Tensor]) -> tuple[SSDConfig, dict[str, Tensor]]:
+def guessed_priors(layout: Layout, config: SSDConfig, *stored: tuple[str, ...]) -> str:
+    """Whose priors a config from `convert` has by a guess: "VOC" or "COCO"; "" where there is no guess.
+
+    These two have other priors in all layouts but two. Only class names stored in the file tell which.
+    """
+    names = config.class_names
+    if layout in (TORCHVISION, SGRVINOD) or (names in stored and names in (VOC_CLASSES, COCO_CLASSES)):
+        return ""
+    return "VOC" if config.prior_sizes == layout.config(len(VOC_CLASSES) + 1).prior_sizes else "COCO"
+
+
+def convert(layout: Layout, state: dict[str, Tensor], *stored: tuple[str, ...]) -> tuple[SSDConfig, dict[str, Tensor]]:
     """The `SSDConfig` and our state dict, in float32, of a state dict in a layout.
 
+    stored: class names in the same file; those of the right number are taken.
     Raises ValueError on missing or additional tensors, and on outputs that no number of classes gives.
     """
     names = layout.names
@@ -231,7 +245,7 @@ def convert(layout: Layout, state: dict[str, Tensor]) -> tuple[SSDConfig, dict[s
         for name in (name for name in ours if name.startswith("pred_convs.cl_")):
             by_class = ours[name].unflatten(0, (-1, n_outputs))  # (n_priors, n_outputs, ...)
             ours[name] = by_class.roll(1, dims=1).flatten(0, 1)
-    return layout.config(n_outputs), ours
+    return layout.config(n_outputs, *stored), ours
 
 
 def _count_outputs(layout: Layout, state: dict[str, Tensor]) -> int:

@@ -2,7 +2,6 @@
 
 import pickle
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from ssd.checkpoint import check_tensors, checkpoint_weights, holds_checkpoint, 
 from ssd.config import SSDConfig
 from ssd.convert import unpickling
 from ssd.convert.caffe import CAFFEMODEL, read_caffemodel
-from ssd.convert.layouts import LAYOUTS, TORCHVISION, convert, find_layout
+from ssd.convert.layouts import LAYOUTS, TORCHVISION, convert, find_layout, guessed_priors
 from ssd.convert.torchvision import from_torchvision
 from ssd.convert.unpickling import Inert, Refused
 from ssd.errors import InputError, first_line
@@ -25,7 +24,10 @@ KEYS = ("model", "state_dict", "model_state_dict")  # under which training scrip
 
 
 class Weights(NamedTuple):
-    """A detector's weights. project: a few words on the layout they came in. state: a state dict of our `SSD300`."""
+    """A detector's weights. project: a few words on the layout they came in. state: a state dict of our `SSD300`.
+
+    Where the priors are a guess, `project` says so too.
+    """
 
     project: str
     config: SSDConfig
@@ -63,13 +65,14 @@ def _foreign(content: object, source: str | Path, remedy: str) -> Weights:
     layout = find_layout(state)
     if layout is None:
         raise InputError(f"{source}: {_unknown(state, content, source)}")
+    names = _stored_names(content)
     try:
-        config, ours = from_torchvision(state) if layout is TORCHVISION else convert(layout, state)
+        config, ours = from_torchvision(state, *names) if layout is TORCHVISION else convert(layout, state, *names)
         check_tensors(config, ours)
-        config = replace(config, class_names=_stored_names(content, config.class_names))
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{source}: looks like {layout.project}, but {first_line(error)}; {remedy}") from None
-    return Weights(layout.project, config, ours)
+    guess = guessed_priors(layout, config, *names)
+    return Weights(layout.project + (f" with priors taken to be {guess}'s" if guess else ""), config, ours)
 
 
 def load_without_running(path: str | Path) -> object:
@@ -98,8 +101,9 @@ def _load_pickled(path: str | Path) -> object:
         ) from None
 
 
-def _stored_names(content: object, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The class names that mmdetection stores beside the weights; `known` where there are none, or not as many."""
+def _stored_names(content: object) -> list[tuple[str, ...]]:
+    """The lists of different class names that mmdetection stores beside the weights, at most four."""
+    stored = []
     meta = content.get("meta") if isinstance(content, dict) else None
     for holder in (meta, meta.get("dataset_meta")) if isinstance(meta, dict) else ():
         names = [holder.get(key) for key in ("CLASSES", "classes")] if isinstance(holder, dict) else []
@@ -107,9 +111,9 @@ def _stored_names(content: object, known: tuple[str, ...]) -> tuple[str, ...]:
             if not isinstance(found, list | tuple):
                 continue
             different = dict.fromkeys(str(name) for name in found if name != "background")
-            if len(found) == len(different) == len(known):
-                return tuple(different)
-    return known
+            if len(found) == len(different):
+                stored.append(tuple(different))
+    return stored
 
 
 def find_state(content: object) -> dict[str, Tensor]:

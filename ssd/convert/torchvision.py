@@ -53,13 +53,13 @@ def to_torchvision(config: SSDConfig, state: dict[str, Tensor]) -> OrderedDict[s
     return theirs
 
 
-def from_torchvision(theirs: dict[str, Tensor]) -> tuple[SSDConfig, dict[str, Tensor]]:
+def from_torchvision(theirs: dict[str, Tensor], *stored: tuple[str, ...]) -> tuple[SSDConfig, dict[str, Tensor]]:
     """The `SSDConfig` and our state dict of torchvision's, the inverse of `to_torchvision`.
 
     Without our config in the metadata the priors and the normalisation are torchvision's, and 91 outputs get COCO's
-    names. Raises ValueError on tensors that do not fit.
+    names. stored: as for `convert`. Raises ValueError on tensors that do not fit.
     """
-    config, state = convert(TORCHVISION, theirs)
+    config, state = convert(TORCHVISION, theirs, *stored)
     fields = getattr(theirs, "_metadata", {}).get("", {}).get(METADATA)
     if fields is None:
         return config, state

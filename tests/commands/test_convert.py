@@ -19,10 +19,8 @@ def test_command(checkpoint, tmp_path, capsys):
     (tmp_path / "names.txt").write_text("__background__\nCâche\nN/A\nzebra crossing\n\n", encoding="utf-8")
     args = [tmp_path / "theirs.pth", tmp_path / "ours.pth", "--classes", tmp_path / "names.txt"]
     assert convert.main([str(arg) for arg in args]) == 0
-    assert (
-        "amdegroot/ssd.pytorch, SSD300, 2 classes, 1 output without a class: Câche, zebra crossing"
-        in capsys.readouterr().out
-    )
+    classes = "2 classes, 1 output without a class: Câche, zebra crossing"
+    assert f"amdegroot/ssd.pytorch with priors taken to be VOC's, SSD300, {classes}" in capsys.readouterr().out
     assert load_checkpoint(tmp_path / "ours.pth").config.class_names == ("Câche", "", "zebra crossing")
 
     assert convert.main([str(tmp_path / "ours.pth"), str(tmp_path / "back.pth"), "--to-torchvision"]) == 0

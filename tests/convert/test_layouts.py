@@ -157,7 +157,7 @@ def test_mmdetection_with_what_is_pickled_beside_the_weights(layout, key, holder
     torch.save({"meta": meta, "state_dict": shapes_of(layout, 4), "optimizer": {}}, tmp_path / "a.pth")
     monkeypatch.delitem(sys.modules, "mmengine")
     project, config, _ = read_weights(tmp_path / "a.pth")
-    assert (project, config.class_names) == (layout.project, ("car", "bus", "van"))
+    assert (project, config.class_names) == (f"{layout.project} with priors taken to be COCO's", ("car", "bus", "van"))
 
 
 @pytest.mark.parametrize("names", [
@@ -166,6 +166,24 @@ def test_mmdetection_with_what_is_pickled_beside_the_weights(layout, key, holder
 def test_mmdetection_with_names_that_do_not_fit(names, tmp_path):
     torch.save({"meta": {"CLASSES": names}, "state_dict": shapes_of(MMDETECTION, 4)}, tmp_path / "a.pth")
     assert read_weights(tmp_path / "a.pth").config.class_names == ("class_1", "class_2", "class_3")
+
+
+OWN = tuple(f"part {k}" for k in range(20))
+
+
+@pytest.mark.parametrize("layout, names, n_outputs, sizes, guess", [
+    (MMDETECTION, OWN, 21, COCO, "COCO"), (MMDETECTION, VOC_CLASSES, 21, VOC, ""), (MMDETECTION, None, 21, VOC, "VOC"),
+    (MMDETECTION, COCO_CLASSES, 81, COCO, ""), (LUFFICC, None, 81, COCO, "COCO"), (TORCHVISION, None, 4, None, ""),
+])  # fmt: skip
+def test_whose_priors(layout, names, n_outputs, sizes, guess, tmp_path):
+    """The stored names count more than their number; where there are none, a line says that the priors are a guess."""
+    meta = {"meta": {"classes": names}} if names else {}
+    torch.save(meta | {"state_dict": shapes_of(layout, n_outputs)}, tmp_path / "a.pth")
+    weights = read_weights(tmp_path / "a.pth")
+    assert weights.config.class_names[:3] == (names or layout.config(n_outputs).class_names)[:3]
+    assert not sizes or weights.config.prior_sizes[0][0][0] * 300 == pytest.approx(sizes[0])
+    words = f"{layout.project} with priors taken to be {guess}'s" if guess else layout.project
+    assert weights.origin == f"weights of {words}, converted in memory"
 
 
 def test_trained_on_several_gpus_and_in_half_precision(foreign, tmp_path):
