@@ -90,7 +90,7 @@ def test_missing_and_damaged_checkpoints(script, data_folder, voc_folder, tmp_pa
     args = ["--data", data_folder] if script is evaluation else [voc_folder / "JPEGImages"]
     refused(capsys, script, args, "no checkpoint in runs/", "--checkpoint")
     refused(capsys, script, [*args, "--checkpoint", "missing.pth"], "missing.pth: no such file")
-    refused(capsys, script, [*args, "--checkpoint", tmp_path], "a folder, not a file", "train.py")
+    refused(capsys, script, [*args, "--checkpoint", tmp_path], "a folder, not a file", "SSD weights")
     Path("damaged.pth").write_bytes(b"PK\x03\x04 and so on")
     refused(capsys, script, [*args, "--checkpoint", "damaged.pth"], "damaged.pth: damaged")
 
