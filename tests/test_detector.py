@@ -214,7 +214,10 @@ def test_what_is_no_picture_is_refused_in_a_sentence(quick, thing):
 
 @pytest.mark.parametrize("changed, message", [
     ({"top_k": -1}, "top_k is -1, must be a whole number from 0"), ({"top_k": 2.5}, "top_k is 2.5"),
-    ({"top_k": None}, "top_k is None"), ({"min_score": 1.01}, "min_score is 1.01, must be from 0 to 1"),
+    ({"top_k": None}, "top_k is None"), ({"max_overlap": None}, "max_overlap must be a number, not NoneType"),
+    ({"min_score": None}, "min_score must be a number, or a number for each name, not NoneType"),
+    ({"min_score": torch.ones(3)}, "min_score must be a number, or a number for each name, not Tensor"),
+    ({"min_score": 1.01}, "min_score is 1.01, must be from 0 to 1"),
     ({"min_score": -0.1}, "min_score is -0.1"), ({"min_score": float("nan")}, "min_score is nan"),
     ({"max_overlap": 45}, "max_overlap is 45, must be from 0 to 1"), ({"max_overlap": -0.1}, "max_overlap is -0.1"),
 ])  # fmt: skip
@@ -239,6 +242,8 @@ def test_a_score_for_each_class(quick, pictures, min_score, names):
     assert drawn.tobytes() == quick(pictures[0], 0.2).without({"cat", "dog"} - names).draw(pictures[0]).tobytes()
     with pytest.raises(InputError, match="unknown class cow; the classes are cat, dog"):
         quick(pictures[0], min_score=min_score | {"cow": 0.5})
+    with pytest.raises(InputError, match="min_score of cat must be a number, not str"):
+        quick(pictures[0], min_score={"cat": "0.5"})
     with pytest.raises(InputError, match="min_score of cat is 2, must be from 0 to 1"):
         quick(pictures[0], min_score=min_score | {"cat": 2})
 

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Protocol
 
 import torch
@@ -111,6 +111,9 @@ def check_thresholds(min_score: float | Mapping[str, float], max_overlap: float,
     else:
         scores = {"min_score": min_score}
     for name, value in (scores | {"max_overlap": max_overlap}).items():
+        if not isinstance(value, Real):
+            by_name = ", or a number for each name" if name == "min_score" else ""
+            raise InputError(f"{name} must be a number{by_name}, not {type(value).__name__}")
         if not 0 <= value <= 1:
             raise InputError(f"{name} is {value}, must be from 0 to 1")
     if not isinstance(top_k, Integral) or top_k < 0:
