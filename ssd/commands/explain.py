@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     model, lists = find_model(args.checkpoint), find_lists(args.data)
     subject = read_subject(picture, model, lists, args.annotation, args.results)
     write_text(output, explain(subject))
-    print(one_line(f"{output}: {subject.model_name or 'no model'}. {subject.origin}"))
+    print(one_line(f"{output} is written. {subject.introduction}"))
 
 
 if __name__ == "__main__":

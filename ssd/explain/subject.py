@@ -80,6 +80,12 @@ class Subject:
         """Width and height of the picture in the units of figures."""
         return self.shown.size
 
+    @property
+    def introduction(self) -> str:
+        """Sentences on where the model and the objects come from."""
+        model = f"The model is {self.model_name}." if self.model else "There is no model, so some sections are empty."
+        return f"{model} {self.origin}"
+
     def in_frame(self, boxes: Tensor) -> Tensor:
         """Boxes (..., 4) of corner fractions in the units of figures."""
         return boxes * torch.tensor([*self.frame, *self.frame])
@@ -227,9 +233,10 @@ def _detected(model: SSD, locs: Tensor, scores: Tensor) -> Truth:
     (boxes,), (labels,), _ = model.detect_objects(locs[None], scores[None], *thresholds)
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
     names = [model.config.class_names[label - 1] for label in labels[has_area].tolist()]
-    n = counted(len(names), "detection")
-    stand_in = f"so the model's {n} with a score above {MIN_SCORE:g} stand in for them"
-    origin = f"{UNMARKED}, {stand_in if names else f'and the model gives nothing a score above {MIN_SCORE:g}'}."
+    above = f"a score above {MIN_SCORE:g}"
+    one, many = f"detection with {above} stands in for them", f"detections with {above} stand in for them"
+    stand_in = f"so the model's {counted(len(names), one, many)}"
+    origin = f"{UNMARKED}, {stand_in if names else f'and the model gives nothing {above}'}."
     return Truth(boxes[has_area], names, torch.zeros(len(names)), model.config.class_names, origin)
 
 

@@ -9,7 +9,9 @@ def test_page_without_a_model(voc_folder, tmp_path, monkeypatch, capsys):
     picture = min((voc_folder / "JPEGImages").iterdir())
     annotation = voc_folder / "Annotations" / f"{picture.stem}.xml"
     assert explain.main([str(picture), "--annotation", str(annotation)]) == 0
-    assert capsys.readouterr().out == f"explained.html: no model. The objects come from {annotation.name}.\n"
+    no_model = "There is no model, so some sections are empty."
+    told = f"explained.html is written. {no_model} The objects come from {annotation.name}.\n"
+    assert capsys.readouterr().out == told
     assert (tmp_path / "explained.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 

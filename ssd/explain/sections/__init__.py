@@ -40,14 +40,13 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (  # in the order of the pa
 
 def explain(subject: Subject) -> str:
     """The page on a subject, as HTML."""
-    model = f"The model is {subject.model_name}." if subject.model else "There is no model, so some sections are empty."
     return render(
         [make(subject) for make in SECTIONS],
         title=f"SSD, step by step: {subject.name}",
         introduction=[
             "How the Single Shot MultiBox Detector works, drawn on one picture. Every number comes from the functions "
             "that training and detection use; each section names them.",
-            escape(f"{model} {subject.origin}"),
+            escape(subject.introduction),
         ],
         photo=svg.photo_definition(subject.shown),
     )
