@@ -128,6 +128,7 @@ def _without_duplicates(image: AnnotatedImage, notes: list[Note]) -> AnnotatedIm
 def keep_single(splits: Splits) -> tuple[Splits, list[Note]]:
     """Keep the images with exactly one object and no crowd. A note on each split says how many there were.
 
+    Objects that were dropped because they cannot be used count too: they are on the picture.
     Raises InputError where a split has no such image.
     """
     kept = {split: [image for image in images if _is_single(image)] for split, images in splits.items()}
@@ -140,7 +141,7 @@ def keep_single(splits: Splits) -> tuple[Splits, list[Note]]:
 
 
 def _is_single(image: AnnotatedImage) -> bool:
-    return len(image.objects) == 1 and not image.objects[0].crowd
+    return len(image.objects) == 1 and not image.objects[0].crowd and not image.n_dropped
 
 
 def drop_repeats(splits: Splits) -> tuple[Splits, list[Note]]:

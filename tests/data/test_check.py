@@ -186,12 +186,12 @@ def test_pictures_with_one_object():
 
 
 def test_the_option_for_one_object(tmp_path, capsys):
-    folder = make_voc(tmp_path / "voc", {"trainval": ["a", "b"], "test": ["c"]}, voc_object("dog", 1, 1, 9, 9) * 2)
-    (folder / "Annotations/a.xml").write_text(
-        f"<annotation>{voc_object('dog', 1, 1, 9, 9)}{voc_object('cat', 1, 1, 9, 9)}</annotation>"
-    )
+    folder = make_voc(tmp_path / "voc", {"trainval": ["a", "b", "d"], "test": ["c"]}, voc_object("dog", 1, 1, 9, 9) * 2)
+    for name, second in (("a", voc_object("cat", 1, 1, 9, 9)), ("d", voc_object("cat", 5, 5, 1, 1))):  # no area
+        annotation = f"<annotation>{voc_object('dog', 1, 1, 9, 9)}{second}</annotation>"
+        (folder / f"Annotations/{name}.xml").write_text(annotation)
     args = ["--voc", str(folder), "--output", str(tmp_path / "lists")]
-    for option, n_images in (((), 2), (("--one-object",), 1)):
+    for option, n_images in (((), 3), (("--one-object",), 1)):
         assert create_data_lists.main([*args, *option]) == 0
         assert len(read_data_list(tmp_path / "lists", "train")) == n_images
-    assert "train list: 1 of 2 images do not have exactly one object, left out" in capsys.readouterr().out
+    assert "train list: 2 of 3 images do not have exactly one object, left out" in capsys.readouterr().out

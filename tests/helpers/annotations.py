@@ -21,9 +21,10 @@ def write(path, content):
     return path
 
 
-def annotated(path, *rows, size=(40, 30)):
+def annotated(path, *rows, size=(40, 30), n_dropped=0):
     """An `AnnotatedImage`; rows: name, box, whether it is difficult."""
-    return AnnotatedImage(str(path), size, [AnnotatedObject(name, tuple(box), bool(d)) for name, box, d in rows])
+    objects = [AnnotatedObject(name, tuple(box), bool(d)) for name, box, d in rows]
+    return AnnotatedImage(str(path), size, objects, n_dropped)
 
 
 def crowd(name, box):

@@ -39,11 +39,12 @@ class AnnotatedObject(NamedTuple):
 
 
 class AnnotatedImage(NamedTuple):
-    """A picture and what is on it."""
+    """A picture and what is on it. n_dropped: objects of its annotation that cannot be used, see `check_objects`."""
 
     path: str
     size: Size
     objects: list[AnnotatedObject]
+    n_dropped: int = 0
 
 
 class RawObject(NamedTuple):
@@ -134,7 +135,8 @@ def read_image(where: str, path: str | Path, read: ReadObjects) -> tuple[Annotat
         else:
             notes.append(Note(where, what, "boxes kept"))
     objects, more_notes = check_objects(where, size, found)
-    return AnnotatedImage(str(path), size, objects), notes + more_notes
+    n_dropped = sum(note.action == "dropped" for note in more_notes)
+    return AnnotatedImage(str(path), size, objects, n_dropped), notes + more_notes
 
 
 def _orientation(path):

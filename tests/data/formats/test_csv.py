@@ -44,7 +44,8 @@ def test_rows_that_are_wrong(folder):
         ",dog,4,3,20,15", "gone.jpg,dog,4,3,20,15", "sub/b.jpg",
     )  # fmt: skip
     images, notes = read_csv(write(folder / "boxes.csv", HEADER + "\n".join(rows)))
-    assert images == [annotated(folder / "a.jpg", ("dog", (4, 3, 40, 15), 0)), annotated(folder / "sub/b.jpg")]
+    first = annotated(folder / "a.jpg", ("dog", (4, 3, 40, 15), 0), n_dropped=4)
+    assert images == [first, annotated(folder / "sub/b.jpg")]
     words = (
         "boxes.csv, line 7: names no image, left out",
         "a.jpg: object 1 (dog) with x_min, y_min, x_max, y_max = 4, 3, 2, 15 (line 2) has no area in the picture",

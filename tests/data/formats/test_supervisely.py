@@ -28,7 +28,7 @@ def test_supervisely(tmp_path):
     write(tmp_path / "meta.json", {"classes": []})
     images, notes = read_supervisely(tmp_path, "train")
     rows = ("dog", (0, 1, 10, 30), 1), ("dog", (0, 1, 10, 30), 0), ("dog", (2, 1, 10, 9), 0)
-    assert images == [annotated(tmp_path / "train/img/a.jpg", *rows)]
+    assert images == [annotated(tmp_path / "train/img/a.jpg", *rows, n_dropped=1)]
     assert len(notes) == 1
     assert "a.jpg.json: object 4 (dog) with 'bitmap' None does not have four" in str(notes[0])
     train, test = lists("--supervisely", tmp_path, output=tmp_path / "lists")
