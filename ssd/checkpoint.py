@@ -89,7 +89,7 @@ def holds_checkpoint(content: object, path: Path | str) -> TypeGuard[dict[str, A
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         return False
     if content.get("version") != VERSION:
-        raise InputError(f"{path}: checkpoint version {content.get('version')}, but this program reads {VERSION}")
+        raise InputError(f"{path}: checkpoint version {content.get('version')!r}, but this program reads {VERSION}")
     return True
 
 
@@ -102,7 +102,9 @@ def checkpoint_weights(content: dict[str, Any], path: Path | str) -> tuple[SSDCo
         config, state = SSDConfig.from_dict(content["config"]), _current_names(content["model"])
         check_tensors(config, state)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: the checkpoint's contents do not fit ({first_line(error)}); {REMEDY}") from None
+        ours = isinstance(error, ValueError | RuntimeError)  # the others have Python's words
+        reason = first_line(error) if ours else "a part is missing or of another type"
+        raise InputError(f"{path}: the checkpoint's contents do not fit ({reason}); {REMEDY}") from None
     return config, state
 
 
@@ -121,7 +123,8 @@ def chosen_list(path: Path | str) -> dict[str, str] | None:
 
     None if there was no choice or it is not known. Raises InputError as `load_checkpoint` does.
     """
-    return _read(path).get("chosen_on")
+    chosen_on = _read(path).get("chosen_on")
+    return chosen_on if isinstance(chosen_on, dict) and chosen_on.keys() >= {"split", "digest"} else None
 
 
 def check_tensors(config: SSDConfig, saved: dict[str, Tensor]) -> None:
@@ -150,7 +153,17 @@ def _load_safetensors(path):
     with library.safe_open(path, "pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it has no `__iter__`
         description = (file.metadata() or {}).get(FORMAT)
-    return state if description is None else json.loads(description) | {"model": state}
+    return state if description is None else _json_object(description) | {"model": state}
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"the metadata {FORMAT} is no JSON object")
+    return value
 
 
 def read_file(path: Path | str, remedy: str, load: Callable[[Path | str], Any] = load_plain) -> Any:

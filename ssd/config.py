@@ -241,7 +241,11 @@ class SSDConfig:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "SSDConfig":
-        """The inverse of `to_dict`. Raises TypeError on an unknown field."""
+        """The inverse of `to_dict`. Raises ValueError on what is no dict, and on an unknown field."""
+        if not isinstance(fields, dict):
+            raise ValueError("the config is no dict")
+        if unknown := fields.keys() - cls.__dataclass_fields__:
+            raise ValueError(f"the config has the unknown field {min(map(str, unknown))!r}")
         return cls(**fields)
 
 

@@ -1,3 +1,4 @@
+import json
 import pickle
 import re
 import sys
@@ -50,12 +51,35 @@ def test_safetensors_of_others(tmp_path):
     save_file({"x": torch.ones(1)}, path)
     with pytest.raises(InputError, match=r"a\.safetensors: not a checkpoint of this project"):
         load_checkpoint(path)
-    for damaged in ('{"format": "ssd300", "version": 1, "config": {"n": 1}}', "[]", "{"):
-        save_file({"x": torch.ones(1)}, path, {"ssd300": damaged})
-        with pytest.raises(InputError, match=r"a\.safetensors: "):
-            load_checkpoint(path)
     with pytest.raises(InputError, match=r"b\.safetensors: no such file"):
         load_checkpoint(tmp_path / "b.safetensors")
+
+
+NO_OBJECT = r"damaged, or no file of weights \(the metadata ssd300 is no JSON object\); give"
+OTHER_TYPE = r"contents do not fit \(a part is missing or of another type\); give"
+
+
+@pytest.mark.parametrize("metadata, message", [
+    ("{", NO_OBJECT), ("[]", NO_OBJECT), ("null", NO_OBJECT), ("[" * 100_000, NO_OBJECT),
+    ({"version": "1\n2"}, r"checkpoint version '1\\n2', but this program reads 1"), ({}, OTHER_TYPE),
+    ({"config": 5}, r"contents do not fit \(the config is no dict\)"),
+    ({"config": {"n": 1}}, r"contents do not fit \(the config has the unknown field 'n'\)"),
+    ({"config": {"prior_sizes": 5}}, OTHER_TYPE),
+])  # fmt: skip
+def test_hostile_metadata(metadata, message, tmp_path):
+    """One plain sentence, never Python's words."""
+    if isinstance(metadata, dict):
+        metadata = json.dumps({"format": "ssd300", "version": 1} | metadata)
+    save_file({"x": torch.ones(1)}, tmp_path / "a.safetensors", {"ssd300": metadata})
+    with pytest.raises(InputError, match=rf"a\.safetensors: .*{message}"):
+        load_checkpoint(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("chosen_on", [5, [], {}, "digest"])
+def test_choice_that_cannot_be_read(chosen_on, tmp_path):
+    metadata = json.dumps({"format": "ssd300", "version": 1, "chosen_on": chosen_on})
+    save_file({"x": torch.ones(1)}, tmp_path / "a.safetensors", {"ssd300": metadata})
+    assert chosen_list(tmp_path / "a.safetensors") is None
 
 
 def test_without_safetensors(model, tmp_path, monkeypatch):
