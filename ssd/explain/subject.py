@@ -130,11 +130,7 @@ def read_subject(
     """
     image = load_image(picture)
     model = None if checkpoint is None else _load(checkpoint)
-    truth = None
-    if annotation is not None:
-        truth = _annotated(picture, annotation, model.config.class_names if model else ())
-    elif data is not None:
-        truth = _listed(picture, data, image.size)
+    truth = _marked(picture, annotation, data, image.size, model.config.class_names if model else ())
     is_own = truth is None and model is not None
     config = model.config if model else _config(truth)
     network_input = preprocess(image, config)
@@ -184,6 +180,13 @@ def _config(truth: Truth | None) -> SSDConfig:
 def _predict(model: SSD, network_input: Tensor) -> tuple[Tensor, Tensor]:
     locs, scores = model(network_input.unsqueeze(0))
     return locs[0], scores[0]
+
+
+def _marked(picture, annotation, data, size, class_names: Sequence[str]) -> Truth | None:
+    """The objects that somebody has marked, None if nobody has."""
+    if annotation is not None:
+        return _annotated(picture, annotation, class_names)
+    return None if data is None else _listed(picture, data, size)
 
 
 def _annotated(picture: str | Path, annotation: str | Path, class_names: Sequence[str]) -> Truth:

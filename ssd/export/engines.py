@@ -7,6 +7,7 @@ thresholds min_score, max_overlap and top_k.
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,7 +50,7 @@ def open_export(path: str | Path, device: str | None = None, precision: str = "a
     return OnnxRuntimeModel(path, device, precision)
 
 
-class ExportedModel:
+class ExportedModel(ABC):
     """What the models of all runtimes share. `run` is the runtime's own. Threads may share a model."""
 
     device = torch.device("cpu")  # where the results lie, wherever they were computed
@@ -69,9 +70,9 @@ class ExportedModel:
         boxes, probabilities = zip(*(self.run(part.numpy()) for part in parts), strict=True)
         return torch.from_numpy(np.concatenate(boxes)), torch.from_numpy(np.concatenate(probabilities))
 
+    @abstractmethod
     def run(self, images: np.ndarray) -> Sequence[np.ndarray]:
         """OUTPUTS for `images`."""
-        raise NotImplementedError
 
     def detect_objects(
         self, boxes: Tensor, probabilities: Tensor, min_score: float | Tensor, max_overlap: float, top_k: int

@@ -124,6 +124,8 @@ def export(
     if calibration:
         facts |= {"precision": INT8, "calibration_pictures": len(calibration)}
     onnx = _onnx(path) if kind == ".onnx" else None
+    if calibration:
+        optional("onnxruntime.quantization", "onnx", str(path))  # before the work
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:  # before the work, so that a file that cannot be written is refused at once
         if onnx:
