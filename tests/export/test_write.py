@@ -162,6 +162,13 @@ def test_bad_arguments(files, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_missing_quantiser_is_told_before_the_work(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime.quantization", None)
+    monkeypatch.setattr("ssd.export.write._trace", lambda model: pytest.fail("began"))
+    with pytest.raises(InputError, match="onnxruntime is needed"):
+        export(model, tmp_path / "x.onnx", calibration=["a.jpg"])
+
+
 def test_missing_packages(files, model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(InputError, match=r"onnxscript is needed for .*x.onnx \(extra .onnx.\): pip install onnxscript"):
