@@ -11,7 +11,7 @@ class InputError(ValueError):
 def optional(module: str, extra: str, what: str, package: str = "") -> ModuleType:
     """The imported module of a library that an extra installs. Raises InputError if the library is missing.
 
-    what: the feature that needs it, for the message. package: the name that pip knows, by default the module's first part.
+    what: the feature that needs it, for the message. package: its name for pip, by default the module's first part.
     """
     try:
         return import_module(module)

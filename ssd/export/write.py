@@ -83,10 +83,6 @@ class Decoded(nn.Module):
     def __init__(self, model: SSD):
         super().__init__()
         self.network = for_inference(model, "cpu", torch.float32).to(memory_format=torch.contiguous_format)
-        heads = self.network.pred_convs  # take over the factors, so that no number they read is negative
-        for convolution in (heads.get_submodule("loc_conv4_3"), heads.get_submodule("cl_conv4_3")):
-            convolution.get_parameter("weight").mul_(self.network.rescale_factors)
-        self.network.rescale_factors.fill_(1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         locs, scores = self.network(images)
