@@ -8,8 +8,8 @@ from pathlib import Path
 import ssd
 
 ORDER = (
-    "errors", "text", "files", "threads", "config", "model", "inference", "visualize", "checkpoint", "data", "convert",
-    "export", "pretrained", "detector", "evaluation", "media", "training", "explain", "commands",
+    "errors", "text", "files", "threads", "config", "model", "inference", "distributed", "visualize", "checkpoint",
+    "data", "convert", "export", "pretrained", "detector", "evaluation", "media", "training", "explain", "commands",
 )  # fmt: skip
 PACKAGE = Path(ssd.__file__).parent
 # Doors are left out: `__main__` modules call commands, and `ssd/__init__.py` collects what users import.

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from dataclasses import fields
 from pathlib import Path
 
+from ssd import distributed
 from ssd.commands.arguments import (
     add_device_arguments,
     add_loading_arguments,
@@ -18,7 +19,6 @@ from ssd.data.augmentation import AUGMENTATIONS
 from ssd.data.images import lift_pixel_limit
 from ssd.files import check_writable
 from ssd.inference.device import prepare_for_training
-from ssd.training import distributed
 from ssd.training.prepare import describe_end, describe_start, prepare_run
 from ssd.training.recipe import Recipe, paper_recipe
 from ssd.training.run.folder import LAST, RunFolder, check_start, kept_arguments, resumed_checkpoint

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from ssd import distributed
 from ssd.errors import InputError
-from ssd.training import distributed
 from ssd.training.batches import Batch
 from ssd.training.interrupt import Stop
 from ssd.training.recipe import Recipe

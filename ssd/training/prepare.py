@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ssd import distributed
 from ssd.checkpoint import load_checkpoint, load_training_state
 from ssd.config import SSDConfig
 from ssd.data import PascalVOCDataset, read_data_list
@@ -16,7 +17,6 @@ from ssd.errors import InputError
 from ssd.inference.device import choose_precision
 from ssd.model.network import SSD
 from ssd.text import counted
-from ssd.training import distributed
 from ssd.training.recipe import Recipe
 from ssd.training.run.folder import BEST, LAST, RunFolder, check_run_folder, run_folder
 from ssd.training.trainer import Trainer

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ssd import distributed
 from ssd.inference.device import autocast
 from ssd.model.loss import Figures, MultiBoxLoss
 from ssd.model.network import SSD
-from ssd.training import distributed
 from ssd.training.batches import Batch
 from ssd.training.ema import Average
 from ssd.training.optimiser import create_optimiser, set_learning_rate, train_mode

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from ssd import distributed
 from ssd.data import PascalVOCDataset
 from ssd.errors import InputError
 from ssd.model.network import SSD
-from ssd.training import distributed
 from ssd.training.batches import Batch, TrainingBatches, on_device, training_loader
 from ssd.training.health import Health, finite_weights, not_finite_error, out_of_memory_named
 from ssd.training.interrupt import stop_signals

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ssd import distributed
 from ssd.data import PascalVOCDataset
 from ssd.detector import Detections
 from ssd.errors import InputError
@@ -13,7 +14,6 @@ from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dat
 from ssd.evaluation.summary import format_summary, summarize
 from ssd.model.loss import Figures, MultiBoxLoss
 from ssd.model.network import SSD
-from ssd.training import distributed
 from ssd.training.run.panels import TrackedPicture, tracked_pictures
 
 

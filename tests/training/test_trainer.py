@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ssd import distributed
 from ssd.checkpoint import load_training_state
 from ssd.commands import train
 from ssd.data import PascalVOCDataset
 from ssd.errors import InputError
-from ssd.training import distributed
 from ssd.training.progress import evaluation_line
 from ssd.training.recipe import Recipe
 from ssd.training.run.results import read_results

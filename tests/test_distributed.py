@@ -14,8 +14,8 @@ import torch
 
 from ssd.checkpoint import load_training_state, read_file
 from ssd.data import read_data_list
+from ssd.distributed import process_group
 from ssd.errors import InputError
-from ssd.training.distributed import process_group
 from ssd.training.run.results import read_results
 from ssd.training.weights import initial_model
 from tests.helpers import small_network
