@@ -20,6 +20,7 @@ from ssd.detector import BATCH_SIZE, Prepared, network_input
 from ssd.evaluation.evaluate import PAPER
 from ssd.inference.predictor import detections_in_pixels
 from ssd.media.annotator import Annotator
+from ssd.media.journal import JOURNAL, append
 from ssd.media.outputs import output_names, record, save_picture
 from ssd.model.postprocess import Detected
 from ssd.threads import batched
@@ -82,7 +83,8 @@ def measure(detector: Detector, n_files: int) -> Stages:
             images[k % len(images)].save(path, quality=QUALITY)
         processor = alone(detector, paths[:DISTINCT], output)
         find = partial(detector.find, **THRESHOLDS._asdict())
-        annotator = Annotator(detector.prepare, find, output, output_names(paths))
+        write = partial(append, output / JOURNAL.format(0))
+        annotator = Annotator(detector.prepare, find, output, output_names(paths), write)
         start = perf_counter()
         annotator.pictures(paths)
         wall = (perf_counter() - start) / n_files

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -179,6 +179,26 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     """
     with replacing(path, sync=False) as file:
         file.write(content)
+
+
+def json_list(items: Iterable[object], indent: int | None = None) -> Iterator[str]:
+    """Yield parts of what `json.dumps` makes of a list of the items. Memory never holds more than one of them."""
+    begin = "["
+    between, end = (", ", "]") if indent is None else (",", "\n]")
+    for item in items:
+        yield begin + json.dumps([item], indent=indent)[1 : -len(end)]
+        begin = between
+    yield end if begin == between else "[]"
+
+
+def json_lists(lists: Mapping[str, Iterable[object]]) -> Iterator[str]:
+    """Yield parts of what `json.dumps` makes of a dict of one or more lists, as `json_list` does, and a line feed."""
+    begin = "{"
+    for key, items in lists.items():
+        yield f"{begin}{json.dumps(key)}: "
+        yield from json_list(items)
+        begin = ", "
+    yield "}\n"
 
 
 @contextmanager

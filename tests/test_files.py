@@ -1,12 +1,13 @@
 """Finding, reading and writing files."""
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ssd.errors import InputError
-from ssd.files import create_next, find_files, next_free, read_json, replacing, write_text
+from ssd.files import create_next, find_files, json_list, json_lists, next_free, read_json, replacing, write_text
 
 
 def test_hidden_files_are_not_found(tmp_path):
@@ -68,6 +69,14 @@ def test_texts_are_replaced_as_a_whole(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_text(path, "new")
     assert path.read_bytes() == "é\n".encode()
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("items", [[], [1], [{"a": [1, {}]}, [], "\n]"]])
+def test_json_one_item_at_a_time(items, indent):
+    assert "".join(json_list(iter(items), indent)) == json.dumps(items, indent=indent)
+    lists = {"first": items, "second": [2, 3]}
+    assert "".join(json_lists(lists)) == json.dumps(lists) + "\n"
 
 
 def test_links_and_devices_stay(tmp_path):

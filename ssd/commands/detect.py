@@ -18,8 +18,9 @@ from ssd.data.build import read_classes
 from ssd.data.images import lift_pixel_limit
 from ssd.detector import BATCH_SIZE, Detector, read_thresholds
 from ssd.files import check_writable, create_next, next_free
-from ssd.media.annotator import Annotator
+from ssd.media.annotator import Annotator, summary
 from ssd.media.folder import DEFAULT, OutputFolder
+from ssd.media.journal import JOURNAL, Records, append
 from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, save_records, written_files
 from ssd.media.sources import describe_sources, find_sources
 from ssd.media.video import import_av
@@ -96,24 +97,29 @@ def main(argv: list[str] | None = None) -> int:
     saved = written_files(args.save, sources)
     model = describe_model(checkpoint, detector.config)
     output = output if args.output else create_next(DEFAULT)  # another process may have taken it meanwhile
-    folder = OutputFolder(output, model, [*copies.values(), *saved], args.overwrite)
+    journal = output / JOURNAL.format(0)
+    folder = OutputFolder(output, model, [*copies.values(), *saved, journal.name], args.overwrite)
+    journal.write_bytes(b"")
     engine = chosen.predictor.engine
     print(f"{model_line(checkpoint, chosen.config)}; {engine}; {describe_sources(sources)}", flush=True)
 
     find = partial(chosen.find, min_score=min_score, max_overlap=args.max_overlap, top_k=args.top_k)
-    annotator, start = Annotator(chosen.prepare, find, output, copies, args.batch_size), time.perf_counter()
+    write = partial(append, journal)
+    annotator, start = Annotator(chosen.prepare, find, output, copies, write, args.batch_size), time.perf_counter()
     try:
         if sources.pictures:
             annotator.pictures(sources.pictures)
         for video in sources.videos:
             annotator.video(video)
     finally:  # what was found until an interruption is kept
-        notes = save_records(output, annotator.records, args.save, detector.config.class_names, sources.names)
-    folder.note([*annotator.copies(), *saved])
-    print(*notes, annotator.summary(time.perf_counter() - start), sep="\n")
+        records = Records([journal], [*sources.pictures, *sources.videos])
+        notes = save_records(output, records, args.save, detector.config.class_names, sources.names)
+    folder.note([*{entry["annotated"] for entry in records} - {None}, *saved])
+    journal.unlink()
+    print(*notes, summary(annotator.counts, time.perf_counter() - start), sep="\n")
     kinds = [SAVED_AS[name] for name in args.save]
     print(f"{', '.join(kinds if args.no_pictures else ['annotated copies', *kinds])}: {output}")
-    return 2 if annotator.n_bad else 0
+    return 2 if annotator.counts["bad"] else 0
 
 
 if __name__ == "__main__":

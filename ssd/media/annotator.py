@@ -1,6 +1,7 @@
 """Runs a detector over the files of pictures and videos."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from fractions import Fraction
@@ -30,9 +31,9 @@ class Annotator:
     While the network works on a batch, threads read and prepare the next one, and draw and write the one before.
 
     prepare, find: of a `Detector`, find with its thresholds. output: folder of the copies. names: path -> name of its
-    copy; a path without one gets no copy.
-    records: what was found, see `ssd.media.outputs`. n_bad: pictures and videos that could not be read to their end;
-    each is named on stderr and does not stop the others.
+    copy; a path without one gets no copy. write: is called with each line of the journal, see `ssd.media.journal`.
+    counts: of "objects" that were found, of "pictures" and "frames" that they are in, and of "bad" pictures and videos,
+    which could not be read to their end; each of these is named on stderr and does not stop the others.
     """
 
     def __init__(
@@ -41,19 +42,19 @@ class Annotator:
         find: Callable[[list[Prepared]], list[Detections]],
         output: Path,
         names: Mapping[Path, str],
+        write: Callable[[dict], object],
         batch_size: int = BATCH_SIZE,
     ):
         self.prepare, self.find = prepare, find
-        self.output, self.names, self.batch_size = output, names, batch_size
-        self.records: list[dict] = []
-        self.n_bad = 0
+        self.output, self.names, self.write, self.batch_size = output, names, write, batch_size
+        self.counts: Counter[str] = Counter()
 
     def pictures(self, paths: Sequence[Path]) -> None:
         """Annotate pictures."""
         with tqdm(total=len(paths), desc="detecting", unit="image") as progress:
             loaded = self._readable(ahead(self._load, paths, self.batch_size), progress)
             for entry in ahead(self._annotate, self._find_in(loaded), self.batch_size):
-                self.records.append(entry)
+                self._add(entry, "pictures")
                 progress.update()
 
     def _load(self, path: Path) -> Loaded[Path] | InputError:
@@ -99,10 +100,11 @@ class Annotator:
             ):
                 for number, (seconds, image, detections) in enumerate(found):
                     frame = {"frame": number, "time": round(seconds, 6)}
-                    self.records.append(record(path, name, image, detections) | frame)
+                    self._add(record(path, name, image, detections) | frame, "frames")
                     progress.update()
                 if damage := video.damage():
                     raise InputError(f"{path}: {damage}")
+            self.write({"image": str(path), "end": True})
         except InputError as error:
             self._report(error)
 
@@ -112,23 +114,24 @@ class Annotator:
     def _prepared(self, video: VideoReader) -> Iterator[Loaded[float]]:
         return ((seconds, image, self.prepare(image)) for seconds, image in video.frames())
 
+    def _add(self, entry: dict, kind: str) -> None:
+        self.write(entry)
+        self.counts[kind] += 1
+        self.counts["objects"] += len(entry["detections"])
+
     def _report(self, error: InputError) -> None:
         tqdm.write(one_line(f"error: {error}"), file=sys.stderr)
-        self.n_bad += 1
+        self.counts["bad"] += 1
 
-    def copies(self) -> list[str]:
-        """The names of the annotated copies."""
-        return sorted({entry["annotated"] for entry in self.records} - {None})
 
-    def summary(self, seconds: float) -> str:
-        """What was done in this time, in words."""
-        n_found = sum(len(entry["detections"]) for entry in self.records)
-        n_frames = sum("frame" in entry for entry in self.records)
-        n_pictures = len(self.records) - n_frames
-        where = [counted(n_pictures, "picture")] if n_pictures or not n_frames else []
-        where += [counted(n_frames, "frame")] if n_frames else []
-        bad = f"; {self.n_bad} could not be read, named above" if self.n_bad else ""
-        return f"{counted(n_found, 'object')} in {' and '.join(where)}, {len(self.records) / seconds:.1f} a second{bad}"
+def summary(counts: Mapping[str, int], seconds: float) -> str:
+    """What was done in this time, in words. counts: of an `Annotator`, or of several together."""
+    n_pictures, n_frames = counts["pictures"], counts["frames"]
+    where = [counted(n_pictures, "picture")] if n_pictures or not n_frames else []
+    where += [counted(n_frames, "frame")] if n_frames else []
+    speed = (n_pictures + n_frames) / seconds
+    bad = f"; {counts['bad']} could not be read, named above" if counts["bad"] else ""
+    return f"{counted(counts['objects'], 'object')} in {' and '.join(where)}, {speed:.1f} a second{bad}"
 
 
 def _add_frame(film: VideoWriter | None, found: Found[float]) -> Found[float]:

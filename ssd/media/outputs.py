@@ -13,7 +13,8 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,14 @@ from ssd.data.formats.voc import write_voc
 from ssd.data.formats.yolo import write_yolo
 from ssd.detector import Detections
 from ssd.errors import InputError
-from ssd.files import replacing
+from ssd.files import json_list, replacing
 from ssd.media.sources import Sources
 
 LARGEST_JPEG = 65500  # pixels a side
 DECIMALS = 3  # of a pixel
 SAVED_AS = {  # of detections -> where they are in the output folder
     "json": "detections.json",
+    "jsonl": "detections.jsonl",
     "csv": "detections.csv",
     "voc": "voc",
     "coco": "coco.json",
@@ -86,7 +88,7 @@ def check_formats(formats: Collection[str], sources: Sources) -> None:
     """Raises InputError where a format cannot hold the detections in these pictures and videos."""
     if sources.videos and (wrong := sorted(ANNOTATION_FORMATS & set(formats))):
         raise InputError(
-            f"--save {','.join(wrong)} is for pictures; json and csv hold the frames of {sources.videos[0]} too"
+            f"--save {','.join(wrong)} is for pictures; json, jsonl and csv hold the frames of {sources.videos[0]} too"
         )
     written_files(formats, sources)
 
@@ -96,7 +98,7 @@ def written_files(formats: Collection[str], sources: Sources) -> list[str]:
 
     Raises InputError where two pictures would share one.
     """
-    files = [SAVED_AS[name] for name in ("json", "csv", "coco") if name in formats]
+    files = [SAVED_AS[name] for name in ("json", "jsonl", "csv", "coco") if name in formats]
     names = [sources.names[path] for path in sources.pictures]
     for kind, folder, ending in (("voc", "voc/Annotations", ".xml"), ("yolo", "yolo/labels", ".txt")):
         if kind in formats:
@@ -134,48 +136,61 @@ def _rounded(found: dict) -> dict:
 
 def save_records(
     folder: Path,
-    records: Sequence[dict],
+    records: Iterable[dict],
     formats: Collection[str],
     class_names: Sequence[str],
     names: Mapping[Path, str] | None = None,
 ) -> list[Note]:
     """Write records in some of SAVED_AS. Returns notes on what a format cannot hold.
 
+    records: to go through more than once. None of them is kept in memory, so they may be read anew from a file.
     class_names: of the labels 1, 2, ...; empty for a label without a class, as there are between COCO's ids.
     names: of the pictures in formats with a file for each, see `Sources`; without them, relative to the folder that
     holds all pictures.
     """
     if "json" in formats:
-        _write(folder / SAVED_AS["json"], json.dumps(records, indent=1) + "\n")
+        _write(folder / SAVED_AS["json"], chain(json_list(records, indent=1), "\n"))
+    if "jsonl" in formats:
+        _write(folder / SAVED_AS["jsonl"], (json.dumps(entry) + "\n" for entry in records))
     if "csv" in formats:
         _write(folder / SAVED_AS["csv"], _as_csv(records))
-    images = [_as_annotated(entry) for entry in records]
-    own = [names[Path(image.path)] for image in images] if names is not None else None
+    images = _Annotated(records)
+    own = [names[Path(entry["image"])] for entry in records] if names and {"voc", "yolo"} & set(formats) else None
     notes = write_voc(folder / SAVED_AS["voc"], images, names=own) if "voc" in formats else []
     notes += write_coco(folder / SAVED_AS["coco"], images, class_names) if "coco" in formats else []
     notes += write_yolo(folder / SAVED_AS["yolo"], images, class_names, names=own) if "yolo" in formats else []
     return notes
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, texts: Iterable[str]) -> None:
     with replacing(path) as file:
-        file.write(text.encode("utf-8", "surrogateescape"))  # file names need not be Unicode
+        file.writelines(text.encode("utf-8", "surrogateescape") for text in texts)  # file names need not be Unicode
 
 
-def _as_csv(records: Sequence[dict]) -> str:
+def _as_csv(records: Iterable[dict]) -> Iterator[str]:
     """A row for each detection; frame and time are empty for a picture."""
-    text = io.StringIO(newline="")
-    rows = csv.writer(text)
-    rows.writerow(COLUMNS)
+    yield _row(COLUMNS)
     for entry in records:
         where = [entry.get(column) for column in COLUMNS[:5]]
-        rows.writerows([*where, found["name"], found["score"], *found["box"]] for found in entry["detections"])
+        yield from (_row([*where, found["name"], found["score"], *found["box"]]) for found in entry["detections"])
+
+
+def _row(values: Iterable[object]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(values)
     return text.getvalue()
 
 
-def _as_annotated(entry: dict) -> AnnotatedImage:
-    """A record in the form that the writers of annotations take."""
-    objects = [
-        AnnotatedObject(found["name"], tuple(found["box"]), score=found["score"]) for found in entry["detections"]
-    ]
-    return AnnotatedImage(entry["image"], (entry["width"], entry["height"]), objects)
+class _Annotated:
+    """Records in the form that the writers of annotations take, converted each time they are gone through."""
+
+    def __init__(self, records: Iterable[dict]):
+        self.records = records
+
+    def __iter__(self) -> Iterator[AnnotatedImage]:
+        for entry in self.records:
+            objects = [
+                AnnotatedObject(found["name"], tuple(found["box"]), score=found["score"])
+                for found in entry["detections"]
+            ]
+            yield AnnotatedImage(entry["image"], (entry["width"], entry["height"]), objects)

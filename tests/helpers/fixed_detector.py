@@ -39,7 +39,7 @@ def run(output, *args):
     """The status of detect.py, the records in its JSON, and its annotated copies."""
     status = detect.main([*map(str, args), "--checkpoint", CHECKPOINT, "--output", str(output)])
     records = json.loads((output / "detections.json").read_text(encoding="utf-8"))
-    return status, records, sorted(path.name for path in output.iterdir() if path.suffix != ".json")
+    return status, records, sorted(path.name for path in output.iterdir() if not path.suffix.startswith(".json"))
 
 
 def is_drawn(annotated, image, fixed):

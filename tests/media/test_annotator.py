@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ssd.media.annotator import Annotator
+from ssd.media.annotator import Annotator, summary
 from ssd.media.outputs import output_names
 from ssd.media.sources import find_sources
 from tests.helpers.fixed_detector import FixedDetector, run
@@ -27,18 +27,19 @@ def test_interrupted(fixed, photos, tmp_path, capsys, monkeypatch):
 
 
 def annotator_of(fixed, tmp_path, pictures, batch_size=8):
-    find = partial(fixed.find, min_score=0.2, max_overlap=0.45, top_k=200)
-    return Annotator(fixed.prepare, find, tmp_path, output_names(pictures), batch_size)
+    """An annotator, and the list that it writes its journal to."""
+    find, lines = partial(fixed.find, min_score=0.2, max_overlap=0.45, top_k=200), []
+    return Annotator(fixed.prepare, find, tmp_path, output_names(pictures), lines.append, batch_size), lines
 
 
 def test_annotator_counts_across_calls(photos, tmp_path):
     pictures = find_sources([photos])[0]
-    annotator = annotator_of(FixedDetector(), tmp_path, pictures)
+    annotator, lines = annotator_of(FixedDetector(), tmp_path, pictures)
     annotator.pictures(pictures[:1])
     annotator.pictures([photos / "lost.jpg", *pictures[1:]])
-    assert [Path(entry["image"]).name for entry in annotator.records] == ["a.PNG", "b.jpg"]
-    assert annotator.n_bad == 1
-    assert annotator.summary(0.5) == "2 objects in 2 pictures, 4.0 a second; 1 could not be read, named above"
+    assert [Path(entry["image"]).name for entry in lines] == ["a.PNG", "b.jpg"]
+    assert annotator.counts["bad"] == 1
+    assert summary(annotator.counts, 0.5) == "2 objects in 2 pictures, 4.0 a second; 1 could not be read, named above"
 
 
 class Watched(FixedDetector):
@@ -74,8 +75,8 @@ def test_reading_finding_and_writing_at_the_same_time(tmp_path):
     for path in pictures:
         Image.new("RGB", (8, 8)).save(path)
     watched = Watched(copies, len(pictures))
-    annotator = annotator_of(watched, copies, pictures, batch_size=2)
+    annotator, lines = annotator_of(watched, copies, pictures, batch_size=2)
     annotator.pictures(pictures)
-    assert [entry["image"] for entry in annotator.records] == list(map(str, pictures))
+    assert [entry["image"] for entry in lines] == list(map(str, pictures))
     assert watched.batches == [2] * 10
     assert watched.most_held <= 8  # however many there are

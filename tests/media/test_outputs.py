@@ -101,9 +101,19 @@ def test_annotations_are_read_back(fixed, photos, tmp_path):
             np.testing.assert_allclose(boxes, [each["box"] for each in entry["detections"]], atol=1e-5)
 
 
+def test_json_lines(fixed, photos, tmp_path):
+    status, records, copies = run(tmp_path / "out", photos, "--save", "jsonl,json")
+    assert status == 0
+    with open(tmp_path / "out/detections.jsonl", encoding="utf-8") as lines:
+        assert [json.loads(line) for line in lines] == records
+    assert len(records) == 2
+    assert copies == ["a.jpg", "b.jpg"]  # the journal has gone
+
+
 def test_nothing_to_save(tmp_path):
     assert save_records(tmp_path, [], SAVED_AS, ("cat",)) == []
-    assert json.loads((tmp_path / "detections.json").read_text()) == []
+    assert (tmp_path / "detections.json").read_text() == "[]\n"
+    assert (tmp_path / "detections.jsonl").read_text() == ""
     assert (tmp_path / "detections.csv").read_text().splitlines() == [
         "image,frame,time,width,height,name,score,x_min,y_min,x_max,y_max"
     ]
@@ -123,7 +133,9 @@ def test_labels_without_a_class_are_no_categories(tmp_path):
 
 def test_bad_formats(fixed, photos, tmp_path, capsys):
     args = [photos, "--output", tmp_path / "out"]
-    refused(capsys, detect, [*args, "--save", "json,xml"], "--save", "'xml' is none of json, csv, voc, coco, yolo")
+    refused(
+        capsys, detect, [*args, "--save", "json,xml"], "--save", "'xml' is none of json, jsonl, csv, voc, coco, yolo"
+    )
     refused(capsys, detect, [*args, "--save", ""], "--save")
     shutil.copy(photos / "b.jpg", photos / "A.jpg")
     for kind in ("voc", "yolo"):

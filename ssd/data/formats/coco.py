@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from math import nan
 from pathlib import Path, PureWindowsPath
@@ -25,7 +25,7 @@ from ssd.data.formats.records import (
     read_images,
 )
 from ssd.errors import InputError
-from ssd.files import find_files, read_json, write_text
+from ssd.files import find_files, json_lists, read_json, replacing
 
 SPLIT_WORD = re.compile(r"(?<![a-z])(train|val|test)(id|idation)?(?![a-z])")
 TRIED = 20  # pictures to look for in each folder where they might be
@@ -200,7 +200,7 @@ def find_coco(folder: str | Path) -> dict[str, list[Path]]:
 # Writing
 
 
-def write_coco(path: str | Path, images: Sequence[AnnotatedImage], class_names: Sequence[str]) -> list[Note]:
+def write_coco(path: str | Path, images: Iterable[AnnotatedImage], class_names: Sequence[str]) -> list[Note]:
     """Write a JSON file in COCO's format (https://cocodataset.org/#format-data).
 
     class_names: of the labels 1, 2, ..., which become the category ids; an empty name is a label without a class, and
@@ -208,26 +208,27 @@ def write_coco(path: str | Path, images: Sequence[AnnotatedImage], class_names: 
     COCO has no difficult objects: they are marked "ignore", which is noted.
     """
     ids = {name: label for label, name in enumerate(class_names, start=1) if name}
-    numbered = list(enumerate(images, start=1))
-    rows = [(number, each) for number, image in numbered for each in image.objects]
-    annotations = [
-        _rounded(coco_annotation(k, number, ids[each.name], each.box, each.crowd))
-        | ({"ignore": 1} if each.difficult else {})
-        | ({} if each.score is None else {"score": each.score})
-        for k, (number, each) in enumerate(rows, start=1)
-    ]
-    content = {
-        "images": [
-            {"id": number, "file_name": name, "width": image.size[0], "height": image.size[1]}
-            for (number, image), name in zip(numbered, relative_names([image.path for image in images]), strict=True)
-        ],
-        "annotations": annotations,
-        "categories": [{"id": number, "name": name} for name, number in ids.items()],
-    }
-    write_text(path, json.dumps(content) + "\n")
-    difficult = sum(each.difficult for _, each in rows)
+    names = relative_names([image.path for image in images])
+    records = (
+        {"id": number, "file_name": name, "width": image.size[0], "height": image.size[1]}
+        for number, (image, name) in enumerate(zip(images, names, strict=True), start=1)
+    )
+    categories = [{"id": number, "name": name} for name, number in ids.items()]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, sync=False) as file:
+        lists = {"images": records, "annotations": _annotations(images, ids), "categories": categories}
+        file.writelines(text.encode() for text in json_lists(lists))
+    difficult = sum(each.difficult for image in images for each in image.objects)
     what = f"{difficult} difficult objects, which COCO does not know and its tools take for ordinary ones"
     return [Note(str(path), what, 'marked "ignore"')] if difficult else []
+
+
+def _annotations(images: Iterable[AnnotatedImage], ids: Mapping[str, int]) -> Iterator[Record]:
+    rows = ((number, each) for number, image in enumerate(images, start=1) for each in image.objects)
+    for k, (number, each) in enumerate(rows, start=1):
+        annotation = _rounded(coco_annotation(k, number, ids[each.name], each.box, each.crowd))
+        annotation |= {"ignore": 1} if each.difficult else {}
+        yield annotation | ({} if each.score is None else {"score": each.score})
 
 
 def _rounded(annotation: Record) -> Record:

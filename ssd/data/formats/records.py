@@ -3,7 +3,8 @@
 Each reader returns the images of a data set, and notes on everything it changed or skipped: an image that is missing,
 or whose annotation cannot be read, is left out. Each writer takes images and class names, and returns notes
 on what its format cannot hold. Writers write annotations, not pictures, and name the pictures relative to the folder
-that holds them all, which is what the readers take as `images_folder`.
+that holds them all, which is what the readers take as `images_folder`. They go through the images more than once, and
+keep none of them, so that these may be read anew from a file each time.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -178,15 +179,15 @@ def _check_object(name: str, raw: RawObject, size: Size) -> tuple[AnnotatedObjec
     return AnnotatedObject(name, (x_min, y_min, x_max, y_max), raw.difficult, crowd=raw.crowd), problem
 
 
-def without_crowds(
-    images: Iterable[AnnotatedImage], where: str | Path, format_name: str
-) -> tuple[list[AnnotatedImage], list[Note]]:
-    """The images without their crowds, for a format that has none, and a note if there are any."""
-    images = list(images)
+def without_crowds(image: AnnotatedImage) -> AnnotatedImage:
+    """The image without its crowds, for a format that has none."""
+    return image._replace(objects=[each for each in image.objects if not each.crowd])
+
+
+def crowds_note(images: Iterable[AnnotatedImage], where: str | Path, format_name: str) -> list[Note]:
+    """A note on the crowds that `without_crowds` drops, if there are any."""
     n_crowds = sum(each.crowd for image in images for each in image.objects)
-    kept = [image._replace(objects=[each for each in image.objects if not each.crowd]) for image in images]
-    notes = [Note(str(where), f"{n_crowds} crowds, which {format_name} does not know", "dropped")]
-    return kept, notes if n_crowds else []
+    return [Note(str(where), f"{n_crowds} crowds, which {format_name} does not know", "dropped")] if n_crowds else []
 
 
 def as_number(value: object) -> float:

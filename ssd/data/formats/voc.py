@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +18,7 @@ from ssd.data.formats.records import (
     Size,
     as_number,
     as_size,
+    crowds_note,
     read_images,
     without_crowds,
 )
@@ -168,7 +169,7 @@ def _read_xml(path: Path) -> ElementTree.Element:
 
 def write_voc(
     folder: str | Path,
-    images: Sequence[AnnotatedImage],
+    images: Iterable[AnnotatedImage],
     split: str | None = None,
     names: Sequence[str] | None = None,
 ) -> list[Note]:
@@ -181,11 +182,11 @@ def write_voc(
     Raises InputError where two images would share a file, see `annotation_names`.
     """
     folder = Path(folder)
-    images, notes = without_crowds(images, folder, "VOC")
+    notes = crowds_note(images, folder, "VOC")
     paths = [image.path for image in images]
     names = names or relative_names(paths)
     files = annotation_names(paths, ".xml", names)
-    for name, file, image in zip(names, files, images, strict=True):
+    for name, file, image in zip(names, files, map(without_crowds, images), strict=True):
         lost = [each for each in image.objects if not _fits(each.box, image.size)]
         what = "is not wider and higher than a pixel and inside the picture"
         notes += [Note(name, f"{each.name} at {each.box} {what}", "dropped") for each in lost]

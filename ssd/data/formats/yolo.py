@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from math import nan
 from pathlib import Path
@@ -17,6 +17,7 @@ from ssd.data.formats.records import (
     Size,
     as_number,
     box_around,
+    crowds_note,
     read_images,
     without_crowds,
 )
@@ -261,7 +262,7 @@ def _raw_object(words: list[str], names: dict[float, str], has_keypoints: bool, 
 
 def write_yolo(
     folder: str | Path,
-    images: Sequence[AnnotatedImage],
+    images: Iterable[AnnotatedImage],
     class_names: Sequence[str],
     split: str | None = None,
     names: Sequence[str] | None = None,
@@ -276,12 +277,12 @@ def write_yolo(
     """
     folder, classes = Path(folder), list(filter(None, class_names))
     labels, places = folder / "labels" / (split or ""), {name: place for place, name in enumerate(classes)}
-    images, notes = without_crowds(images, labels, "YOLO")
+    notes = crowds_note(images, labels, "YOLO")
     files = annotation_names([image.path for image in images], ".txt", names)
-    for image, file in zip(images, files, strict=True):
+    for image, file in zip(map(without_crowds, images), files, strict=True):
         write_text(labels / file, "".join(_line(places[each.name], each, image.size) for each in image.objects))
     write_text(folder / "data.yaml", _yaml(folder, classes))
-    difficult = sum(each.difficult for image in images for each in image.objects)
+    difficult = sum(each.difficult and not each.crowd for image in images for each in image.objects)
     what = f"{difficult} difficult objects, which YOLO cannot mark"
     return notes + ([Note(str(labels), what, "were written as ordinary ones")] if difficult else [])
 
