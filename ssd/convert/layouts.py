@@ -207,6 +207,19 @@ LAYOUTS = (
 )  # fmt: skip
 
 
+def as_reducedfc(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The Caffe release's VGG16, from which its SSDs started, as a state dict of `vgg16_reducedfc`; others unchanged.
+
+    It has the release's names, and fc6 and fc7 are convolutions. Its input becomes RGB.
+    """
+    pairs = zip(map(str, SEQUENTIAL), CAFFE.convolutions, strict=False)  # conv1_1 to fc7
+    names = dict(parameter for pair in pairs for parameter in _parameters(*pair))
+    if CAFFE.scale in state or not state.keys() >= set(names.values()):
+        return state
+    renamed = {ours: state[theirs] for ours, theirs in names.items()}
+    return renamed | {"0.weight": renamed["0.weight"].flip(1)}  # (64, 3, 3, 3)
+
+
 def find_layout(state: dict[str, Tensor]) -> Layout | None:
     """The layout whose names are most like a state dict's, among those whose first convolution it has; or None."""
     possible = [layout for layout in LAYOUTS if f"{layout.convolutions[0]}.weight" in state]

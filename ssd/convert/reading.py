@@ -12,7 +12,7 @@ from ssd.checkpoint import check_tensors, checkpoint_weights, holds_checkpoint, 
 from ssd.config import SSDConfig
 from ssd.convert import unpickling
 from ssd.convert.caffe import CAFFEMODEL, read_caffemodel
-from ssd.convert.layouts import LAYOUTS, TORCHVISION, convert, find_layout, guessed_priors
+from ssd.convert.layouts import LAYOUTS, TORCHVISION, as_reducedfc, convert, find_layout, guessed_priors
 from ssd.convert.torchvision import from_torchvision
 from ssd.convert.unpickling import Inert, Refused
 from ssd.errors import InputError, first_line
@@ -82,7 +82,7 @@ def load_without_running(path: str | Path) -> object:
     open. Raises InputError on a pickle that needs more.
     """
     if Path(path).suffix.lower() == CAFFEMODEL:
-        return read_caffemodel(path)
+        return as_reducedfc(read_caffemodel(path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about protocols and sources, which a user cannot change
         try:

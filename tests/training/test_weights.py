@@ -1,9 +1,14 @@
+import numpy as np
 import pytest
 import torch
 
 from ssd import SSD300, SSD512, SSDConfig, save_checkpoint
+from ssd.convert.reading import read_weights
 from ssd.errors import InputError
 from ssd.training.weights import NetworkOptions, initial_model, reshaped_maps, transfer
+from tests.helpers.caffemodel import caffemodel
+from tests.helpers.foreign_models import randomise, vgg_layers
+from tests.helpers.weights import assert_close, normalise
 
 
 def test_transfer():
@@ -73,3 +78,29 @@ def test_a_detector_of_another_size(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             initial_model(["cat"], str(tmp_path / "old.pth"), options)
+
+
+@torch.no_grad()
+def test_the_vgg16_that_the_paper_starts_from(tmp_path):
+    """A `.caffemodel` of fc6 and fc7 as convolutions, whose input is BGR from 0 to 255 minus the mean."""
+    torch.manual_seed(0)
+    layers = randomise(vgg_layers())
+    convolutions = [layer for layer in layers if isinstance(layer, torch.nn.Conv2d)]
+    stages = [f"conv{stage}_{k}" for stage, n in enumerate((2, 2, 3, 3, 3), start=1) for k in range(1, n + 1)]
+    blobs = {
+        name: [layer.weight.numpy(), layer.bias.numpy()]
+        for name, layer in zip([*stages, "fc6", "fc7"], convolutions, strict=True)
+    }
+    path = tmp_path / "VGG_ILSVRC_16_layers_fc_reduced.caffemodel"
+    path.write_bytes(caffemodel({**blobs, "fc8": [np.ones((5, 1024, 1, 1))]}))
+
+    images = torch.rand(2, 3, 40, 48)  # RGB
+    x = images.flip(1) * 255 - torch.tensor([104, 117, 123]).view(3, 1, 1)
+    maps = [x := layer(x) for layer in layers]
+    model, words = initial_model(["cat"], str(path))
+    assert words == f"VGG16's weights {path}"
+    ours = model.base.eval()(normalise(images, model.config))
+    assert_close(ours, (maps[22], maps[-1]))
+
+    with pytest.raises(InputError, match="VGG16 without a detector; train.py --weights .*reduced.caffemodel starts"):
+        read_weights(path)
