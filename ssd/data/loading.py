@@ -41,7 +41,9 @@ def _leaving() -> c_bool:
 
 
 def _leave_signals_to_parent(leaving: c_bool, _: int) -> None:
-    """Make a worker leave the signals of a process group (Ctrl-C, a scheduler's SIGTERM) to the main process, which
-    still needs its workers: it ends in good order. Workers end with it, even where it dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Make a worker leave the signals of a process group (Ctrl-C, a closed terminal's SIGHUP, a scheduler's SIGTERM) to
+    the main process, which still needs its workers: it ends in good order. Workers end with it, even where it dies."""
+    for name in ("SIGINT", "SIGHUP"):  # Windows has no SIGHUP
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if leaving.value else None)

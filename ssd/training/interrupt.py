@@ -1,12 +1,14 @@
 """Stopping a run cleanly when a signal arrives."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = getattr(signal, "SIGHUP", None)  # sent by a terminal that is closed; Windows has none
+SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANGUP)))
 
 
 @dataclass
@@ -22,18 +24,26 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Yields a `Stop`, which the first Ctrl-C or SIGTERM sets. The second one has its usual effect, at once."""
+    """Yields a `Stop`, which the first Ctrl-C, SIGTERM or SIGHUP sets. Signals that are ignored (`nohup`) stay so.
+
+    A second Ctrl-C or SIGTERM has its usual effect, at once. SIGHUP comes several times from one closed terminal.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield stop
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
+    terminals = [file for file in (1, 2) if os.isatty(file)]
 
     def note(number: int, _: object) -> None:
         stop.signal = number
-        _restore(before)
+        _restore({number: handler for number, handler in before.items() if number != HANGUP})
+        for file in terminals:
+            if not os.isatty(file):  # closed: writing to it would raise an error
+                os.dup2(os.open(os.devnull, os.O_WRONLY), file)
 
-    for number in SIGNALS:
+    for number in before:
         signal.signal(number, note)
     try:
         yield stop

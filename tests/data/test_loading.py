@@ -31,7 +31,7 @@ class OwnProcess(torch.utils.data.Dataset):
 def test_signals_do_not_end_workers():
     ids = iter(loader(OwnProcess(), workers=1, collate_fn=max))
     worker = next(ids)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM):
         os.kill(worker, number)
     assert set(ids) == {worker}
     with pytest.raises(ProcessLookupError):

@@ -47,11 +47,13 @@ def arguments(data, iterations):
     ).split()
 
 
-def start(network, args, log):
-    """A process that trains, in a group of its own."""
+def start(network, args, log, **options):
+    """A process that trains, in a group of its own. options: as for `Popen`."""
     command = [sys.executable, *PROGRAMS[network], *map(str, args)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=log, stderr=log, env=environment, start_new_session=True, **options
+    )
 
 
 def kill(process):

@@ -1,7 +1,10 @@
 """Kills at random moments (`python -m tests.long.kill_and_resume` makes more), and signals as terminals send them."""
 
+import fcntl
 import os
 import signal
+import termios
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,21 @@ def test_signal_to_the_process_and_its_workers(data_folder, tmp_path, network, o
     iteration = load_training_state(run / "last.pth")["iteration"]
     assert iteration == rows(run) < 100_000
     assert f"stopped after iteration {iteration}; --resume" in told
+
+
+def test_a_terminal_that_is_closed(data_folder, tmp_path):
+    """It sends SIGHUP, and nothing can be written to it any more: the run still ends in good order."""
+    run = tmp_path / "run"
+    options = ["--output", run, "--workers", 1, "--eval-every", 1]
+    terminal, other_end = os.openpty()
+    take_over = partial(fcntl.ioctl, 1, termios.TIOCSCTTY, 0)
+    process = start("small", [*arguments(data_folder, 100_000), *options], other_end, preexec_fn=take_over)
+    os.close(other_end)
+    try:
+        assert wait_for(lambda: rows(run) >= 2, process)
+        os.close(terminal)
+        assert wait_for_end(process, LIMIT)
+    finally:
+        kill(process)
+    assert process.returncode == 129
+    assert load_training_state(run / "last.pth")["iteration"] == rows(run) < 100_000

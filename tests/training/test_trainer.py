@@ -25,15 +25,29 @@ from tests.helpers.scripts import refused
 from tests.helpers.small_network import SmallSSD
 from tests.long.kill_and_resume import same
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stop_after_the_iteration(run, at_iteration, capsys, number, status):
-    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    at_iteration(3, lambda: signal.raise_signal(number))
+
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """Signals have their usual effect, even if the tests were started in the background or with nohup."""
+    defaults = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL)
+    before = [signal.signal(number, handler) for number, handler in zip(STOPPING, defaults, strict=True)]
+    yield
+    for number, handler in zip(STOPPING, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("numbers, status", [
+    ([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGHUP, signal.SIGHUP], 129),
+])  # fmt: skip
+def test_stop_after_the_iteration(run, at_iteration, capsys, numbers, status):
+    handlers = [signal.getsignal(n) for n in STOPPING]
+    at_iteration(3, lambda: [signal.raise_signal(number) for number in numbers])
     folder = run("run", "--iterations 6 --eval-every 0", status=status)
     assert iteration_of(folder) == 3
     assert rows_of(folder) == [1, 2, 3]
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [signal.getsignal(n) for n in STOPPING] == handlers
     assert "stopped after iteration 3; --resume" in capsys.readouterr().err
     whole = run("whole", "--iterations 6 --eval-every 0")
     run(folder.name, "--iterations 6 --eval-every 0 --resume")
@@ -46,15 +60,12 @@ def test_the_progress_line_names_the_epoch(run, capsys):
     assert "\repoch 1 of 3:   0%" in told and "\repoch 3 of 3: 100%" in told
 
 
-@pytest.fixture
-def interruptible():
-    """Ctrl-C interrupts, even if the tests were started in the background, where it is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def test_a_signal_that_is_ignored_does_not_stop_the_run(run, at_iteration):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    at_iteration(2, lambda: signal.raise_signal(signal.SIGHUP))
+    assert iteration_of(run("run", "--iterations 3 --eval-every 0")) == 3
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_a_second_interrupt_ends_at_once(run, at_iteration):
     def twice():
         signal.raise_signal(signal.SIGINT)
