@@ -1,6 +1,5 @@
 """Pictures in, detections out."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,11 +114,15 @@ class Detector:
     model: an `SSD`, which is copied, not changed; or an exported model (`ssd.export.engines`), which has
     its device and its precision already. device: by default the GPU where there is one. precision: "auto" (bfloat16
     where the hardware is fast at it), "fp32", "bf16" or "fp16". Threads may share a detector.
+    Raises TypeError on a model that is none of these, such as a path.
     """
 
     def __init__(self, model: SSD | Predictor, device: str | None = None, precision: str = "auto"):
-        if isinstance(model, str | os.PathLike):
-            raise TypeError(f"Detector takes a model; Detector.from_checkpoint({os.fspath(model)!r}) reads one")
+        if not hasattr(model, "detect_objects"):
+            raise TypeError(
+                f"Detector takes an SSD300, an SSD512 or an exported model, not {type(model).__name__}; "
+                "Detector.from_checkpoint(path) reads a model from a file"
+            )
         chosen = choose_device(device)
         self.predictor = as_predictor(model, chosen, choose_precision(precision, chosen))
         self.config: SSDConfig = self.predictor.config

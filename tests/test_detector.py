@@ -274,8 +274,10 @@ def test_extreme_thresholds(quick, pictures):
 def test_arguments_of_the_detector_itself(checkpoint):
     with pytest.raises(InputError, match="precision is 'int8', must be one of auto, fp32, bf16, fp16"):
         Detector.from_checkpoint(checkpoint, precision="int8")
-    with pytest.raises(TypeError, match=r"Detector takes a model; Detector\.from_checkpoint\('best\.pth'\) reads one"):
-        Detector("best.pth")
+    for wrong in (None, "best.pth", torch.nn.Linear(1, 1)):
+        message = rf"takes an SSD300, .* not {type(wrong).__name__}; Detector\.from_checkpoint\(path\) reads a model"
+        with pytest.raises(TypeError, match=message):
+            Detector(wrong)
     assert Detector.from_checkpoint(checkpoint, torch.device("cpu")).predictor.device.type == "cpu"
 
 

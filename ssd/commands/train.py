@@ -51,8 +51,8 @@ def arguments() -> ArgumentParser:
     start = p.add_argument_group("starting point")
     start.add_argument(
         "--weights", default="imagenet",
-        help="imagenet, coco (both downloaded), none, or a file with weights of VGG16 (torchvision's or Caffe's) or of an "
-        "SSD of any classes",
+        help="imagenet, coco (both downloaded), none, or a file with weights of VGG16 (torchvision's or Caffe's) or of "
+        "an SSD of any classes",
     )  # fmt: skip
     start.add_argument("--backbone", choices=BACKBONES, help="vgg16_bn also trains without weights (default: vgg16)")
     start.add_argument(
