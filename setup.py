@@ -13,7 +13,7 @@ EXTRAS = {
     "onnx": ["onnx", "onnxscript", "onnxruntime"],
     "openvino": ["openvino"],
     "supervision": ["supervision"],
-    "video": ["av>=14"],
+    "video": ["av>=14.1"],
     "weights": ["protobuf>=4.22", "safetensors"],
     "yolo": ["pyyaml"],
 }

@@ -30,6 +30,7 @@ EXAMPLES = """\
 examples:
   %(prog)s photo.jpg                                   with the newest model of yours
   %(prog)s holidays film.mp4 --checkpoint coco         with torchvision's model of 80 classes
+  %(prog)s 0                                           what the first camera sees, until Ctrl-C
   %(prog)s 'shop/*.jpg' --classes person,dog --output found --save json,csv --no-pictures
 """
 
@@ -38,8 +39,9 @@ def parse(argv: list[str] | None) -> Namespace:
     p = parser("Find objects in pictures and videos.", EXAMPLES)
     p.add_argument(
         "sources", nargs="+", metavar="SOURCE",
-        help="picture, folder of pictures, pattern such as 'photos/*.jpg', video, list of paths (.txt, one a line), or "
-        "*_images.json of data lists",
+        help="picture, folder of pictures, pattern such as 'photos/*.jpg', video, number of a camera (0 is the first), "
+        "http(s):// or rtsp(s):// address, list of paths and addresses (.txt, one a line), or *_images.json of data "
+        "lists",
     )  # fmt: skip
     p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument(

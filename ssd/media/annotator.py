@@ -15,12 +15,15 @@ from tqdm import tqdm
 from ssd.data.images import load_image
 from ssd.detector import BATCH_SIZE, Detections, Prepared
 from ssd.errors import InputError
+from ssd.media.film import VideoWriter
+from ssd.media.frames import open_frames
 from ssd.media.outputs import record, save_picture
-from ssd.media.video import VideoReader, VideoWriter, open_video
+from ssd.media.sources import Video
+from ssd.media.video import Moment, VideoReader
 from ssd.text import counted, one_line
 from ssd.threads import ahead, batched, made_ahead
 
-Source = TypeVar("Source")  # the path of a picture, or the seconds of a frame
+Source = TypeVar("Source")  # the path of a picture, or the moment of a frame
 Loaded = tuple[Source, Image.Image, Prepared]
 Found = tuple[Source, Image.Image, Detections]
 
@@ -41,7 +44,7 @@ class Annotator:
         prepare: Callable[[Image.Image], Prepared],
         find: Callable[[list[Prepared]], list[Detections]],
         output: Path,
-        names: Mapping[Path, str],
+        names: Mapping[Video, str],
         write: Callable[[dict], object],
         batch_size: int = BATCH_SIZE,
     ):
@@ -53,7 +56,7 @@ class Annotator:
         """Annotate pictures."""
         with tqdm(total=len(paths), desc="detecting", unit="image") as progress:
             loaded = self._readable(ahead(self._load, paths, self.batch_size), progress)
-            for entry in ahead(self._annotate, self._find_in(loaded), self.batch_size):
+            for entry in ahead(self._annotate, self._find_in(loaded, self.batch_size), self.batch_size):
                 self._add(entry, "pictures")
                 progress.update()
 
@@ -73,9 +76,9 @@ class Annotator:
             else:
                 yield one
 
-    def _find_in(self, loaded: Iterable[Loaded[Source]]) -> Iterator[Found[Source]]:
-        """Yield each picture with what the detector finds in it."""
-        for batch in batched(loaded, self.batch_size):
+    def _find_in(self, loaded: Iterable[Loaded[Source]], size: int) -> Iterator[Found[Source]]:
+        """Yield each picture with what the detector finds in it. size: of a batch."""
+        for batch in batched(loaded, size):
             found = self.find([prepared for _, _, prepared in batch])
             for (source, image, _), detections in zip(batch, found, strict=True):
                 yield source, image, detections
@@ -87,32 +90,34 @@ class Annotator:
         copy = save_picture(detections.draw(image), self.output / name) if name else None
         return record(path, copy, image, detections)
 
-    def video(self, path: Path) -> None:
+    def video(self, path: Video) -> None:
         """Annotate a video, frame by frame."""
         name = self.names.get(path)
         try:
-            with (
-                open_video(path) as video,
-                self._film(name, video.rate) as film,
-                closing(made_ahead(self._prepared(video), self.batch_size)) as frames,
-                closing(ahead(partial(_add_frame, film), self._find_in(frames), self.batch_size, threads=1)) as found,
-                tqdm(total=video.n_frames, desc=path.name, unit="frame") as progress,
-            ):
-                for number, (seconds, image, detections) in enumerate(found):
-                    frame = {"frame": number, "time": round(seconds, 6)}
-                    self._add(record(path, name, image, detections) | frame, "frames")
-                    progress.update()
+            with open_frames(path) as video, self._film(name, video.rate) as film:
+                self._frames(path, name, video, film)
                 if damage := video.damage():
                     raise InputError(f"{path}: {damage}")
             self.write({"image": str(path), "end": True})
         except InputError as error:
             self._report(error)
 
+    def _frames(self, path: Video, name: str | None, video: VideoReader, film: VideoWriter | None) -> None:
+        """Annotate the frames of an opened video. Those of a camera do not wait for each other."""
+        size = 1 if video.is_live else self.batch_size
+        loaded = ((moment, image, self.prepare(image)) for moment, image in video.frames())
+        with (
+            closing(made_ahead(loaded, size)) as frames,
+            closing(ahead(partial(_add_frame, film), self._find_in(frames, size), size, threads=1)) as found,
+            tqdm(total=video.n_frames, desc=path.name, unit="frame") as progress,
+        ):
+            for number, (moment, image, detections) in enumerate(found):
+                frame = {"frame": number, "time": round(moment.time, 6)}
+                self._add(record(path, name, image, detections) | frame, "frames")
+                progress.update()
+
     def _film(self, name: str | None, rate: Fraction) -> AbstractContextManager[VideoWriter | None]:
         return VideoWriter(self.output / name, rate) if name else nullcontext()
-
-    def _prepared(self, video: VideoReader) -> Iterator[Loaded[float]]:
-        return ((seconds, image, self.prepare(image)) for seconds, image in video.frames())
 
     def _add(self, entry: dict, kind: str) -> None:
         self.write(entry)
@@ -134,9 +139,9 @@ def summary(counts: Mapping[str, int], seconds: float) -> str:
     return f"{counted(counts['objects'], 'object')} in {' and '.join(where)}, {speed:.1f} a second{bad}"
 
 
-def _add_frame(film: VideoWriter | None, found: Found[float]) -> Found[float]:
+def _add_frame(film: VideoWriter | None, found: Found[Moment]) -> Found[Moment]:
     """Write the annotated copy of a frame, if the video gets one. Returns `found`."""
-    _, image, detections = found
+    moment, image, detections = found
     if film:
-        film.write(detections.draw(image))
+        film.write(detections.draw(image), moment)
     return found

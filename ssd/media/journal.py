@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ssd.media.sources import Video
+
 JOURNAL = "detections-{}.jsonl"  # of the process of this number
 
 
@@ -30,7 +32,7 @@ class Records:
     is_done: for each source, whether it was read to its end. Of a video that was not, there may be some records.
     """
 
-    def __init__(self, journals: Sequence[Path], sources: Sequence[Path]):
+    def __init__(self, journals: Sequence[Path], sources: Sequence[Video]):
         self.journals = journals
         self.is_done = np.zeros(len(sources), dtype=bool)
         self.places = np.zeros((len(sources), 3), dtype=np.int64)  # which journal; first byte, end of its lines there

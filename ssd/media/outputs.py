@@ -28,7 +28,7 @@ from ssd.data.formats.yolo import write_yolo
 from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.files import json_list, replacing
-from ssd.media.sources import Sources
+from ssd.media.sources import Sources, Video
 
 LARGEST_JPEG = 65500  # pixels a side
 DECIMALS = 3  # of a pixel
@@ -47,9 +47,9 @@ COLUMNS = ("image", "frame", "time", "width", "height", "name", "score", "x_min"
 # Names
 
 
-def output_names(pictures: Sequence[Path], videos: Sequence[Path] = ()) -> dict[Path, str]:
+def output_names(pictures: Sequence[Path], videos: Sequence[Video] = ()) -> dict[Video, str]:
     """Path -> name of its annotated copy: the stem and .jpg or .mp4, with a number where names differ only in case."""
-    names: dict[Path, str] = {}
+    names: dict[Video, str] = {}
     taken: set[str] = set()
     repeats: Counter[str] = Counter()
     for path, ending in [(path, ".jpg") for path in pictures] + [(path, ".mp4") for path in videos]:
@@ -62,9 +62,10 @@ def output_names(pictures: Sequence[Path], videos: Sequence[Path] = ()) -> dict[
     return names
 
 
-def check_output(output: Path, names: Mapping[Path, str]) -> None:
+def check_output(output: Path, names: Mapping[Video, str]) -> None:
     """Raises InputError where an annotated copy would replace an original or lie beside it. names: `output_names`."""
-    originals = {_file_id(path) for original in names for path in _original_and_folders(original)}
+    files = [original for original in names if isinstance(original, Path)]
+    originals = {_file_id(path) for original in files for path in _original_and_folders(original)}
     written = {_file_id(path) for path in (output, *(output / name for name in names.values()))}
     if originals & written - {None}:
         raise InputError(f"--output {output} is where the pictures are; annotated copies would replace them")
@@ -118,7 +119,7 @@ def save_picture(image: Image.Image, path: Path) -> str:
     return path.name
 
 
-def record(path: Path, annotated: str | None, image: Image.Image, detections: Detections) -> dict:
+def record(path: Video, annotated: str | None, image: Image.Image, detections: Detections) -> dict:
     """The record of the picture at `path`. annotated: name of the annotated copy, if any."""
     return {
         "image": str(path),
@@ -139,7 +140,7 @@ def save_records(
     records: Iterable[dict],
     formats: Collection[str],
     class_names: Sequence[str],
-    names: Mapping[Path, str] | None = None,
+    names: Mapping[Video, str] | None = None,
 ) -> list[Note]:
     """Write records in some of SAVED_AS. Returns notes on what a format cannot hold.
 

@@ -1,9 +1,9 @@
-"""The pictures and videos that a user names."""
+"""The pictures, videos, cameras and addresses that a user names."""
 
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,18 +11,14 @@ from ssd.data.images import picture_endings
 from ssd.data.lists import read_image_paths
 from ssd.errors import InputError
 from ssd.files import find_files, read_text
+from ssd.media.streams import Stream, is_stream
 from ssd.text import counted
 
 VIDEO_ENDINGS = frozenset((
     ".3gp", ".asf", ".avi", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4",
     ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 ))  # fmt: skip
-ADDRESS = "[a-z][a-z0-9+.-]+://.*"
-UNSUPPORTED = {  # pattern of a source -> what it is
-    ADDRESS: "addresses and streams are not read, save it to a file first",
-    "[0-9]+": "no such file, and cameras are not read",
-    "-": "standard input is not read, save it to a file first",
-}
+Video = Path | Stream
 
 
 class Sources(NamedTuple):
@@ -32,42 +28,38 @@ class Sources(NamedTuple):
     """
 
     pictures: list[Path]
-    videos: list[Path]
-    names: dict[Path, str]
+    videos: list[Video]
+    names: dict[Video, str]
 
 
 def find_sources(sources: Iterable[str | Path], recursive: bool = False, leave_out: Path | None = None) -> Sources:
     """The pictures and the videos that sources name.
 
     A source is a picture, a video (known by its ending), a folder (its pictures except hidden ones; `recursive` adds
-    those of its subfolders), a list (.txt with one path a line, or a `*_images.json` of data lists), or a pattern with
-    * ? [ ] or **.
+    those of its subfolders), a list (.txt with one path or address a line, or a `*_images.json` of data lists), a
+    pattern with * ? [ ] or **, the number of a camera, or an address, see `Stream`.
     leave_out: a folder that folders and patterns skip.
     Raises InputError where a source names nothing.
     """
-    names: dict[Path, str] = {}
-    for source in sources:
-        _check_kind(str(source))
+    names: dict[Video, str] = {}
+    for source in map(str, sources):
         folder = _folder_of(Path(source))
-        for path in _named_by(Path(source), recursive, leave_out):
-            names.setdefault(path, _name_below(folder, path))
-    videos = [path for path in names if _ending(path) in VIDEO_ENDINGS]
-    return Sources([path for path in names if _ending(path) not in VIDEO_ENDINGS], videos, names)
+        for found in _named_by(source, recursive, leave_out):
+            names.setdefault(found, found.name if isinstance(found, Stream) else _name_below(folder, found))
+    pictures = [found for found in names if isinstance(found, Path) and _ending(found) not in VIDEO_ENDINGS]
+    videos = [found for found in names if isinstance(found, Stream) or _ending(found) in VIDEO_ENDINGS]
+    return Sources(pictures, videos, names)
 
 
 def describe_sources(sources: Sources) -> str:
-    """How many pictures and videos there are, in words."""
-    counts = {"picture": len(sources.pictures), "video": len(sources.videos)}
-    return " and ".join(counted(count, kind) for kind, count in counts.items() if count) or "no pictures"
-
-
-def _check_kind(source: str) -> None:
-    """Raises InputError on an address, the number of a camera, or "-" for standard input, which are not supported."""
-    if os.path.lexists(source):
-        return
-    for pattern, kind in UNSUPPORTED.items():
-        if re.fullmatch(pattern, source, flags=re.IGNORECASE):
-            raise InputError(f"{source}: {kind}; sources are files, folders, patterns and lists of paths")
+    """How many pictures, videos and streams there are, in words."""
+    n_streams = sum(isinstance(video, Stream) for video in sources.videos)
+    counts = (
+        (len(sources.pictures), "picture", "pictures"),
+        (len(sources.videos) - n_streams, "video", "videos"),
+        (n_streams, "camera or address", "cameras and addresses"),
+    )
+    return " and ".join(counted(*count) for count in counts if count[0]) or "no pictures"
 
 
 def _folder_of(source: Path) -> Path:
@@ -85,21 +77,26 @@ def _name_below(folder: Path, path: Path) -> str:
         return path.name
 
 
-def _named_by(source: Path, recursive: bool, leave_out: Path | None) -> list[Path]:
+def _named_by(text: str, recursive: bool, leave_out: Path | None) -> Sequence[Video]:
+    source = Path(text)
     if os.path.isdir(source):
         return _or_refuse(_in_folder(source, recursive, leave_out), f"{source}: no pictures in this folder")
+    if is_stream(text):
+        return [Stream(text)]
     if _ending(source) == ".json":
         return [Path(image) for image in read_image_paths(source)]
     if _ending(source) == ".txt":
-        return _or_refuse(read_path_list(source), f"{source}: this list names no pictures")
+        return _or_refuse(read_source_list(source), f"{source}: this list names no pictures")
     if os.path.lexists(source):  # if it is no picture, loading it says so
         return [source]
-    if any(sign in str(source) for sign in "*?["):
+    if any(sign in text for sign in "*?["):
         return _or_refuse(_matching(source, leave_out), f"{source}: no picture or video matches this pattern")
+    if text == "-":
+        raise InputError("-: standard input is not read, save it to a file first")
     raise InputError(f"{source}: no such picture or folder")
 
 
-def _or_refuse(paths: list[Path], message: str) -> list[Path]:
+def _or_refuse(paths: Sequence[Video], message: str) -> Sequence[Video]:
     if not paths:
         raise InputError(message)
     return paths
@@ -127,17 +124,17 @@ def _ending(path: Path) -> str:
     return path.suffix.lower()
 
 
-def read_path_list(path: Path) -> list[Path]:
-    """The paths in a text file, one a line.
+def read_source_list(path: Path) -> list[Video]:
+    """The paths and addresses in a text file, one a line.
 
     A relative path starts at the working directory or, if there is no such file, at the list's folder.
     Raises InputError where the list is missing or not UTF-8.
     """
-    texts = [line.strip() for line in read_text(path, "no such list").splitlines() if line.strip()]
-    for text in texts:
-        if re.fullmatch(ADDRESS, text, flags=re.IGNORECASE):
-            raise InputError(f"{path}: {text}: {UNSUPPORTED[ADDRESS]}")
-    lines = [Path(text) for text in texts]
-    beside = [path.parent / line for line in lines]
-    return [there if os.path.lexists(there) and not os.path.lexists(line) else line
-            for line, there in zip(lines, beside, strict=True)]  # fmt: skip
+    lines = [line.strip() for line in read_text(path, "no such list").splitlines() if line.strip()]
+    return [Stream(line) if is_stream(line) else _beside(path, Path(line)) for line in lines]
+
+
+def _beside(path: Path, named: Path) -> Path:
+    """What is named in the file `path`: there, or else beside the file."""
+    there = path.parent / named
+    return there if os.path.lexists(there) and not os.path.lexists(named) else named

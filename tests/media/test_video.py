@@ -12,7 +12,8 @@ from PIL import Image
 
 from ssd.commands import detect
 from ssd.errors import InputError
-from ssd.media.video import VideoWriter, open_video
+from ssd.media.film import VideoWriter
+from ssd.media.video import open_video
 from tests.helpers.fixed_detector import CHECKPOINT, is_drawn, run
 from tests.helpers.scripts import refused
 
