@@ -22,13 +22,14 @@ from ssd.data.formats.csv import read_csv
 from ssd.data.formats.records import AnnotatedImage, Note
 from ssd.data.formats.supervisely import read_supervisely
 from ssd.data.formats.voc import has_split_files, read_voc, split_file
-from ssd.data.formats.yolo import read_yolo, yolo_splits
+from ssd.data.formats.yolo import NAME_FILES, read_yolo, yolo_splits
 from ssd.data.images import picture_endings
 from ssd.data.lists import SPLITS
 from ssd.errors import InputError
 from ssd.files import find_files, read_text
 
 FORMATS = ("voc", "coco", "yolo", "supervisely", "csv")
+SIGNS = {".xml": "voc", ".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".csv": "csv"}
 TRAIN_NAMES = ("train", "trainval", "training")
 TEST_NAMES = ("val", "valid", "validation", "test", "testing")  # test sets are often published without annotations
 
@@ -71,15 +72,39 @@ def read_splits(
     names: split -> what the format calls it. Training and test split have usual names (see `usual_splits`).
     fractions: "test", "val" -> share of the training split, see `divide`. With one for "test", all images are divided
     if no training split is named.
+    Raises InputError on what cannot be read; it says so where the data set looks like one in another format.
     """
     names, fractions = dict(names or {}), fractions or {}
-    if "test" not in fractions:
-        names |= usual_splits(source, **names)
     splits, notes = {}, []
-    for split in {"train": None, **names}:
-        splits[split], more_notes = source.read(names.get(split))
-        notes += more_notes
+    try:
+        if "test" not in fractions:
+            names |= usual_splits(source, **names)
+        for split in {"train": None, **names}:
+            splits[split], more_notes = source.read(names.get(split))
+            notes += more_notes
+    except (InputError, NotADirectoryError):
+        if (others := looks_like(source.path)) and source.kind not in others:
+            options = " or ".join(f"--{kind}" for kind in others)
+            raise InputError(f"{source.path}: looks like a data set for {options}, not for --{source.kind}") from None
+        raise
     return in_order(splits | divide(splits["train"], fractions, seed)), notes
+
+
+def looks_like(path: str | Path) -> list[str]:
+    """The `FORMATS` that a data set shows signs of: the names of its files."""
+    files = [Path(path)] if os.path.isfile(path) else find_files(path, {*SIGNS, ".txt", ".names", ".labels"})
+    found = {_sign(file) for file in files}
+    if "supervisely" in found:
+        found -= {"coco"}  # its other JSON files
+    return [kind for kind in FORMATS if kind in found]
+
+
+def _sign(file: Path) -> str | None:
+    if file.parent.name == "ann":
+        return "supervisely"
+    if file.name in NAME_FILES or (file.suffix == ".txt" and "labels" in file.parts[-3:-1]):
+        return "yolo"
+    return SIGNS.get(file.suffix.lower())
 
 
 def read_published(
@@ -156,7 +181,7 @@ def _check_content(source: DataSource) -> None:
 
 def _split_names(kind: str, path: Path) -> list[str]:
     if kind == "csv":
-        return []
+        return [file.name for file in find_files(path, {".csv"}, recursive=False)]
     if kind == "coco":
         return list(find_coco(path))
     if kind == "yolo":

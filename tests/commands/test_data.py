@@ -179,8 +179,8 @@ def test_no_split_is_found(tmp_path, capsys):
     refused(capsys, create_data_lists, ["--coco", tmp_path / "set/a.json", *args], "no test split", "--test")
     write(tmp_path / "set/b.json", {})
     refused(capsys, create_data_lists, ["--coco", tmp_path / "set", "--test-fraction", 0.5, *args], "found 2", "b.json")
-    refused(capsys, create_data_lists, ["--supervisely", tmp_path / "set", *args], "no test split")
-    refused(capsys, create_data_lists, ["--yolo", tmp_path / "set", *args], "no test split")
+    for option in ("--supervisely", "--yolo"):
+        refused(capsys, create_data_lists, [option, tmp_path / "set", *args], "for --voc or --coco, not for", option)
     for option in ("--coco", "--yolo", "--supervisely"):
         refused(capsys, create_data_lists, [option, tmp_path / "no", *args], "no: no such file or folder")
 

@@ -121,3 +121,20 @@ def test_class_names(tmp_path):
     for text in ("", ",", "a,a"):
         with pytest.raises(InputError, match="once"):
             read_classes(text)
+
+
+@pytest.mark.parametrize("fractions", [{}, {"test": 0.5}])
+@pytest.mark.parametrize("file, kind", [
+    ("a.xml", "voc"), ("annotations/instances_train.json", "coco"), ("meta.json", "coco"), ("data.yaml", "yolo"),
+    ("classes.txt", "yolo"), ("labels/train/a.txt", "yolo"), ("train/ann/a.jpg.json", "supervisely"), ("a.csv", "csv"),
+])  # fmt: skip
+def test_a_data_set_in_another_format(tmp_path, file, kind, fractions):
+    write(tmp_path / file, "")
+    if kind == "supervisely":
+        write(tmp_path / "meta.json", "{}")
+    for other in {"voc", "coco", "yolo", "supervisely", "csv"} - {kind}:
+        message = f"^{tmp_path}: looks like a data set for --{kind}, not for --{other}$"
+        with pytest.raises(InputError, match=message):
+            read_splits(DataSource(other, tmp_path), fractions=fractions)
+    with pytest.raises(InputError, match="^(?!.*looks like)"):
+        read_splits(DataSource(kind, tmp_path), fractions=fractions)
