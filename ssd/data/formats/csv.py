@@ -9,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 
 from ssd.data.formats.records import (
     AnnotatedImage,
+    Box,
     Note,
     RawObject,
     ReadObjects,
@@ -39,17 +40,17 @@ def read_csv(
     """The annotated images of a table, and notes, see `ssd.data.formats.records`.
 
     The first row names the columns: image, name or class, x_min, y_min, x_max and y_max, perhaps width and height of
-    the picture; others are not read. Coordinates are continuous pixels, or fractions where no coordinate of the table
-    is above LARGEST_FRACTION. A row with an image alone is a picture without objects.
+    the picture; others are not read. Coordinates are continuous pixels or fractions, see `_in_pixels`. A row with an
+    image alone is a picture without objects.
     path: the file. split: another file, beside it or anywhere. images_folder: what image names are relative to, or
     holds pictures of these names; without it, they are relative to the table or to the present folder.
-    Raises InputError where the file is no such table or none of its images can be used.
+    Raises InputError where the file is no such table, mixes both units, or none of its images can be used.
     """
     path = _table(Path(path), split)
     records, notes = _records(path)
     if not records:
         raise InputError(f"{path}: names no images")
-    in_pixels = any(as_number(record[corner]) > LARGEST_FRACTION for record in records for corner in CORNERS)
+    in_pixels = _in_pixels(path, records)
     by_picture: dict[Path, list[Record]] = defaultdict(list)
     for record in records:
         by_picture[_picture(record["image"], path.parent, images_folder)].append(record)
@@ -101,6 +102,26 @@ def _columns(path: Path, header: list[str]) -> dict[str, int]:
     return {column: found[0] for column, found in places.items() if found}
 
 
+def _in_pixels(path: Path, records: list[Record]) -> bool:
+    """Whether the coordinates of a table are pixels: those of one row at least are above LARGEST_FRACTION.
+
+    Raises InputError if another row is a box within the first pixel, which must be meant as fractions.
+    """
+    pixels = fractions = None
+    for record in records:
+        x_min, y_min, x_max, y_max = box = _box(record)
+        if any(number > LARGEST_FRACTION for number in box):
+            pixels = pixels or record
+        elif x_min < x_max <= 1 and y_min < y_max <= 1:
+            fractions = fractions or record
+    if pixels and fractions:
+        raise InputError(
+            f"{path}: has pixels in line {pixels['line']} ({_wording(pixels)}) and fractions of the picture in line "
+            f"{fractions['line']} ({_wording(fractions)}); give all boxes in one of the two"
+        )
+    return pixels is not None
+
+
 def _picture(name: str, folder: Path, images_folder: str | Path | None) -> Path:
     """The picture of this name, or where it should be. Both / and \\ separate folders."""
     names = [name, name.replace("\\", "/")]
@@ -119,8 +140,18 @@ def _content(records: list[Record], in_pixels: bool, size: Size) -> tuple[list[R
 
 
 def _raw_object(record: Record, in_pixels: bool, size: Size) -> RawObject:
-    cells = [record[corner] for corner in CORNERS]
-    scale = (1, 1) if in_pixels else size
-    x_min, y_min, x_max, y_max = (as_number(cell) * side for cell, side in zip(cells, scale * 2, strict=True))
-    wording = f"{', '.join(CORNERS)} = {', '.join(cells)[:60]} (line {record['line']})"
-    return RawObject(record["name"], (x_min, y_min, x_max, y_max), False, wording)
+    width, height = (1, 1) if in_pixels else size
+    x_min, y_min, x_max, y_max = _box(record)
+    wording = f"{', '.join(CORNERS)} = {_wording(record)} (line {record['line']})"
+    box = x_min * width, y_min * height, x_max * width, y_max * height
+    return RawObject(record["name"], box, False, wording)
+
+
+def _box(record: Record) -> Box:
+    """The four numbers of a row, in the table's unit; NaN for what is no number."""
+    x_min, y_min, x_max, y_max = (as_number(record[corner]) for corner in CORNERS)
+    return x_min, y_min, x_max, y_max
+
+
+def _wording(record: Record) -> str:
+    return ", ".join(record[corner] for corner in CORNERS)[:60]

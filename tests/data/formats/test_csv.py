@@ -38,6 +38,19 @@ def test_pixels_and_fractions(folder, table):
     assert notes == []
 
 
+@pytest.mark.parametrize("row", ["0.2,0.1,0.5,0.5", "0,0,1,1"])
+def test_pixels_beside_fractions(folder, tmp_path, capsys, row):
+    """The row is a box of a table of fractions, but in pixels it would be within the first pixel."""
+    rows = ["sub/b.jpg,cat,0,0,0,0", "a.jpg,dog,,,,", f"a.jpg,dog,{row}", "sub/b.jpg,cat,0,0,1.5,1.5"]
+    table = write(folder / "boxes.csv", HEADER + "\n".join(rows))
+    (image, _), _ = read_csv(table)
+    assert image.objects[-1].box == (0, 0, 40, 30)  # clipped
+    write(table, table.read_text() + "\na.jpg,cat,4,3,20,15\na.jpg,cat,5,3,20,15\n")
+    message = f"has pixels in line 6 (4, 3, 20, 15) and fractions of the picture in line 4 ({row.replace(',', ', ')})"
+    args = ["--csv", table, "--test-fraction", 0.5, "--output", tmp_path / "lists"]
+    refused(capsys, create_data_lists, args, f"error: {table}: {message}; give all boxes in one of the two")
+
+
 def test_rows_that_are_wrong(folder):
     rows = (
         "a.jpg,dog,4,3,2,15", "a.jpg,,4,3,20,15", "a.jpg,dog,4,3,20", "a.jpg,dog,4,3,twenty,15", "a.jpg,dog,4,3,50,15",
