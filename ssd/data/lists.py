@@ -10,6 +10,7 @@ The lists of sgrvinod's tutorial are read as well. They have no sizes, and each 
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -263,12 +264,14 @@ def _are_tutorials(entries):
 @cache
 def _picture_sizes(objects_file, paths):
     """The sizes of the pictures of one of the tutorial's lists. Says once what becomes of the list."""
-    print(
-        f"{objects_file}: a list of the tutorial; the sizes are read from the pictures, and 1 is added to x_max and "
-        "y_max, which name the last pixels there",
-        file=sys.stderr,
-    )
-    return [image_size(path) for path in tqdm(paths, desc="sizes", unit="image", disable=None)]
+    others = os.environ.get("RANK", "0") != "0"  # of the processes that torchrun started
+    if not others:
+        print(
+            f"{objects_file}: a list of the tutorial; the sizes are read from the pictures, and 1 is added to x_max "
+            "and y_max, which name the last pixels there",
+            file=sys.stderr,
+        )
+    return [image_size(path) for path in tqdm(paths, desc="sizes", unit="image", disable=others or None)]
 
 
 def _with_edges(image):

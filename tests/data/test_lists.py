@@ -144,6 +144,13 @@ def test_the_tutorials_lists(tmp_path, capsys):
     assert "tutorial" not in capsys.readouterr().err  # it was said
 
 
+def test_one_process_of_several_says_so(tmp_path, capsys, monkeypatch):
+    tutorials_lists(tmp_path, {"boxes": [[1, 2, 9, 19]], "labels": [2], "difficulties": [1]})
+    monkeypatch.setenv("RANK", "1")  # as torchrun does
+    assert entries(read_data_list(tmp_path, "train"))[0]["boxes"] == [[1, 2, 10, 20]]
+    assert capsys.readouterr().err == ""
+
+
 def test_damaged_lists_of_the_tutorial(tmp_path):
     tutorials_lists(tmp_path, {"boxes": [[1, 2, 3]], "labels": [1], "difficulties": [0]})
     with pytest.raises(InputError, match="entry 0 must hold a size of two finite numbers, boxes of four"):
