@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
         write_text(args.json, json.dumps(details | summary, indent=1) + "\n")
         print(f"figures: {args.json}")
     if args.save_thresholds:
-        scores = best_thresholds(summary)
+        scores = best_thresholds(matches)
         write_text(args.save_thresholds, json.dumps(scores, indent=1) + "\n")
         classes = counted(len(data.class_names), "class", "classes")
         print(f"thresholds of {len(scores)} of {classes}: {args.save_thresholds}")

@@ -48,14 +48,21 @@ def summarize(matches: Matches, seconds: Mapping[str, float] | None = None) -> d
     )
 
 
-def best_thresholds(summary: dict) -> dict[str, float]:
+def best_thresholds(matches: Matches) -> dict[str, float]:
     """What the scores of each class must exceed for its best F1, by name, without the classes that have none.
 
-    That is the next float32 below the lowest score that is kept.
+    That is the middle between the lowest score that is kept and the next one of the class, so that scores which differ
+    a little, in another number format or on another machine, stay on their side. Below the last score, it is the next
+    float32.
     """
-    scores = {figures["name"]: figures["best_f1_score"] for figures in summary["classes"]}
-    lowest = {name: np.float32(score) for name, score in scores.items() if score is not None}
-    return {name: float(np.nextafter(score, np.float32(0))) for name, score in lowest.items()}
+    thresholds = {}
+    for name, curve in curves(matches).items():
+        lowest = np.float32(best_f1(curve)[1])
+        just_below = np.nextafter(lowest, np.float32(0))
+        following = curve.scores[curve.scores < lowest].max(initial=0)
+        if lowest > 0:  # not NaN
+            thresholds[name] = float(min((lowest + following) / 2, just_below) if following else just_below)
+    return thresholds
 
 
 def format_summary(summary: dict) -> str:

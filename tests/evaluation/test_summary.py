@@ -45,9 +45,12 @@ def test_table_of_classes_by_hand():
 @pytest.mark.parametrize("seed", range(3))
 def test_what_exceeds_the_best_thresholds_has_the_best_f1(seed):
     det_boxes, det_labels, det_scores, *true, label_map = random_case(seed, n_images=30)
-    summary = summarize(match_detections(det_boxes, det_labels, det_scores, *true, label_map))
-    thresholds = best_thresholds(summary)
+    matches = match_detections(det_boxes, det_labels, det_scores, *true, label_map)
+    summary, thresholds = summarize(matches), best_thresholds(matches)
     assert set(thresholds) == {"bird", "cat"}  # dogs are difficult, and there are no sofas
+    for figures in summary["classes"][:2]:  # the scores are eighths, from 1/8
+        lowest = figures["best_f1_score"]
+        assert thresholds[figures["name"]] == pytest.approx(lowest - 1 / 16 if lowest > 1 / 8 else lowest)
     least = torch.tensor([thresholds.get(name, 1) for name in label_map])
     kept = [scores > least[labels] for scores, labels in zip(det_scores, det_labels, strict=True)]
     chosen = [[rows[k] for rows, k in zip(part, kept, strict=True)] for part in (det_boxes, det_labels, det_scores)]
@@ -95,6 +98,18 @@ def test_summary_lines_by_hand():
     assert summary_lines(less | {"constant_box_map_voc07": None})[8:] == [("images", "120")]
     floor = ("constant box", "0.5000 (mAP voc07 of one box a class, the same in every picture)")
     assert summary_lines(less | {"constant_box_map_voc07": 0.5})[8:] == [floor, ("images", "120")]
+
+
+def test_thresholds_between_neighbouring_numbers():
+    """The middle between two of them would be one of them; the lower one is the last that keeps the other out."""
+    for lower in np.linspace(0.1, 0.9, 9, dtype=np.float32):
+        box, scores = (
+            torch.tensor([[0.0, 0, 9, 9], [50, 50, 60, 60]]),
+            np.array([np.nextafter(lower, np.float32(1)), lower]),
+        )
+        found = [box], [torch.tensor([1, 1])], [torch.from_numpy(scores)]
+        true = [box[:1]], [torch.tensor([1])], [torch.tensor([0])]
+        assert best_thresholds(match_detections(*found, *true, {"background": 0, "cat": 1})) == {"cat": lower}
 
 
 def test_summary_of_nothing():
