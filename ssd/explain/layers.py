@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ssd.config import SSDConfig
-from ssd.model.network import SSD, create_network
+from ssd.model.network import create_network
 
 
 class Field(NamedTuple):
@@ -30,11 +30,6 @@ class Field(NamedTuple):
             size=self.size + dilation * (kernel - 1) * self.step,
         )
 
-    def of_cell(self, j: int) -> tuple[int, int]:
-        """First column, and the one after the last, that a cell in column j depends on; perhaps beyond the border."""
-        start = self.start + j * self.step
-        return start, start + self.size
-
 
 class Layer(NamedTuple):
     """A convolution or a pooling. name: "base.conv4_3", "pool". channels and cells: of the map that it makes.
@@ -54,13 +49,12 @@ class Layer(NamedTuple):
     field: Field
 
 
-def network_layers(config: SSDConfig, network: Callable[[SSDConfig], SSD] = create_network) -> list[Layer]:
+def network_layers(config: SSDConfig) -> list[Layer]:
     """The layers of the network of a config, in the order in which they run. It takes no memory and no time."""
     with torch.device("meta"), torch.no_grad():
-        model = network(config).eval()
+        model = create_network(config).eval()
         image = torch.empty(1, 3, config.input_size, config.input_size)
-        watch = _Watch(model, image)
-        with watch:
+        with (watch := _Watch(model, image)):
             model(image)
     return watch.layers
 
@@ -69,15 +63,15 @@ def prediction_layers(layers: Sequence[Layer]) -> dict[str, Layer]:
     """For each map that predicts, in order, its two prediction convolutions taken as one layer."""
     by_name = {layer.name.partition(".")[2]: layer for layer in layers}
     maps = [name.removeprefix("loc_") for name in by_name if name.startswith("loc_")]
-    return {name: _together(by_name[f"loc_{name}"], by_name[f"cl_{name}"]) for name in maps}
-
-
-def _together(a: Layer, b: Layer) -> Layer:
-    return a._replace(
-        channels=a.channels + b.channels,
-        parameters=a.parameters + b.parameters,
-        operations=a.operations + b.operations,
-    )
+    pairs = [(by_name[f"loc_{name}"], by_name[f"cl_{name}"]) for name in maps]
+    return {
+        name: a._replace(
+            channels=a.channels + b.channels,
+            parameters=a.parameters + b.parameters,
+            operations=a.operations + b.operations,
+        )
+        for name, (a, b) in zip(maps, pairs, strict=True)
+    }
 
 
 class _Watch(TorchFunctionMode):
@@ -86,9 +80,7 @@ class _Watch(TorchFunctionMode):
     def __init__(self, model: nn.Module, image: Tensor):
         super().__init__()
         self.layers: list[Layer] = []
-        convolutions = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)]
-        self.names = {m.weight: name for name, m in convolutions}
-        self.parameters = {m.weight: sum(p.numel() for p in m.parameters()) for _, m in convolutions}
+        self.convolutions = {m.weight: (name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
         self.fields = {image: Field(0, 1, 1)}
 
     def __torch_function__(
@@ -96,24 +88,20 @@ class _Watch(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        source = args[0] if args and isinstance(args[0], Tensor) else None
-        if source is None or source not in self.fields or not isinstance(result, Tensor):
+        if not isinstance(result, Tensor) or not isinstance(args[0], Tensor) or args[0] not in self.fields:
             return result
-        field = self.fields[source]
+        before = self.fields[args[0]]
         if func is torch.conv2d:
-            _, weight, _, stride, padding, dilation, _ = args
-            window = weight.shape[2], stride[0], padding[0], dilation[0]
-            field = self._add(self.names[weight], window, result, field, self.parameters[weight], weight[0].numel())
+            name, conv = self.convolutions[args[1]]
+            window = conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.dilation[0]
+            parameters, fan_in = sum(p.numel() for p in conv.parameters()), conv.weight[0].numel()
         elif func is F.max_pool2d:
             window = args[1], kwargs["stride"] or args[1], kwargs["padding"], kwargs["dilation"]
-            field = self._add("pool", window, result, field, 0, 0)
-        self.fields[result] = field
+            name, parameters, fan_in = "pool", 0, 0
+        else:
+            self.fields[result] = before
+            return result
+        field = self.fields[result] = before.after(*window)
+        _, channels, cells, _ = result.shape
+        self.layers.append(Layer(name, *window, channels, cells, parameters, fan_in * result.numel(), field))
         return result
-
-    def _add(
-        self, name: str, window: tuple[int, int, int, int], made: Tensor, field: Field, parameters: int, fan_in: int
-    ) -> Field:
-        _, channels, cells, _ = made.shape
-        own = field.after(*window)
-        self.layers.append(Layer(name, *window, channels, cells, parameters, fan_in * made.numel(), own))
-        return own

@@ -2,12 +2,12 @@
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ssd
 
@@ -20,28 +20,25 @@ NO_OBJECTS = (
 
 
 class Section(NamedTuple):
-    """One question and its answer.
+    """The answer to one question.
 
-    key: of letters, the section's anchor and the id of its element. title: the question. text: paragraphs, plain text
-    or HTML that is escaped already. figure: HTML, "" for a section that only says what it lacks. formula: HTML.
-    sources: the functions and classes that do it; the page names them and their files.
-    data: numbers for the section's script, anything that JSON can hold.
+    text: paragraphs of HTML, separated by blank lines. figure: HTML, "" for a section that only says what it lacks.
+    formula: HTML. sources: the functions and classes that do it; the page names them and their files.
+    data: what the section's script needs, anything that JSON can hold.
     """
 
-    key: str
-    title: str
-    text: Sequence[str]
+    text: str
     figure: str = ""
     formula: str = ""
     sources: Sequence[Callable] = ()
-    data: Any = None
+    data: object = None
 
 
-def render(sections: Sequence[Section], title: str, introduction: Sequence[str], photo: str) -> str:
+def render(sections: Sequence[tuple[str, str, Section]], title: str, introduction: str, photo: str) -> str:
     """The page as HTML.
 
-    title: plain text. introduction: paragraphs of HTML. photo: the hidden SVG that holds the picture, which the figures
-    use (`ssd.explain.svg.photo_definition`).
+    sections: of each its key, of letters, which is its anchor and the id of its element; its title, plain text; and the
+    section. title: plain text. introduction: paragraphs of HTML. photo: the hidden SVG that the figures use.
     """
     folder = files("ssd.explain")
     scripts = sorted((each for each in (folder / "scripts").iterdir() if each.name.endswith(".js")), key=str)
@@ -49,27 +46,30 @@ def render(sections: Sequence[Section], title: str, introduction: Sequence[str],
         title=escape(title),
         css=(folder / "page.css").read_text(encoding="utf-8"),
         script="\n".join(each.read_text(encoding="utf-8") for each in [folder / "page.js", *scripts]),
-        introduction=_paragraphs(introduction),
-        contents="\n".join(f'<li><a href="#{each.key}">{escape(each.title)}</a></li>' for each in sections),
+        introduction=paragraphs(introduction.split("\n\n")),
+        contents="\n".join(f'<li><a href="#{key}">{escape(title)}</a></li>' for key, title, _ in sections),
         photo=photo,
-        sections="\n".join(_section(number, each) for number, each in enumerate(sections, start=1)),
+        sections="\n".join(
+            f'<section id="{key}">\n<h2>{number}. {escape(title)}</h2>\n{_body(section)}\n</section>'
+            for number, (key, title, section) in enumerate(sections, start=1)
+        ),
     )
 
 
-def _section(number: int, section: Section) -> str:
+def _body(section: Section) -> str:
     parts = [
-        f"<h2>{number}. {escape(section.title)}</h2>",
         f"<figure>{section.figure}</figure>" if section.figure else "",
-        _paragraphs(section.text),
+        paragraphs(section.text.split("\n\n")),
         f'<div class="formula">{section.formula}</div>' if section.formula else "",
         f'<p class="sources">In the code: {_sources(section.sources)}.</p>' if section.sources else "",
-        "" if section.data is None else _script_data(section),
+        "" if section.data is None else _script_data(section.data),
     ]
-    return "\n".join([f'<section id="{section.key}">', *filter(None, parts), "</section>"])
+    return "\n".join(filter(None, parts))
 
 
-def _paragraphs(texts: Sequence[str]) -> str:
-    return "\n".join(f"<p>{text}</p>" for text in texts)
+def paragraphs(texts: Iterable[str]) -> str:
+    """Texts as paragraphs. One that begins with a tag, a table or a drawing, stays as it is."""
+    return "\n".join(text if text.startswith("<") else f"<p>{text}</p>" for text in map(str.strip, texts))
 
 
 def _sources(sources: Sequence[Callable]) -> str:
@@ -81,7 +81,7 @@ def _sources(sources: Sequence[Callable]) -> str:
     return "; ".join(f"{', '.join(found)} in <code>{file}</code>" for file, found in names.items())
 
 
-def _script_data(section: Section) -> str:
-    """The section's data; `<` is escaped, because `</script>` in a class name would end the element."""
-    text = json.dumps(section.data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+def _script_data(data: object) -> str:
+    """A section's data; `<` is escaped, because `</script>` in a class name would end the element."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return f'<script type="application/json">{text}</script>'

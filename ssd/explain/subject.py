@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from ssd.errors import InputError
 from ssd.evaluation.evaluate import match_dataset
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.result_files import load_results
+from ssd.explain import svg
 from ssd.model.network import SSD
 from ssd.model.priors import create_prior_boxes
 from ssd.pretrained import find_checkpoint, load_model, model_line, newest_checkpoint
@@ -46,39 +48,48 @@ class Truth(NamedTuple):
     origin: str
 
 
+NOTHING = Truth(torch.zeros(0, 4), (), torch.zeros(0), SSDConfig().class_names, f"{UNMARKED}.")
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A picture with everything that the sections draw, computed once.
+    """A picture with everything that the sections draw.
 
-    name: of the picture's file. image: the whole picture, upright RGB. shown: its copy on the page.
-    input: (3, 300, 300), what the network sees. boxes: (n, 4) corner fractions of the objects. labels: (n,) int64, from
-    1. difficulties: (n,) bool. n may be 0. origin: a sentence that says where the objects come from. is_own: whether
-    they are the model's own detections. model_name: its file, "" without a model. priors_cxcy: (8732, 4).
-    model: None where there is none; then `locs` (8732, 4) and `scores` (8732, n_classes), logits, have no rows.
+    name: of the picture's file. image: the whole picture, upright RGB. boxes: (n, 4) corner fractions of the objects.
+    labels: (n,) int64, from 1. difficulties: (n,) bool. n may be 0. origin: a sentence that says where the objects
+    come from. is_own: whether they are the model's own detections. model: None where there is none; then `locs`
+    (8732, 4) and `scores` (8732, n_classes), logits, have no rows. model_name: its file, "" without a model.
     evaluated: the detections in a whole test list, or None.
     """
 
     name: str
     image: Image.Image
-    shown: Image.Image
     config: SSDConfig
-    input: Tensor
     boxes: Tensor
     labels: Tensor
     difficulties: Tensor
     origin: str
     is_own: bool
-    model_name: str
-    priors_cxcy: Tensor
     model: SSD | None
+    model_name: str
     locs: Tensor
     scores: Tensor
     evaluated: Matches | None = None
 
-    @property
-    def frame(self) -> tuple[int, int]:
-        """Width and height of the picture in the units of figures."""
-        return self.shown.size
+    @cached_property
+    def input(self) -> Tensor:
+        """What the network sees, (3, 300, 300)."""
+        return preprocess(self.image, self.config)
+
+    @cached_property
+    def priors_cxcy(self) -> Tensor:
+        """The priors (8732, 4), centre and size."""
+        return create_prior_boxes(self.config)
+
+    @cached_property
+    def shown(self) -> Image.Image:
+        """The picture's copy on the page, whose pixels are the units of its figures."""
+        return fit_to_side(self.image, SHOWN_SIDE)[0]
 
     @property
     def introduction(self) -> str:
@@ -88,15 +99,30 @@ class Subject:
 
     def in_frame(self, boxes: Tensor) -> Tensor:
         """Boxes (..., 4) of corner fractions in the units of figures."""
-        return boxes * torch.tensor([*self.frame, *self.frame])
+        return boxes * torch.tensor(self.shown.size * 2)
 
     def in_pixels(self, boxes: Tensor) -> Tensor:
         """Boxes (..., 4) of corner fractions in pixels of the whole picture."""
-        return boxes * torch.tensor([*self.image.size, *self.image.size])
+        return boxes * torch.tensor(self.image.size * 2)
 
-    def name_of(self, label: int) -> str:
+    def name_of(self, label: int | Tensor) -> str:
         """The name of a class; "background" for 0, "no class" for a label that has none."""
-        return ("background", *self.config.class_names)[label] or "no class"
+        return ("background", *self.config.class_names)[int(label)] or "no class"
+
+    def photo(self) -> str:
+        """The hidden SVG that holds the picture once, for every `drawing`."""
+        held = svg.element("image", id="photo", href=svg.data_address(self.shown, quality=85), width=self.shown.width)
+        return svg.element("svg", svg.element("defs", held), width=0, height=0, class_="hidden", aria_hidden="true")
+
+    def drawing(self, *parts: str, label: str, class_: str | None = None, faint: str | None = None) -> str:
+        """A figure of the picture with parts on it. label: what it shows. faint: "faint" for a pale picture."""
+        photo = svg.element("use", href="#photo", class_=faint)
+        return svg.figure(*self.shown.size, photo, *parts, label=label, class_=class_)
+
+    def outlines(self, boxes: Tensor, kind: str) -> str:
+        """Boxes (n, 4) or (4,) of corner fractions, drawn with lines of CSS classes."""
+        corners = self.in_frame(boxes).view(-1, 4).tolist()
+        return "".join(svg.rectangle(box, class_=f"box {kind}") for box in corners)
 
 
 def find_model(name: str | None) -> Path | None:
@@ -128,31 +154,35 @@ def read_subject(
     of `data`, as `load_results` reads them.
     Raises InputError where a file is missing, damaged or of another kind.
     """
-    image = load_image(picture)
-    model = None if checkpoint is None else _load(checkpoint)
-    truth = _marked(picture, annotation, data, image.size, model.config.class_names if model else ())
-    is_own = truth is None and model is not None
-    config = model.config if model else _config(truth)
-    network_input = preprocess(image, config)
+    image, model, marked = load_image(picture), None, None
+    if checkpoint is not None:
+        if Path(checkpoint).suffix.lower() in (".onnx", ".pt2"):
+            raise InputError(f"{checkpoint}: an export, which hides the network; give the checkpoint it was made from")
+        model = load_model(checkpoint)
+    if annotation is not None:
+        marked = _annotated(picture, annotation, model.config.class_names if model else ())
+    elif data is not None:
+        marked = _listed(picture, data, image.size)
+    config = model.config if model else SSDConfig(class_names=tuple((marked or NOTHING).class_names))
     locs, scores = torch.zeros(0, 4), torch.zeros(0, config.n_classes)
     if model:
-        locs, scores = _predict(model, network_input)
-        truth = truth or _detected(model, locs, scores)
-    boxes, labels, difficulties, origin = _labelled(truth, config)
+        with torch.no_grad():
+            locs, scores = (table[0] for table in model(preprocess(image, config).unsqueeze(0)))
+    truth = marked or (_detected(model, locs, scores) if model else NOTHING)
+    kept = [k for k, name in enumerate(truth.names) if name in config.class_names]
+    unknown = abbreviated(sorted(set(truth.names) - set(config.class_names)))
+    left_out = f" Left out, because the model does not know them: {unknown}." if unknown else ""
     return Subject(
         name=Path(picture).name,
         image=image,
-        shown=fit_to_side(image, SHOWN_SIDE)[0],
         config=config,
-        input=network_input,
-        boxes=boxes,
-        labels=labels,
-        difficulties=difficulties,
-        origin=origin,
-        is_own=is_own,
-        model_name=model_line(Path(checkpoint), config) if checkpoint else "",
-        priors_cxcy=model.priors_cxcy if model else create_prior_boxes(config),
+        boxes=truth.boxes[kept],
+        labels=torch.tensor([config.label_map[truth.names[k]] for k in kept], dtype=torch.int64),
+        difficulties=truth.difficulties[kept].bool(),
+        origin=truth.origin + left_out,
+        is_own=model is not None and marked is None,
         model=model,
+        model_name=model_line(Path(checkpoint), config) if checkpoint else "",
         locs=locs,
         scores=scores,
         evaluated=None if results is None else _evaluated(results, data),
@@ -164,29 +194,6 @@ def _evaluated(results: str | Path, folder: str | Path | None) -> Matches:
         raise InputError(f"{results}: name the data lists that these are detections in with --data")
     data = read_data_list(folder, "test")
     return match_dataset(load_results(results, data), data)
-
-
-def _load(checkpoint: str | Path) -> SSD:
-    if Path(checkpoint).suffix.lower() in (".onnx", ".pt2"):
-        raise InputError(f"{checkpoint}: an export, which hides the network; give the checkpoint it was made from")
-    return load_model(checkpoint)
-
-
-def _config(truth: Truth | None) -> SSDConfig:
-    return SSDConfig(class_names=tuple(truth.class_names)) if truth else SSDConfig()
-
-
-@torch.no_grad()
-def _predict(model: SSD, network_input: Tensor) -> tuple[Tensor, Tensor]:
-    locs, scores = model(network_input.unsqueeze(0))
-    return locs[0], scores[0]
-
-
-def _marked(picture, annotation, data, size, class_names: Sequence[str]) -> Truth | None:
-    """The objects that somebody has marked, None if nobody has."""
-    if annotation is not None:
-        return _annotated(picture, annotation, class_names)
-    return None if data is None else _listed(picture, data, size)
 
 
 def _annotated(picture: str | Path, annotation: str | Path, class_names: Sequence[str]) -> Truth:
@@ -241,14 +248,3 @@ def _detected(model: SSD, locs: Tensor, scores: Tensor) -> Truth:
     stand_in = f"so the model's {counted(len(names), one, many)}"
     origin = f"{UNMARKED}, {stand_in if names else f'and the model gives nothing {above}'}."
     return Truth(boxes[has_area], names, torch.zeros(len(names)), model.config.class_names, origin)
-
-
-def _labelled(truth: Truth | None, config: SSDConfig) -> tuple[Tensor, Tensor, Tensor, str]:
-    """Boxes, labels, difficulties and origin of the objects whose classes the config knows."""
-    if truth is None:
-        return torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).bool(), f"{UNMARKED}."
-    kept = [k for k, name in enumerate(truth.names) if name in config.class_names]
-    labels = torch.tensor([config.label_map[truth.names[k]] for k in kept], dtype=torch.int64)
-    unknown = sorted(set(truth.names) - set(config.class_names))
-    left_out = f" Left out, because the model does not know them: {abbreviated(unknown)}." if unknown else ""
-    return truth.boxes[kept], labels, truth.difficulties[kept].bool(), truth.origin + left_out

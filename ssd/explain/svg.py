@@ -1,29 +1,21 @@
-"""Parts of figures, as SVG text. All text and attributes are escaped here."""
+"""Parts of figures, as SVG and HTML text. All text and attributes are escaped here."""
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
 from PIL import Image
 
-from ssd.visualize import class_colour
-
 Box = Sequence[float]  # x_min, y_min, x_max, y_max
 
 
-class Bar(NamedTuple):
-    """A number in a table, with a bar of this share, from 0 to 1, of the cell's width."""
+class Cell(NamedTuple):
+    """A cell of a table that has a look of its own. words: plain text. attributes: of its element."""
 
-    words: str
-    share: float
-
-
-class Swatch(NamedTuple):
-    """A cell of a table that shows the colour of a CSS class."""
-
-    kind: str
+    words: object
+    attributes: Mapping[str, str]
 
 
 def element(name: str, *children: str, **attributes: object) -> str:
@@ -45,12 +37,17 @@ def _value(value: object) -> str:
 
 def text(x: float, y: float, words: object, **attributes: object) -> str:
     """A line of text that starts at (x, y), its baseline; text_anchor="middle" or "end" changes that."""
-    return element("text", escape(str(words)), x=float(x), y=float(y), **attributes)
+    return element("text", escape(str(words)), x=x, y=y, **attributes)
 
 
-def line(x1: float, y1: float, x2: float, y2: float, **attributes: object) -> str:
-    """A line."""
-    return element("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), **attributes)
+def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    """A line of a CSS class."""
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
+
+
+def dot(x: float, y: float, r: float, *children: str, **attributes: object) -> str:
+    """A dot with the radius r."""
+    return element("circle", *children, cx=x, cy=y, r=r, **attributes)
 
 
 def rectangle(box: Box, *children: str, **attributes: object) -> str:
@@ -60,60 +57,55 @@ def rectangle(box: Box, *children: str, **attributes: object) -> str:
     return element("rect", *children, x=x_min, y=y_min, **size, **attributes)
 
 
-def figure(width: float, height: float, *parts: str, label: str, **attributes: object) -> str:
+def tip(words: str) -> str:
+    """What a pointer on the parent shows."""
+    return element("title", escape(words))
+
+
+def figure(width: float, height: float, *parts: str, label: str, class_: str | None = None) -> str:
     """A drawing of its own units. label: what it shows, for those who cannot see it."""
-    attributes = {"viewBox": f"0 0 {_value(float(width))} {_value(float(height))}", **attributes}
-    return element("svg", *parts, role="img", aria_label=label, **attributes)
+    view = {"viewBox": f"0 0 {_value(width)} {_value(height)}"}
+    return element("svg", *parts, **view, class_=class_, role="img", aria_label=label)
 
 
-def photo_definition(shown: Image.Image) -> str:
-    """The hidden SVG that holds a picture once, for `photo` to use; a unit is a pixel."""
-    held = element("image", id="photo", href=jpeg(shown), width=shown.width, height=shown.height)
-    return element("svg", element("defs", held), width=0, height=0, class_="hidden", aria_hidden="true")
-
-
-def photo(**attributes: object) -> str:
-    """The picture of `photo_definition`, in its units."""
-    return element("use", href="#photo", **attributes)
-
-
-def jpeg(image: Image.Image, quality: int = 85) -> str:
-    """A picture as a data address."""
+def data_address(image: Image.Image, format: str = "jpeg", **options: object) -> str:
+    """A picture as a data address. options: of Pillow's writer."""
     file = io.BytesIO()
-    image.save(file, format="jpeg", quality=quality)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image.save(file, format, **options)
+    return f"data:image/{format};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def colour(label: int) -> str:
-    """The colour of a class, for `fill` and `stroke`."""
-    return "#{:02x}{:02x}{:02x}".format(*class_colour(label))
+def picture(content: Image.Image, label: str) -> str:
+    """A picture of its own, as an HTML element. label: what it shows."""
+    size = f'width="{content.width}" height="{content.height}"'
+    return f'<img src="{data_address(content, quality=85)}" {size} alt="{escape(label)}">'
 
 
-def note(frame: tuple[int, int], x: float, y: float, words: str) -> str:
-    """Text on the picture at a point, moved so that it stays in the frame."""
-    width, height = frame
-    anchor = "end" if x > width / 2 else "start"
-    x, y = min(max(x, 4.0), width - 4.0), min(max(y - 8.0, 16.0), height - 8.0)
-    return text(x, y, words, text_anchor=anchor, class_="on-photo")
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table of text, numbers and Cells, in a box that scrolls where the table is wider."""
+    lines = [("th", heads), *(("td", row) for row in rows)]
+    made = element("table", *(element("tr", *(_cell(kind, each) for each in cells)) for kind, cells in lines))
+    return element("div", made, class_="wide")
+
+
+def _cell(kind: str, content: object) -> str:
+    words, attributes = content if isinstance(content, Cell) else (content, {})
+    return element(kind, escape(str(words)), **attributes)
+
+
+def bar(words: str, share: float) -> Cell:
+    """A number in a table, with a bar of this share, from 0 to 1, of the cell's width."""
+    return Cell(words, {"class": "bar", "style": f"--share: {share:.1%}"})
+
+
+def bars(words: str, values: Sequence[float]) -> list[Cell]:
+    """A column of a table, whose longest bar is as wide as the column. words: format of a value, as "{:.2f}"."""
+    return [bar(words.format(value), value / max(values)) for value in values]
 
 
 def beside(*parts: str) -> str:
     """Parts of a figure side by side, one below the other where there is no room."""
-    return element("div", *(element("div", part, class_="wide") for part in parts), class_="beside")
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of text, numbers and bars."""
-    lines = [("th", heads), *(("td", row) for row in rows)]
-    return element("table", *(element("tr", *(_cell(kind, cell) for cell in cells)) for kind, cells in lines))
-
-
-def _cell(kind: str, content: object) -> str:
-    if isinstance(content, Bar):
-        return element(kind, escape(content.words), class_="bar", style=f"--share: {content.share:.1%}")
-    if isinstance(content, Swatch):
-        return element(kind, element("i", class_=f"swatch {content.kind}"))
-    return element(kind, escape(str(content)))
+    return element("div", *(element("div", part) for part in parts), class_="beside")
 
 
 def panels(*contents: tuple[str, str], class_: str = "panels") -> str:
@@ -123,8 +115,3 @@ def panels(*contents: tuple[str, str], class_: str = "panels") -> str:
     """
     made = [element("div", content, element("small", escape(caption))) for content, caption in contents]
     return element("div", *made, class_=class_)
-
-
-def image(content: Image.Image, label: str) -> str:
-    """A picture of its own, as an HTML element. label: what it shows."""
-    return f'<img src="{jpeg(content)}" width="{content.width}" height="{content.height}" alt="{escape(label)}">'

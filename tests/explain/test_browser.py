@@ -99,7 +99,7 @@ def test_a_click_says_what_suppressed_a_box(page, subject):
     suppressed = drawn_boxes(page, "#suppression rect.dashed")
     smallest = suppressed[(suppressed[:, 2:] - suppressed[:, :2]).prod(dim=1).argmin()]
     corner = smallest[:2] + 1  # a click chooses the smallest box around it
-    click(page, "#suppression .clickable", *(corner / torch.tensor(subject.frame)).tolist())
+    click(page, "#suppression svg", *(corner / torch.tensor(subject.shown.size)).tolist())
     answer = page.find_element("css selector", "#suppression .answer").text
     picked = drawn_boxes(page, "#suppression .picked")
     assert "is suppressed by" in answer and len(picked) == 2
@@ -107,7 +107,7 @@ def test_a_click_says_what_suppressed_a_box(page, subject):
 
 
 def test_a_click_shows_the_channels_of_a_cell(page, subject):
-    click(page, "#predictions .clickable", 0.35, 0.75)
+    click(page, "#predictions svg", 0.35, 0.75)
     rows = page.find_elements("css selector", "#predictions .channels tr")[1:]
     cells = [[cell.text for cell in row.find_elements("css selector", "td")] for row in rows]
     start = 5776 + 2166 + (7 * 10 + 3) * 6
@@ -127,7 +127,8 @@ def test_the_button_shows_other_pictures(page):
 def test_dragging_shows_the_right_iou(page):
     from selenium.webdriver import ActionChains
 
-    before, _ = shown_overlap(page)
+    before, boxes = shown_overlap(page)
+    assert before == pytest.approx(paired_iou(*boxes).item(), abs=5e-4)
     handle = page.find_element("css selector", "#overlap .handle")
     ActionChains(page).click_and_hold(handle).move_by_offset(-30, -20).release().perform()
     iou, boxes = shown_overlap(page)

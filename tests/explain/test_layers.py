@@ -71,6 +71,7 @@ def columns_of(model, column_of_cell, slope):
 def test_receptive_fields_are_where_the_gradients_are(thin, layers, column_of_cell, slope):
     found = list(columns_of(thin, column_of_cell, slope))
     for name, cells, (first, last) in zip(MAPS, thin.config.feature_maps, found, strict=True):
-        start, end = layers[f"pred_convs.loc_{name}"].field.of_cell(column_of_cell % cells)
-        assert (first, last) == (max(start, 0), min(end, 300) - 1), name
+        field = layers[f"pred_convs.loc_{name}"].field
+        start = field.start + column_of_cell % cells * field.step
+        assert (first, last) == (max(start, 0), min(start + field.size, 300) - 1), name
     assert len(set(found)) >= 4  # not all of them reach from border to border

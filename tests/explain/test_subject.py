@@ -55,7 +55,7 @@ def test_objects_of_classes_that_the_model_does_not_know_are_left_out(picture, c
     found = read_subject(picture, checkpoint, annotation=annotation)
     assert list(map(found.name_of, found.labels.tolist())) == ["circle"]
     assert "does not know them: <b>tractor</b>." in found.origin
-    monkeypatch.setattr("ssd.explain.sections.SECTIONS", ())  # the introduction says it too
+    monkeypatch.setattr("ssd.explain.sections.QUESTIONS", ())  # the introduction says it too
     page = explain(found)
     assert "does not know them: &lt;b&gt;tractor" in page
     assert "<b>tractor" not in page
@@ -90,7 +90,7 @@ def test_exif_orientation(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / "a.jpg", exif=exif)
-    assert read_subject(tmp_path / "a.jpg").frame == (300, 600)
+    assert read_subject(tmp_path / "a.jpg").shown.size == (300, 600)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.PT2"])

@@ -1,28 +1,37 @@
 // Two boxes to drag, by their areas or by their lower right corners.
-section("overlap", (element, data) => {
-  const figure = element.querySelector("svg");
-  const [width, height] = figure.getAttribute("viewBox").split(" ").slice(2).map(Number);
-  const areas = figure.querySelectorAll(".area"), handles = figure.querySelectorAll(".handle");
-  const outputs = element.querySelectorAll("output");
-  const boxes = data.boxes;
+section("overlap", (element, { boxes, scale }) => {
+  const figure = element.querySelector("svg"), { width, height } = figure.viewBox.baseVal;
+  const outputs = element.querySelectorAll("output"), kinds = ["truth", "prior"];
+  const areas = kinds.map(kind => figure.appendChild(svg("rect", { class: `box area ${kind}` })));
+  const common = figure.appendChild(svg("rect", { class: "common" }));
+  const handles = kinds.map(kind => figure.appendChild(svg("circle", { r: 10, class: `handle ${kind}` })));
   let held = null;  // which box, whether by its corner, and where it was taken
 
   function draw() {
     boxes.forEach((box, k) => {
-      setBox(areas[k], box);
-      handles[k].setAttribute("cx", box[2]);
-      handles[k].setAttribute("cy", box[3]);
+      set(areas[k], rectangle(box));
+      set(handles[k], { cx: box[2], cy: box[3] });
     });
-    setBox(figure.querySelector(".common"), intersection(...boxes));
-    const inside = area(intersection(...boxes));
-    const pixels = [inside, area(boxes[0]) + area(boxes[1]) - inside].map(value => value * data.scale ** 2);
-    [pixels[0].toFixed(0), pixels[1].toFixed(0), iou(...boxes).toFixed(3)].forEach((text, k) => {
-      outputs[k].value = text;
-    });
+    set(common, rectangle(intersection(...boxes)));
+    const inside = area(intersection(...boxes)), union = area(boxes[0]) + area(boxes[1]) - inside;
+    outputs[0].value = (inside * scale ** 2).toFixed(0);
+    outputs[1].value = (union * scale ** 2).toFixed(0);
+    outputs[2].value = iou(...boxes).toFixed(3);
+  }
+
+  // Moves a box, or only its corner, from where it was.
+  function move(k, [x0, y0, x1, y1], corner, dx, dy) {
+    if (corner) {
+      boxes[k] = [x0, y0, clamp(x1 + dx, x0 + 4, width), clamp(y1 + dy, y0 + 4, height)];
+    } else {
+      const right = clamp(dx, -x0, width - x1), down = clamp(dy, -y0, height - y1);
+      boxes[k] = [x0 + right, y0 + down, x1 + right, y1 + down];
+    }
+    draw();
   }
 
   function take(k, corner, event) {
-    held = {k, corner, from: place(figure, event), box: [...boxes[k]]};
+    held = { k, corner, from: place(figure, event), box: boxes[k] };
     figure.setPointerCapture(event.pointerId);
     event.preventDefault();
   }
@@ -30,15 +39,9 @@ section("overlap", (element, data) => {
   areas.forEach((box, k) => box.addEventListener("pointerdown", event => take(k, false, event)));
   figure.addEventListener("pointermove", event => {
     if (!held) return;
-    const [x, y] = place(figure, event), [x0, y0, x1, y1] = held.box;
-    const dx = x - held.from[0], dy = y - held.from[1];
-    if (held.corner) {
-      boxes[held.k] = [x0, y0, clamp(x1 + dx, x0 + 4, width), clamp(y1 + dy, y0 + 4, height)];
-    } else {
-      const right = clamp(dx, -x0, width - x1), down = clamp(dy, -y0, height - y1);
-      boxes[held.k] = [x0 + right, y0 + down, x1 + right, y1 + down];
-    }
-    draw();
+    const [x, y] = place(figure, event);
+    move(held.k, held.box, held.corner, x - held.from[0], y - held.from[1]);
   });
   for (const end of ["pointerup", "pointercancel"]) figure.addEventListener(end, () => { held = null; });
+  draw();
 });

@@ -1,8 +1,9 @@
 // The channels of a chosen cell, and the rows of the tables of predictions that they become.
 section("predictions", (element, data) => {
-  const figure = element.querySelector("svg.clickable"), mark = figure.querySelector(".mark");
-  const output = element.querySelector(".channels");
-  const { width, height } = figure.viewBox.baseVal;
+  const figure = element.querySelector("svg"), { width, height } = figure.viewBox.baseVal;
+  const output = element.querySelector(".channels"), n = data.cells;
+  const cell = svg("rect", { width: width / n, height: height / n, class: "box prior" });
+  figure.append(...grid(n, width, height), cell);
   const hue = prior => `hsl(${prior * 360 / data.priors} 75% 45%)`;
 
   // One square for each channel of rows of n values, blue below 0 and red above, over a line in its prior's colour.
@@ -25,7 +26,8 @@ section("predictions", (element, data) => {
   }
 
   function table(first, locs, scores) {
-    const made = document.createElement("table"), names = data.shown.map(label => data.names[label]);
+    const box = document.createElement("div"), made = box.appendChild(document.createElement("table"));
+    const names = data.shown.map(label => data.names[label]);
     const more = data.names.length > data.shown.length ? ["..."] : [];
     const rows = locs.map((row, k) => [
       first + k, ...[...row, ...data.shown.map(label => scores[k][label])].map(value => value.toFixed(2)), ...more]);
@@ -34,13 +36,13 @@ section("predictions", (element, data) => {
       for (const cell of cells) line.insertCell().textContent = cell;
       if (made.rows.length > 1) line.cells[0].style.borderLeft = `6px solid ${hue(made.rows.length - 2)}`;
     }
-    return made;
+    box.className = "wide";
+    return box;
   }
 
-  function choose(cell) {
-    const y = Math.floor(cell / data.cells), x = cell % data.cells, start = cell * data.priors;
-    mark.setAttribute("x", x * width / data.cells);
-    mark.setAttribute("y", y * height / data.cells);
+  function choose(y, x) {
+    const start = (y * n + x) * data.priors;
+    set(cell, { x: x * width / n, y: y * height / n });
     const [locs, scores] = [data.locs, data.scores].map(rows => rows.slice(start, start + data.priors));
     output.replaceChildren(
       paragraph(`Cell y = ${y}, x = ${x}: ${locs.flat().length} channels of offsets`), strip(locs),
@@ -48,10 +50,6 @@ section("predictions", (element, data) => {
       paragraph("Their rows in the tables of predictions"), table(data.first + start, locs, scores));
   }
 
-  figure.addEventListener("click", event => {
-    const inside = (at, length) => Math.min(Math.max(Math.floor(at / length * data.cells), 0), data.cells - 1);
-    const [x, y] = place(figure, event);
-    choose(inside(y, height) * data.cells + inside(x, width));
-  });
-  choose(data.chosen);
+  figure.addEventListener("click", event => choose(...cellAt(figure, n, event)));
+  choose(Math.floor(data.chosen / n), data.chosen % n);
 });

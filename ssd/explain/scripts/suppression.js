@@ -20,19 +20,17 @@ function fates(candidates, minScore, maxOverlap, topK, maxPerClass) {
 }
 
 section("suppression", (element, data) => {
-  const figure = element.querySelector("svg.clickable");
-  const boxes = figure.querySelector(".boxes"), chosen = figure.querySelector(".both");
+  const figure = element.querySelector("svg"), { width, height } = figure.viewBox.baseVal;
+  const boxes = figure.appendChild(svg("g", { class: "boxes" })), chosen = figure.appendChild(svg("g"));
   const counts = element.querySelector(".counts"), answer = element.querySelector(".answer");
   const sliders = [...element.querySelectorAll("input")];
-  const { width, height } = figure.viewBox.baseVal;
   const name = index => `${data.names[data.candidates[index][0]]} ${data.candidates[index][1].toFixed(2)}`;
   let all;
 
-  function rectangle(index, kind) {
+  function outline(index, kind) {
     const [label, , x_min, y_min, x_max, y_max] = data.candidates[index];
-    return svg("rect", {
-      x: x_min * width, y: y_min * height, width: (x_max - x_min) * width, height: (y_max - y_min) * height,
-      stroke: data.colours[label], class: `box ${kind}` });
+    const box = rectangle([x_min * width, y_min * height, x_max * width, y_max * height]);
+    return svg("rect", { ...box, stroke: data.colours[label], class: `box ${kind}` });
   }
 
   function tag(index) {
@@ -59,7 +57,7 @@ section("suppression", (element, data) => {
     const at = (...stages) => all.map((fate, k) => k).filter(k => stages.includes(all[k].stage));
     const kept = at("kept");
     boxes.replaceChildren(
-      ...at("overlap").map(k => rectangle(k, "thin dashed")), ...kept.map(k => rectangle(k, "kept")));
+      ...at("overlap").map(k => outline(k, "thin dashed")), ...kept.map(k => outline(k, "kept")));
     addTags(kept);
     counts.textContent = [
       `${data.pairs} pairs of prior and class`, `${all.length - at("score").length} above this score`,
@@ -81,7 +79,7 @@ section("suppression", (element, data) => {
 
   function explain(index) {
     const { stage, by, overlap } = all[index];
-    chosen.replaceChildren(...[index, by].filter(k => k !== undefined).map(k => rectangle(k, "picked")));
+    chosen.replaceChildren(...[index, by].filter(k => k !== undefined).map(k => outline(k, "picked")));
     const own = all.filter(fate => fate.by === index).length;
     answer.textContent = stage === "kept" ? `${name(index)} is kept; it suppressed ${own}.`
       : `${name(index)} is suppressed by ${name(by)}: their IoU is ${overlap.toFixed(3)}.`;

@@ -10,12 +10,11 @@ from ssd.evaluation.matches import Matches, match_detections
 from ssd.evaluation.mean_ap import RECALLS, Curve, average_precision, curves
 from ssd.explain import svg
 from ssd.explain.page import NO_MODEL, NO_OBJECTS, Section
-from ssd.explain.plot import Plot
+from ssd.explain.plot import QUARTERS, Plot
 from ssd.explain.sections.suppression import select
 from ssd.explain.subject import Subject
 from ssd.text import counted
 
-KEY, TITLE = "precision", "How is average precision counted?"
 MOST_ROWS = 15  # of the ranking
 MOST_POINTS = 1000  # of the curve
 
@@ -30,12 +29,13 @@ class Ranking(NamedTuple):
 
     def verdict(self, det: int) -> str:
         """Whether a detection is right, and why not."""
-        matches = self.matches
-        if matches.correct[det] or matches.ignored[det]:
-            return "right" if matches.correct[det] else "ignored: difficult"
-        if matches.det_ious[det] < matches.iou_threshold:
-            return "wrong: IoU too low"
-        return "wrong: found already"
+        if self.matches.correct[det]:
+            return "right"
+        if self.matches.ignored[det]:
+            return "ignored: difficult"
+        return "wrong: " + (
+            "IoU too low" if self.matches.det_ious[det] < self.matches.iou_threshold else "found already"
+        )
 
 
 def ranking(subject: Subject) -> Ranking:
@@ -43,41 +43,39 @@ def ranking(subject: Subject) -> Ranking:
 
     Of the evaluated test list where there is one, else of the picture, by the thresholds of evaluation.
     """
-    matches = subject.evaluated or _matches(subject)
+    matches = subject.evaluated
+    if not matches:
+        boxes, labels, scores = select(subject, PAPER)
+        truth = [subject.in_pixels(subject.boxes)], [subject.labels], [subject.difficulties]
+        found = [subject.in_pixels(boxes)], [labels], [scores]
+        matches = match_detections(*found, *truth, subject.config.label_map)
     chosen = matches.n_easy.argmax()
     name = matches.names[chosen]
     dets = matches.best_first(np.flatnonzero(matches.det_classes == chosen))
     return Ranking(name, matches, dets, curves(matches)[name])
 
 
-def _matches(subject: Subject) -> Matches:
-    boxes, labels, scores = select(subject, PAPER)
-    truth = [subject.in_pixels(subject.boxes)], [subject.labels], [subject.difficulties]
-    return match_detections([subject.in_pixels(boxes)], [labels], [scores], *truth, subject.config.label_map)
-
-
 def section(subject: Subject) -> Section:
     """The ranking, the curve of precision and recall, and the two ways to average it."""
     if not subject.model and not subject.evaluated:
-        return Section(KEY, TITLE, [NO_MODEL])
+        return Section(NO_MODEL)
     found = ranking(subject)
     if not found.curve.n_objects:
-        return Section(KEY, TITLE, [NO_OBJECTS])
+        return Section(NO_OBJECTS)
     eleven, area = (average_precision(found.curve, kind) for kind in ("voc07", "voc10"))
     return Section(
-        key=KEY,
-        title=TITLE,
         figure=svg.beside(_plot(found), _table(found)),
-        text=[
-            f"{_what(subject, found)}, ranked by score. A detection is right if its IoU with the object that it "
-            f"overlaps best is at least {found.matches.iou_threshold} and no better one has found that object.",
-            "After each detection, precision is the share of right ones so far, and recall the share of objects found "
-            "so far. Precision at a recall then counts as the best precision at that recall or a higher one, which "
-            "makes the blue curve the shaded staircase.",
-            f"VOC2007 averages its height at the recalls 0, 0.1, ..., 1, the dots: {eleven:.3f}. From 2010 on, VOC "
-            f"took the area under it: {area:.3f}. Evaluation ranks the detections of all pictures together, and mAP "
-            "is the mean over the classes.",
-        ],
+        text=f"""
+        {_what(subject, found)}, ranked by score. A detection is right if its IoU with the object that it overlaps best
+        is at least {found.matches.iou_threshold} and no better one has found that object.
+
+        After each detection, precision is the share of right ones so far, and recall the share of objects found so far.
+        Precision at a recall then counts as the best precision at that recall or a higher one, which makes the blue
+        curve the shaded staircase.
+
+        VOC2007 averages its height at the recalls 0, 0.1, ..., 1, the dots: {eleven:.3f}. From 2010 on, VOC took the
+        area under it: {area:.3f}. Evaluation ranks the detections of all pictures together, and mAP is the mean over
+        the classes.""",
         formula="precision = right / (right + wrong), recall = right / objects<br>"
         f"AP = 1/11 &Sigma; p(r) over r = 0, 0.1, ..., 1 = {eleven:.3f}, or &int; p(r) dr = {area:.3f}, "
         "where p(r) = max of precision at recall &ge; r",
@@ -87,18 +85,15 @@ def section(subject: Subject) -> Section:
 
 def _what(subject: Subject, found: Ranking) -> str:
     """What is ranked, as the beginning of a sentence."""
-    name = escape(found.name)
     n_objects = counted(found.curve.n_objects, "object that counts", "objects that count")
-    n_found = counted(len(found.dets), "detection")
+    words = f"The class is {escape(found.name)}, with {n_objects} and {counted(len(found.dets), 'detection')}"
     if subject.evaluated:
-        n = counted(subject.evaluated.n_images, "picture")
-        return f"The class is {name}, with {n_objects} and {n_found} in the {n} of the test list"
+        return f"{words} in the {counted(subject.evaluated.n_images, 'picture')} of the test list"
     own = (
         "The objects are the model's own detections here, so its best ones cannot be wrong: this shows the counting, "
         "not how good the model is. "
     )
-    words = f"The class is {name}, with {n_objects} and {n_found} above a score of {PAPER.min_score}"
-    return f"{own if subject.is_own else ''}{words} in this picture"
+    return f"{own if subject.is_own else ''}{words} above a score of {PAPER.min_score} in this picture"
 
 
 def _table(found: Ranking) -> str:
@@ -124,13 +119,14 @@ def staircase(curve: Curve) -> list[tuple[float, float]]:
 
 def _plot(found: Ranking) -> str:
     plot, curve = Plot(1, 1), found.curve
-    shown = slice(None, None, len(found.dets) // MOST_POINTS + 1)
-    points = list(zip(curve.recall[shown].tolist(), curve.precision[shown].tolist(), strict=True))
-    dots = zip(RECALLS.tolist(), curve.eleven_points.tolist(), strict=True)
-    parts = [
-        plot.area(staircase(curve), "var(--found)"),
-        plot.curve(points, "var(--found)"),
-        *(plot.dot(recall, height, "var(--prior)", f"{height:.3f}") for recall, height in dots),
+    step = len(found.dets) // MOST_POINTS + 1
+    dots = [
+        svg.dot(plot.x(recall), plot.y(height), 4.5, svg.tip(f"{height:.3f}"), fill="var(--prior)")
+        for recall, height in zip(RECALLS.tolist(), curve.eleven_points.tolist(), strict=True)
     ]
-    ticks = {k / 4: f"{k / 4:g}" for k in range(5)}
-    return plot.figure(*parts, label="precision and recall", x="recall", y="precision", x_ticks=ticks, y_ticks=ticks)
+    return plot.figure(
+        plot.area(staircase(curve), "found"),
+        plot.curve(zip(curve.recall[::step].tolist(), curve.precision[::step].tolist(), strict=True), "found"),
+        *dots,
+        label="precision and recall", x="recall", y="precision", x_ticks=QUARTERS, y_ticks=QUARTERS,
+    )  # fmt: skip

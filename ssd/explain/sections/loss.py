@@ -5,16 +5,14 @@ from typing import NamedTuple
 import torch
 
 from ssd.explain import svg
-from ssd.explain.page import NO_MODEL, NO_OBJECTS, Section
+from ssd.explain.page import Section
 from ssd.explain.plot import Plot
 from ssd.explain.subject import Subject
 from ssd.model.boxes import cxcy_to_xy
 from ssd.model.loss import MultiBoxLoss, PriorLosses
 from ssd.text import counted
 
-KEY, TITLE = "loss", "What is the loss of this picture made of?"
 MOST_BARS = 60  # positives in the diagram
-LOC, CONF, HARD = "var(--found)", "var(--prior)", "var(--wrong)"
 
 
 class PictureLoss(NamedTuple):
@@ -50,59 +48,42 @@ def picture_loss(subject: Subject) -> PictureLoss:
 
 def section(subject: Subject) -> Section:
     """The losses of positives and hard negatives, their sums, and the quotient."""
-    if not subject.model or not len(subject.boxes):
-        return Section(KEY, TITLE, [NO_OBJECTS if subject.model else NO_MODEL])
     loss = picture_loss(subject)
     n, n_hard = int(loss.priors.positive.sum()), int(loss.priors.hard_negative.sum())
     ratio, alpha = loss.criterion.neg_pos_ratio, loss.criterion.alpha
+    hard = cxcy_to_xy(subject.priors_cxcy[loss.priors.hard_negative])
+    boxes = subject.outlines(hard, "wrong thin light") + subject.outlines(subject.boxes, "truth")
+    photo = subject.drawing(boxes, label="objects and hard negatives")
+    rows = [
+        ("localisation, positives", n, f"{loss.loc_sum:.3f}"),
+        ("confidence, positives", n, f"{loss.conf_sum:.3f}"),
+        ("confidence, hard negatives", n_hard, f"{loss.hard_sum:.3f}"),
+    ]
     return Section(
-        key=KEY,
-        title=TITLE,
-        figure=_figure(subject, loss),
-        text=[
-            f"{counted(n, 'positive prior')} must both place a box and name its class. The localisation loss compares "
-            "the four predicted offsets with those of the object; the confidence loss is the cross-entropy of the "
-            "class. The bars show both for each prior.",
-            f"A negative prior should only say background. There are {len(loss.priors.positive) - n} of them; if all "
-            f"counted, they would drown out the positives. So only the {n_hard} with the largest loss count, {ratio} "
-            "for each positive. Hard negatives usually lie on or beside objects: they see one, but overlap it too "
-            "little.",
-            "The sum is divided by the number of positives, so the loss does not grow with the number of objects. In "
-            "training, the sums and the number are those of the whole batch.",
-        ],
+        figure=svg.panels(
+            (photo, "green: the objects; magenta: the hard negatives"),
+            (_positives(loss.priors), "positives; blue: localisation, orange: confidence"),
+            (_negatives(loss.priors), "negatives; magenta: the hard ones, which count, grey: the next, which do not"),
+            (svg.table(["part", "priors", "sum"], rows), ""),
+            class_="panels large",
+        ),
+        text=f"""
+        {counted(n, "positive prior")} must both place a box and name its class. The localisation loss compares the four
+        predicted offsets with those of the object; the confidence loss is the cross-entropy of the class. The bars show
+        both for each prior.
+
+        A negative prior should only say background. There are {len(loss.priors.positive) - n} of them; if all counted,
+        they would drown out the positives. So only the {n_hard} with the largest loss count, {ratio} for each positive.
+        Hard negatives usually lie on or beside objects: they see one, but overlap it too little.
+
+        The sum is divided by the number of positives, so the loss does not grow with the number of objects. In
+        training, the sums and the number are those of the whole batch.""",
         formula=f"L = (L<sub>conf</sub> + &alpha; L<sub>loc</sub>) / N = ({loss.conf_sum:.3f} + {loss.hard_sum:.3f} "
         f"+ {alpha:g} &times; {loss.loc_sum:.3f}) / {n} = <b>{loss.value:.3f}</b><br>"
         "L<sub>loc</sub>: smooth L1(d) = d&sup2;/2 if |d| &lt; 1, else |d| &minus; 1/2, over the offsets of positives"
         "<br>L<sub>conf</sub>: &minus;log p(class) of positives, &minus;log p(background) of hard negatives",
         sources=[MultiBoxLoss, MultiBoxLoss.per_prior],
     )
-
-
-def _figure(subject: Subject, loss: PictureLoss) -> str:
-    return svg.panels(
-        (_photo(subject, loss.priors), "green: the objects; magenta: the hard negatives"),
-        (_positives(loss.priors), "positives; blue: localisation, orange: confidence"),
-        (_negatives(loss.priors), "negatives; magenta: the hard ones, which count, grey: the next, which do not"),
-        (_table(loss), ""),
-        class_="panels large",
-    )
-
-
-def _table(loss: PictureLoss) -> str:
-    n, n_hard = int(loss.priors.positive.sum()), int(loss.priors.hard_negative.sum())
-    rows = [
-        ("localisation, positives", n, f"{loss.loc_sum:.3f}"),
-        ("confidence, positives", n, f"{loss.conf_sum:.3f}"),
-        ("confidence, hard negatives", n_hard, f"{loss.hard_sum:.3f}"),
-    ]
-    return svg.table(["part", "priors", "sum"], rows)
-
-
-def _photo(subject: Subject, priors: PriorLosses) -> str:
-    hard = subject.in_frame(cxcy_to_xy(subject.priors_cxcy[priors.hard_negative])).tolist()
-    boxes = [svg.rectangle(box, class_="box wrong thin light") for box in hard]
-    truths = [svg.rectangle(box, class_="box truth") for box in subject.in_frame(subject.boxes).tolist()]
-    return svg.figure(*subject.frame, svg.photo(), *boxes, *truths, label="objects and hard negatives")
 
 
 def _positives(priors: PriorLosses) -> str:
@@ -112,18 +93,18 @@ def _positives(priors: PriorLosses) -> str:
     plot = Plot(max(len(stacks), 10), max(max(map(sum, stacks)), 1e-3))
     bars = []
     for k, (loc, conf) in enumerate(stacks):
-        tip = f"localisation {loc:.3f}, confidence {conf:.3f}"
-        bars += [plot.bar(k, k + 0.8, 0, loc, LOC, tip), plot.bar(k, k + 0.8, loc, loc + conf, CONF, tip)]
+        tip = svg.tip(f"localisation {loc:.3f}, confidence {conf:.3f}")
+        bars += [plot.bar(k, k + 0.8, 0, loc, "found", tip), plot.bar(k, k + 0.8, loc, loc + conf, "prior", tip)]
     return _losses(plot, bars, "positive priors, the most expensive first")
 
 
 def _negatives(priors: PriorLosses) -> str:
     """The losses of the hard negatives and of as many after them, the largest first."""
-    n_hard = priors.hard_negative.sum().item()
+    n_hard = int(priors.hard_negative.sum())
     ranked = priors.conf[~priors.positive].sort(descending=True).values[: 2 * n_hard].tolist()
     plot = Plot(max(len(ranked), 10), max(ranked[0], 1e-3))
     bars = [
-        plot.bar(k, k + 0.8, 0, conf, HARD if k < n_hard else "var(--quiet)", f"{conf:.3f}")
+        plot.bar(k, k + 0.8, 0, conf, "wrong" if k < n_hard else "quiet", svg.tip(f"{conf:.3f}"))
         for k, conf in enumerate(ranked)
     ]
     return _losses(plot, bars, "negative priors, the most expensive first")

@@ -9,7 +9,7 @@ from ssd.explain import svg
 from ssd.explain.layers import Layer, network_layers, prediction_layers
 from ssd.explain.page import Section
 from ssd.explain.subject import Subject
-from ssd.model.network import SSD, SSD300
+from ssd.model.network import SSD
 from ssd.model.vgg import VGGBase, reduce_fc
 
 GAP = 17  # between two maps of the drawing; a pixel of the input is a unit of height
@@ -21,78 +21,67 @@ FC6, FC7 = (4096, 512, 7, 7), (4096, 4096, 1, 1)  # the classifier's fully conne
 
 def layers(subject: Subject) -> Section:
     """All layers, drawn and in a table, and how VGG16's classifier became convolutions."""
-    network = type(subject.model) if subject.model else SSD300
-    found = network_layers(subject.config, network)
+    found = network_layers(subject.config)
     predicting = prediction_layers(found)
-    operations = sum(layer.operations for layer in found)
-    base = sum(layer.operations for layer in found if layer.name.startswith("base.")) / operations
-    first, *_, last = predicting.values()
     making = [layer for layer in found if not layer.name.startswith("pred_convs.")]
     rows = [*making, *(layer._replace(name=f"predictions of {name}") for name, layer in predicting.items())]
+    operations = sum(layer.operations for layer in found)
+    base = sum(layer.operations for layer in found if layer.name.startswith("base."))
+    first, *_, last = predicting.values()
     return Section(
-        key="network",
-        title="What is the network made of?",
-        figure=_drawing(subject, making, predicting) + svg.beside(_table(rows, operations)) + _decimation(making),
-        text=[
-            f"Convolutions and pooling make maps with fewer and fewer cells, from {found[0].cells} x {found[0].cells} "
-            f"to {last.cells} x {last.cells}, and, up to conv7, more and more channels. The drawing is to scale: "
-            "heights are the sides of the maps, widths the channels. The orange maps predict, each with one 3 x 3 "
-            "convolution for offsets and one for scores.",
-            f"The network has {sum(layer.parameters for layer in found) / 1e6:.1f} million parameters and does "
-            f"{operations / 1e9:.1f} billion multiplications for an image, {base:.0%} of them in the base network. The "
-            "maps for large objects cost almost nothing.",
-            "The receptive field of a cell is the square of input pixels that it depends on. A prediction from the "
-            f"first map sees {first.field.size} x {first.field.size} pixels, and from the last map "
-            f"{last.field.size} x {last.field.size}, which is more than the whole input.",
-            "The base is VGG16, a classifier. Its fully connected layers fc6 and fc7 became the convolutions conv6 and "
-            "conv7. Only some of their weights are kept: every fourth output, and every third row and column of fc6's "
-            "7 x 7. VGG16 halves its map once more before fc6. SSD does not, and sets the nine remaining weights 6 "
-            "cells apart, so that they look at places as far apart in the picture as before.",
-        ],
+        figure=_drawing(subject.config.input_size, making, predicting) + _table(rows) + _decimation(making),
+        text=f"""
+        Convolutions and pooling make maps with fewer and fewer cells, from {found[0].cells} x {found[0].cells} to
+        {last.cells} x {last.cells}, and, up to conv7, more and more channels. The drawing is to scale: heights are the
+        sides of the maps, widths the channels. The orange maps predict, each with one 3 x 3 convolution for offsets and
+        one for scores.
+
+        The network has {sum(layer.parameters for layer in found) / 1e6:.1f} million parameters and does
+        {operations / 1e9:.1f} billion multiplications for an image, {base / operations:.0%} of them in the base
+        network. The maps for large objects cost almost nothing.
+
+        The receptive field of a cell is the square of input pixels that it depends on. A prediction from the first map
+        sees {first.field.size} x {first.field.size} pixels, and from the last map {last.field.size} x
+        {last.field.size}, which is more than the whole input.
+
+        The base is VGG16, a classifier. Its fully connected layers fc6 and fc7 became the convolutions conv6 and conv7.
+        Only some of their weights are kept: every fourth output, and every third row and column of fc6's 7 x 7. VGG16
+        halves its map once more before fc6. SSD does not, and sets the nine remaining weights 6 cells apart, so that
+        they look at places as far apart in the picture as before.""",
         formula="field after a layer = field + dilation &middot; (kernel &minus; 1) &middot; step &emsp; step after it "
         "= step &middot; stride",
         sources=[SSD, VGGBase, reduce_fc, network_layers],
     )
 
 
-def _drawing(subject: Subject, making: Sequence[Layer], predicting: Collection[str]) -> str:
-    side = subject.config.input_size
-    x = MARGIN + INPUT_WIDTH
-    parts = [_map_of(MARGIN, side, INPUT_WIDTH, "input", side, "map")]
-    for layer in making:
-        name, width = layer.name.rpartition(".")[2], layer.channels / CHANNELS_PER_UNIT
-        parts.append(_map_of(x + GAP, layer.cells, width, name, side, "predicts" if name in predicting else "map"))
-        x += GAP + width
+def _drawing(side: int, making: Sequence[Layer], predicting: Collection[str]) -> str:
+    """The maps as side views from left to right, in the middle of a row as high as the input; their names below."""
+    x, parts = MARGIN, []
+    maps = [("input", side, INPUT_WIDTH)]
+    maps += [(layer.name.rpartition(".")[2], layer.cells, layer.channels / CHANNELS_PER_UNIT) for layer in making]
+    for name, cells, width in maps:
+        top, middle = (side - cells) / 2, x + width / 2
+        kind = "predicts" if name in predicting else "map"
+        turned = f"rotate(-60 {middle:.1f} {side + 14})"
+        parts.append(svg.rectangle((x, top, x + width, top + cells), class_=kind))
+        parts.append(svg.text(middle + 4, side + 14, name, text_anchor="end", transform=turned))
+        x += width + GAP
     label = f"the maps of the network from left to right, to scale; {len(predicting)} of them predict"
-    return svg.element("div", svg.figure(x + GAP, side + NAMES, *parts, label=label, class_="drawing"), class_="wide")
+    return svg.element("div", svg.figure(x, side + NAMES, *parts, label=label, class_="drawing"), class_="wide")
 
 
-def _map_of(x: float, cells: int, width: float, name: str, side: int, kind: str) -> str:
-    """One map, as a side view in the middle of a column, with its name below."""
-    y, middle = (side - cells) / 2, x + width / 2
-    turned = f"rotate(-60 {middle:.1f} {side + 14})"
-    words = svg.text(middle + 4, side + 14, name, text_anchor="end", transform=turned)
-    return svg.rectangle((x, y, x + width, y + cells), class_=kind) + words
-
-
-def _table(found: Sequence[Layer], operations: int) -> str:
-    most = max(layer.parameters for layer in found)
-    dearest = max(layer.operations for layer in found)
-    largest, widest = max(layer.field.size for layer in found), max(layer.channels for layer in found)
-    heads = ("layer", "kernel", "map", "channels", "parameters", "share of operations", "receptive field")
-    rows = [
-        (
-            layer.name.rpartition(".")[2],
-            _kernel(layer),
-            svg.Bar(f"{layer.cells} x {layer.cells}", layer.cells / found[0].cells),
-            svg.Bar(f"{layer.channels}", layer.channels / widest),
-            svg.Bar(f"{layer.parameters:,}", layer.parameters / most),
-            svg.Bar(f"{layer.operations / operations:.2%}", layer.operations / dearest),
-            svg.Bar(f"{layer.field.size}", layer.field.size / largest),
-        )
-        for layer in found
-    ]
-    return svg.table(heads, rows)
+def _table(found: Sequence[Layer]) -> str:
+    operations = sum(layer.operations for layer in found)
+    columns = {
+        "layer": [layer.name.rpartition(".")[2] for layer in found],
+        "kernel": [_kernel(layer) for layer in found],
+        "map": svg.bars("{0} x {0}", [layer.cells for layer in found]),
+        "channels": svg.bars("{}", [layer.channels for layer in found]),
+        "parameters": svg.bars("{:,}", [layer.parameters for layer in found]),
+        "share of operations": svg.bars("{:.2%}", [layer.operations / operations for layer in found]),
+        "receptive field": svg.bars("{}", [layer.field.size for layer in found]),
+    }
+    return svg.table(list(columns), zip(*columns.values(), strict=True))
 
 
 def _kernel(layer: Layer) -> str:
@@ -103,24 +92,24 @@ def _kernel(layer: Layer) -> str:
 
 def _decimation(making: Sequence[Layer]) -> str:
     """The kernels of fc6 and of conv6 on its map, and the numbers before and after."""
-    places = [
-        torch.arange(prod(shape[2:])).view(shape[2:]).expand(shape) for shape in (FC6, FC7)
-    ]  # they take no memory
-    names = [f"classifier.{layer}" for layer in (0, 3)]
-    weights = {f"{name}.weight": place for name, place in zip(names, places, strict=True)}
-    conv6, _, conv7, _ = reduce_fc(weights | {f"{name}.bias": torch.zeros(FC6[0]) for name in names})
+    weights = {
+        "classifier.0.weight": torch.arange(49).view(FC6[2:]).expand(FC6),  # places in the kernel; takes no memory
+        "classifier.3.weight": torch.zeros(()).expand(FC7),
+        "classifier.0.bias": torch.zeros(FC6[0]),
+        "classifier.3.bias": torch.zeros(FC7[0]),
+    }
+    conv6, _, conv7, _ = reduce_fc(weights)
     (layer,) = (layer for layer in making if layer.name == "base.conv6")
-    reach = layer.dilation * (layer.kernel - 1) + 1
-    lines = range(0, reach, layer.dilation)
+    lines = range(0, layer.dilation * layer.kernel, layer.dilation)
+    reach = lines[-1] + 1
     taps = [row * reach + column for row in lines for column in lines]
     heads = ("VGG16", "outputs x inputs x kernel", "weights", "SSD", "outputs x inputs x kernel", "weights")
-    pairs = (("fc6", FC6, "conv6", conv6.shape), ("fc7", FC7, "conv7", conv7.shape))
-    rows = [(old, *_shape(before), new, *_shape(after)) for old, before, new, after in pairs]
+    rows = [("fc6", *_shape(FC6), "conv6", *_shape(conv6.shape)), ("fc7", *_shape(FC7), "conv7", *_shape(conv7.shape))]
     return svg.panels(
         (_kernel_drawing(FC6[2], conv6[0, 0].flatten().tolist()), "fc6, 7 x 7; the places that are kept"),
         (_kernel_drawing(reach, taps), f"conv6, 3 x 3, {layer.dilation} cells apart"),
         class_="panels four",
-    ) + svg.beside(svg.table(heads, rows))
+    ) + svg.table(heads, rows)
 
 
 def _shape(shape: Sequence[int]) -> tuple[str, str]:

@@ -1,7 +1,5 @@
 """From the channels of a map to rows of the tables of predictions, and the scores as heat maps."""
 
-import base64
-import io
 from html import escape
 
 import numpy as np
@@ -9,14 +7,12 @@ from PIL import Image
 from torch import Tensor
 
 from ssd.explain import svg
-from ssd.explain.page import NO_MODEL, Section
+from ssd.explain.page import Section
 from ssd.explain.sections.priors import by_map
 from ssd.explain.subject import Subject
 from ssd.model.network import MAP_CHANNELS, PredictionConvolutions
 from ssd.model.postprocess import decode_predictions
 
-KEY, TITLE = "predictions", "How do channels become predictions?"
-HEAT_KEY, HEAT_TITLE = "heat", "Where does the network see which class?"
 MOST_CELLS = 10  # cells along a side of the map whose cells one can choose
 MOST_CLASSES = 5  # shown in a table or as heat maps
 HEAT = (255, 50, 0)
@@ -38,26 +34,24 @@ def likely_labels(subject: Subject) -> list[int]:
 
 def channels(subject: Subject) -> Section:
     """The channels of a cell, which the reader chooses, and the rows that they become."""
-    if not subject.model:
-        return Section(KEY, TITLE, [NO_MODEL])
     data = _data(subject)
     name, cells, n, n_classes = data["map"], data["cells"], data["priors"], subject.config.n_classes
     return Section(
-        key=KEY,
-        title=TITLE,
-        figure=_figure(subject, name, cells),
-        text=[
-            f"Take {name}, a map of {cells} x {cells} cells with {n} priors each. One 3 x 3 convolution computes "
-            f"{n} x 4 = {n * 4} channels of offsets for each cell, another {n} x {n_classes} = {n * n_classes} "
-            f"channels of scores: for every prior, one for each of the {n_classes - 1} classes and one for the "
-            "background. Click a cell to see its channels: red squares are positive numbers, blue ones negative.",
-            "Channels become predictions without any computation. They move to the last dimension and are cut into "
-            f"rows of 4, or of {n_classes}: the first row belongs to the first prior of the cell. The rows of all "
-            f"cells and maps, one after the other, make tables of {len(subject.locs)} rows, in the order of the table "
-            "of priors.",
-            "The scores here are logits: they can be any number, and the highest wins. Softmax turns a row of them "
-            "into probabilities.",
-        ],
+        figure=svg.beside(
+            subject.drawing(label=f"the cells of {name}; click one", class_="clickable"), '<div class="channels"></div>'
+        ),
+        text=f"""
+        Take {name}, a map of {cells} x {cells} cells with {n} priors each. One 3 x 3 convolution computes {n} x 4 =
+        {n * 4} channels of offsets for each cell, another {n} x {n_classes} = {n * n_classes} channels of scores: for
+        every prior, one for each of the {n_classes - 1} classes and one for the background. Click a cell to see its
+        channels: red squares are positive numbers, blue ones negative.
+
+        Channels become predictions without any computation. They move to the last dimension and are cut into rows of 4,
+        or of {n_classes}: the first row belongs to the first prior of the cell. The rows of all cells and maps, one
+        after the other, make tables of {len(subject.locs)} rows, in the order of the table of priors.
+
+        The scores here are logits: they can be any number, and the highest wins. Softmax turns a row of them into
+        probabilities.""",
         formula=f"row = {data['first']} + (y &times; {cells} + x) &times; {n} + k, "
         f"channels 4k to 4k + 3 and {n_classes}k to {n_classes}k + {n_classes - 1}<br>"
         f"y, x: row and column of the cell; k: the prior of the cell; all count from 0. {data['first']}: the rows of "
@@ -91,18 +85,6 @@ def _rounded(predictions: Tensor) -> list[list[float]]:
     return [[round(value, 2) for value in row] for row in predictions.flatten(0, 2).tolist()]
 
 
-def _figure(subject: Subject, name: str, cells: int) -> str:
-    width, height = subject.frame
-    places = [k / cells for k in range(1, cells)]
-    lines = [svg.line(place * width, 0, place * width, height, class_="grid") for place in places]
-    lines += [svg.line(0, place * height, width, place * height, class_="grid") for place in places]
-    cell = svg.rectangle((0, 0, width / cells, height / cells), class_="box prior mark")
-    photo = svg.figure(
-        width, height, svg.photo(), *lines, cell, label=f"the cells of {name}; click one", class_="clickable"
-    )
-    return svg.beside(photo, '<div class="channels"></div>')
-
-
 def heat_maps(subject: Subject, label: int) -> list[Tensor]:
     """The highest probability (cells, cells) of a class among the priors of each cell, for each map."""
     return [part[..., label].amax(dim=2) for part in by_map(decoded(subject)[1], subject.config)]
@@ -110,44 +92,35 @@ def heat_maps(subject: Subject, label: int) -> list[Tensor]:
 
 def heat(subject: Subject) -> Section:
     """The scores of the likeliest classes on every map."""
-    if not subject.model:
-        return Section(HEAT_KEY, HEAT_TITLE, [NO_MODEL])
     labels = likely_labels(subject)
     n_known = len(subject.config.class_names) - len(subject.config.unused_labels)
     choice = "" if len(labels) == n_known else f" Of {n_known} classes, these {len(labels)} score highest here."
     return Section(
-        key=HEAT_KEY,
-        title=HEAT_TITLE,
-        figure="".join(_row(subject, label) for label in labels),
-        text=[
-            "One row for each class, one column for each map, fine maps first. The redder a cell, the higher the best "
-            f"score of its priors; the number is the highest on the map.{choice}",
-            "Small objects light up on the fine maps, large ones on the coarse maps, because the priors there have "
-            "similar sizes. Usually several cells around an object respond. That is intended: matching made all of "
-            "them responsible. Suppression, in the next section, keeps one.",
-        ],
+        figure="".join(f"<h3>{escape(subject.name_of(label))}</h3>{_heat_row(subject, label)}" for label in labels),
+        text=f"""
+        One row for each class, one column for each map, fine maps first. The redder a cell, the higher the best score
+        of its priors; the number is the highest on the map.{choice}
+
+        Small objects light up on the fine maps, large ones on the coarse maps, because the priors there have similar
+        sizes. Usually several cells around an object respond. That is intended: matching made all of them responsible.
+        Suppression, in the next section, keeps one.""",
         formula="p(class) = exp(s<sub>class</sub>) / &Sigma; exp(s), the sum over all classes and the background",
         sources=[decode_predictions],
     )
 
 
-def _row(subject: Subject, label: int) -> str:
-    pairs = zip(MAP_CHANNELS, heat_maps(subject, label), strict=False)
-    drawn = [(_on_photo(subject, heat), f"{name}: {heat.max().item():.2f}") for name, heat in pairs]
-    return f"<h3>{escape(subject.name_of(label))}</h3>{svg.panels(*drawn, class_='panels six')}"
+def _heat_row(subject: Subject, label: int) -> str:
+    frame = {"width": subject.shown.width, "height": subject.shown.height, "preserveAspectRatio": "none"}
+    drawn = []
+    for name, heat in zip(MAP_CHANNELS, heat_maps(subject, label), strict=False):
+        layer = svg.element("image", href=svg.data_address(_as_picture(heat), "png"), **frame, class_="pixels")
+        caption = f"{name}: {heat.max():.2f}"
+        drawn.append((subject.drawing(layer, label="a heat map", faint="faint"), caption))
+    return svg.panels(*drawn, class_="panels six")
 
 
-def _on_photo(subject: Subject, heat: Tensor) -> str:
-    width, height = subject.frame
-    size = {"width": width, "height": height, "preserveAspectRatio": "none"}
-    layer = svg.element("image", href=_png(heat), **size, class_="pixels")
-    return svg.figure(width, height, svg.photo(class_="faint"), layer, label="a heat map")
-
-
-def _png(heat: Tensor) -> str:
-    """Probabilities (cells, cells) as a picture of as many pixels, whose opacity they are; a data address."""
+def _as_picture(heat: Tensor) -> Image.Image:
+    """Probabilities (cells, cells) as a picture of as many pixels, whose opacity they are."""
     levels = (heat * 255).round().byte().numpy()
     colour = np.broadcast_to(np.array(HEAT, dtype=np.uint8), (*levels.shape, 3))
-    file = io.BytesIO()
-    Image.fromarray(np.dstack([colour, levels])).save(file, format="png")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Image.fromarray(np.dstack([colour, levels]))

@@ -8,13 +8,12 @@ from torch import Tensor
 
 from ssd.detector import Detector
 from ssd.evaluation.evaluate import Thresholds
-from ssd.explain import svg
-from ssd.explain.page import NO_MODEL, Section
+from ssd.explain.page import Section
 from ssd.explain.sections.predictions import decoded
 from ssd.explain.subject import Subject
 from ssd.model.postprocess import MAX_PER_CLASS, candidates, detect_objects, select_detections
+from ssd.visualize import class_colour
 
-KEY, TITLE = "suppression", "How do 8732 predictions become a few detections?"
 LOWEST, MOST_CANDIDATES = 0.01, 5000  # the lowest score to choose, and about how many candidates the page holds
 NO_SUPPRESSION = 1.0  # no IoU is above this
 DIGITS = 7  # of the candidates' numbers, so that the page decides as float32 does
@@ -64,55 +63,44 @@ def stages(subject: Subject, thresholds: Thresholds) -> list[int]:
 
 def section(subject: Subject) -> Section:
     """Thresholds as sliders; the detections that are left, and what suppressed the others."""
-    title = TITLE.replace("8732", str(len(subject.priors_cxcy)))
-    if not subject.model:
-        return Section(KEY, title, [NO_MODEL])
-    usual, found = defaults(), ranked_candidates(subject)
+    usual, found, config = defaults(), ranked_candidates(subject), subject.config
     passed, limited, kept, best = stages(subject, usual)
-    config = subject.config
-    n_classes = config.n_classes - 1 - len(config.unused_labels)
+    n_priors, n_classes = len(subject.priors_cxcy), config.n_classes - 1 - len(config.unused_labels)
+    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
     return Section(
-        key=KEY,
-        title=title,
         figure=_figure(subject, found, usual),
-        text=[
-            f"Each of {len(subject.priors_cxcy)} priors has a box and a score for each of {n_classes} classes: "
-            f"{len(subject.priors_cxcy) * n_classes} pairs of prior and class. Score above {usual.min_score}: "
-            f"{passed}. Among the {MAX_PER_CLASS} best of their class: {limited}.",
-            "Then the best box of a class removes every other box of that class whose IoU with it is above "
-            f"{usual.max_overlap}; the best of the rest does the same, and so on. That leaves {kept}. The result has "
-            f"at most {usual.top_k} detections, of all classes together: here {best}.",
-            "Move the sliders: a lower score lets more boxes in, a higher overlap lets more of them stay. Click a "
-            "dashed box to see which box suppressed it. Classes do not suppress one another.",
-        ],
+        text=f"""
+        Each of {n_priors} priors has a box and a score for each of {n_classes} classes: {n_priors * n_classes} pairs of
+        prior and class. Score above {usual.min_score}: {passed}. Among the {MAX_PER_CLASS} best of their class:
+        {limited}.
+
+        Then the best box of a class removes every other box of that class whose IoU with it is above
+        {usual.max_overlap}; the best of the rest does the same, and so on. That leaves {kept}. The result has at most
+        {usual.top_k} detections, of all classes together: here {best}.
+
+        Move the sliders: a lower score lets more boxes in, a higher overlap lets more of them stay. Click a dashed box
+        to see which box suppressed it. Classes do not suppress one another.""",
         formula="suppressed: score(a) &le; score(b), the same class, b is kept, and IoU(a, b) &gt; max_overlap",
         sources=[detect_objects, select_detections],
         data={
             "names": [subject.name_of(label) for label in range(config.n_classes)],
-            "colours": [svg.colour(label) for label in range(config.n_classes)],
-            "pairs": len(subject.priors_cxcy) * n_classes,
+            "colours": ["#{:02x}{:02x}{:02x}".format(*class_colour(label)) for label in range(config.n_classes)],
+            "pairs": n_priors * n_classes,
             "top_k": usual.top_k,
             "max_per_class": MAX_PER_CLASS,
-            "candidates": [
-                [label, round(score, DIGITS), *(round(corner, DIGITS) for corner in box)]
-                for label, score, box in zip(
-                    found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True
-                )
-            ],
+            "candidates": [[label, *(round(value, DIGITS) for value in (score, *box))] for label, score, box in rows],
         },
     )
 
 
 def _figure(subject: Subject, found: Candidates, usual: Thresholds) -> str:
-    drawing = svg.figure(
-        *subject.frame, svg.photo(class_="faint"), svg.element("g", class_="boxes"), svg.element("g", class_="both"),
-        label="detections, and the boxes that they suppressed", class_="clickable",
-    )  # fmt: skip
     sliders = _slider("min_score", "score above", found.floor, usual.min_score)
     sliders += _slider("max_overlap", "IoU at most", 0.0, usual.max_overlap)
+    label = "detections, and the boxes that they suppressed"
     return (
-        f'<div class="controls">{sliders}</div><p class="counts" aria-live="polite"></p>{drawing}'
-        '<p class="answer" aria-live="polite"></p>'
+        f'<div class="controls">{sliders}</div><p class="counts" aria-live="polite"></p>'
+        + subject.drawing(label=label, class_="clickable", faint="faint")
+        + '<p class="answer" aria-live="polite"></p>'
     )
 
 

@@ -11,7 +11,7 @@ from ssd.explain.sections.augmentation import RESULTS, SETS, pixel_boxes, result
 
 
 def test_every_step_changes_the_input_and_the_last_has_everything(subject):
-    drawn = [step.augmentation for step in steps(subject)]
+    drawn = [augmentation for augmentation, _ in steps(subject)]
     inputs = [augment(subject.image, pixel_boxes(subject), each, subject.config)[0] for each in drawn]
     assert len(drawn) == 8
     assert all(not torch.equal(a, b) for a, b in zip(inputs, inputs[1:], strict=False))
@@ -22,10 +22,10 @@ def test_every_step_changes_the_input_and_the_last_has_everything(subject):
 
 
 def test_the_crop_lies_in_the_canvas_and_its_iou_is_said(subject):
-    canvas, crop = (step.augmentation.window for step in steps(subject)[5:7])
+    canvas, crop = (augmentation.window for augmentation, _ in steps(subject)[5:7])
     assert canvas[0] <= crop[0] < crop[2] <= canvas[2] and canvas[1] <= crop[1] < crop[3] <= canvas[3]
     overlap = box_iou(torch.tensor([crop]).double(), torch.from_numpy(pixel_boxes(subject))).max().item()
-    assert steps(subject)[6].caption == f"cropped; IoU with an object {overlap:.2f}"
+    assert steps(subject)[6][1] == f"cropped; IoU with an object {overlap:.2f}"
 
 
 def test_results_are_draws_of_the_sampler(subject):
@@ -37,4 +37,4 @@ def test_results_are_draws_of_the_sampler(subject):
 
 def test_without_objects_everything_is_drawn(bare):
     assert section(bare).figure.count("<svg") == 8 + SETS * RESULTS
-    assert steps(bare)[6].caption.startswith("cropped; IoU with the picture ")
+    assert steps(bare)[6][1].startswith("cropped; IoU with the picture ")

@@ -1,7 +1,5 @@
 """The losses that the page shows are those of training."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -32,9 +30,3 @@ def test_loss_of_one_prior(subject):
     distance = (subject.locs[best] - encode(boxes[0], subject.priors_cxcy[best])).abs()
     expected = torch.where(distance < 1, distance.square() / 2, distance - 0.5).sum().item()
     assert losses.loc[best].item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_what_is_missing_is_said(subject, bare):
-    alone = replace(subject, boxes=torch.zeros(0, 4), labels=torch.zeros(0).long())
-    assert "--annotation" in section(alone).text[0]
-    assert "--checkpoint" in section(bare).text[0]

@@ -2,7 +2,7 @@
 
 import torch
 
-from ssd.explain.sections.predictions import channels, heat, heat_maps, likely_labels
+from ssd.explain.sections.predictions import channels, heat_maps, likely_labels
 
 
 def test_rows_of_a_cell_are_its_channels(subject):
@@ -39,9 +39,3 @@ def test_heat_is_the_best_score_of_a_cell(subject):
     start = 5776 + (4 * 19 + 17) * 6  # row 4, column 17 of conv7
     torch.testing.assert_close(found[1][4, 17], probabilities[start : start + 6, label].max())
     assert max(each.max() for each in found) == probabilities[:, 1:].max()
-
-
-def test_without_a_model_both_sections_say_so(bare):
-    for section in (channels(bare), heat(bare)):
-        assert not section.figure
-        assert "--checkpoint" in section.text[0]

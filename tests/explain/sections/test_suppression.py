@@ -82,8 +82,3 @@ def test_candidates_hold_everything_above_their_floor(subject):
     assert 0.01 <= found.floor <= defaults().min_score
     assert len(found.scores) == (probabilities > found.floor).sum().item()
     assert found.scores.equal(found.scores.sort(descending=True).values)
-
-
-def test_without_a_model_the_section_says_so(bare):
-    assert not section(bare).figure
-    assert "--checkpoint" in section(bare).text[0]
