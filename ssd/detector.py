@@ -190,9 +190,23 @@ class Detector:
         self, prepared: Sequence[Prepared], min_score: MinScore, max_overlap: float, top_k: int
     ) -> list[Detections]:
         """The `Detections` in each picture from `prepare`; all of them are one batch."""
-        squares = np.stack([one.square for one in prepared])
-        predictions = self.predictor(network_input(squares, self.config, self.predictor.device))
         sizes = [one.size for one in prepared]
+        return self.choose(self.predict(prepared), sizes, min_score, max_overlap, top_k)
+
+    def predict(self, prepared: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first half of `find`, which no threshold changes: what the predictor returns for the pictures."""
+        squares = np.stack([one.square for one in prepared])
+        return self.predictor(network_input(squares, self.config, self.predictor.device))
+
+    def choose(
+        self,
+        predictions: tuple[torch.Tensor, torch.Tensor],
+        sizes: Sequence[tuple[int, int]],
+        min_score: MinScore,
+        max_overlap: float,
+        top_k: int,
+    ) -> list[Detections]:
+        """The second half of `find`, from what `predict` returns. sizes: (width, height) of each picture, in pixels."""
         least = label_scores(min_score, self.config, self.predictor.device)
         found = detections_in_pixels(self.predictor, predictions, sizes, least, max_overlap, top_k)
         return [
