@@ -28,6 +28,11 @@ Loaded = tuple[Source, Image.Image, Prepared]
 Found = tuple[Source, Image.Image, Detections]
 
 
+def print_error(error: InputError) -> None:
+    """Print an error on stderr, above a progress bar."""
+    tqdm.write(one_line(f"error: {error}"), file=sys.stderr)
+
+
 class Annotator:
     """Finds objects in pictures and videos and writes annotated copies of them.
 
@@ -36,7 +41,8 @@ class Annotator:
     prepare, find: of a `Detector`, find with its thresholds. output: folder of the copies. names: path -> name of its
     copy; a path without one gets no copy. write: is called with each line of the journal, see `ssd.media.journal`.
     counts: of "objects" that were found, of "pictures" and "frames" that they are in, and of "bad" pictures and videos,
-    which could not be read to their end; each of these is named on stderr and does not stop the others.
+    which could not be read to their end. report: is called with the error of each of these, which does not stop the
+    others; by default it is printed on stderr.
     """
 
     def __init__(
@@ -47,8 +53,9 @@ class Annotator:
         names: Mapping[Video, str],
         write: Callable[[dict], object],
         batch_size: int = BATCH_SIZE,
+        report: Callable[[InputError], object] = print_error,
     ):
-        self.prepare, self.find = prepare, find
+        self.prepare, self.find, self.report = prepare, find, report
         self.output, self.names, self.write, self.batch_size = output, names, write, batch_size
         self.counts: Counter[str] = Counter()
 
@@ -125,7 +132,7 @@ class Annotator:
         self.counts["objects"] += len(entry["detections"])
 
     def _report(self, error: InputError) -> None:
-        tqdm.write(one_line(f"error: {error}"), file=sys.stderr)
+        self.report(error)
         self.counts["bad"] += 1
 
 
