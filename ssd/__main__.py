@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train a detector on data lists",
     "eval": "measure a detector's VOC mAP",
     "detect": "find objects in pictures and videos",
+    "app": "serve a page to drop pictures on",
     "export": "write a model for other runtimes, as ONNX or a torch.export program",
     "convert": "turn weights of other projects into a checkpoint",
     "explain": "show on a picture how SSD300 works, as one page",

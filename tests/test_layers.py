@@ -9,7 +9,8 @@ import ssd
 
 ORDER = (
     "errors", "text", "files", "threads", "config", "model", "inference", "distributed", "visualize", "checkpoint",
-    "data", "convert", "export", "pretrained", "detector", "evaluation", "media", "training", "explain", "commands",
+    "data", "convert", "export", "pretrained", "detector", "evaluation", "media", "app", "training", "explain",
+    "commands",
 )  # fmt: skip
 PACKAGE = Path(ssd.__file__).parent
 # Doors are left out: `__main__` modules call commands, and `ssd/__init__.py` collects what users import.

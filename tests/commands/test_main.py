@@ -65,6 +65,7 @@ DOORS = [
     "-m ssd.export",
     "-m ssd.convert",
     "-m ssd.explain",
+    "-m ssd.app",
     "-m ssd.data.synthetic",
     "-m ssd.commands.detect",
 ]

@@ -1,0 +1,181 @@
+"""The page itself, in Gradio."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+from ssd.app.results import COLUMNS, Choice, Models, Predicted, annotate_film, predict, records, show
+from ssd.detector import MIN_SCORE
+from ssd.errors import InputError
+from ssd.text import one_line
+
+THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # none is fetched
+MAX_OVERLAP = 0.45
+WIDTHS: list[str | int] = ["22%", "14%", "16%", "16%", "16%", "16%"]  # of COLUMNS
+PROBLEMS = (InputError, OSError)
+PROGRESS = gr.Progress()
+KEPT = 3600  # seconds that uploads, results and predictions are kept
+MOST_SESSIONS = 100  # whose predictions are kept; those that were not used for longest go first
+
+
+class Page:
+    """The page's parts and what they do.
+
+    models: side by side on the page. examples: paths of pictures.
+    """
+
+    def __init__(self, models: Models, examples: Sequence[Path]):
+        self.models = models
+        self.stopped: set[str | None] = set()  # sessions whose video is not to go on
+        names = {name: None for detector in models.values() for name in detector.config.class_names if name}
+        self.class_names = list(names)
+        with gr.Blocks(
+            title="SSD300", analytics_enabled=False, fill_width=True, delete_cache=(60, KEPT)
+        ) as self.blocks:
+            gr.Markdown("# SSD300")
+            with gr.Tab("Picture"), gr.Row():
+                self._picture_tab([str(path) for path in examples])
+            with gr.Tab("Video"), gr.Row():
+                self._video_tab()
+            self.blocks.unload(self.stop)
+        self.blocks.queue(default_concurrency_limit=4)
+
+    def launch(self, host: str, port: int, most_megabytes: int) -> str:
+        """Serve the page, and return its address. most_megabytes: of an upload."""
+        _, address, _ = self.blocks.launch(
+            server_name=host, server_port=port, share=False, ssr_mode=False, mcp_server=False, run_history=False,
+            prevent_thread_lock=True, quiet=True, theme=THEME, footer_links=["api", "settings"],
+            max_file_size=f"{most_megabytes}mb", state_session_capacity=MOST_SESSIONS,
+        )  # fmt: skip
+        return address
+
+    def _controls(self) -> list[gr.Slider | gr.Dropdown]:
+        """The three parts of a `Choice`."""
+        overlaps = "Of two detections of a class whose IoU exceeds this, the better one is kept."
+        return [
+            gr.Slider(0.01, 1, MIN_SCORE, step=0.01, label="Score", info="Detections must score more than this."),
+            gr.Slider(0, 1, MAX_OVERLAP, step=0.01, label="Overlap", info=overlaps),
+            gr.Dropdown(self.class_names, multiselect=True, label="Classes", info="Leave empty to see all."),
+        ]
+
+    def _picture_tab(self, examples: list[str]) -> None:
+        predicted = gr.State(time_to_live=KEPT)
+        with gr.Column(scale=1, min_width=320):
+            photo = gr.Image(label="Picture", height=320, buttons=[])
+            photo.preprocess = _uploaded_path  # type: ignore[method-assign]  # Gradio would open it, and print errors
+            if examples:
+                gr.Examples(examples, photo, examples_per_page=12, api_visibility="private")
+            message = gr.Textbox(show_label=False, container=False, interactive=False, lines=1, max_lines=4)
+            controls = self._controls()
+        shown = []
+        for name in self.models:
+            with gr.Column(scale=2, min_width=320):
+                shown += [
+                    gr.Image(label=name, interactive=False, buttons=["fullscreen"]),
+                    gr.Dataframe(headers=list(COLUMNS), interactive=False, show_label=False, column_widths=WIDTHS),
+                    gr.File(label="Downloads", file_count="multiple", interactive=False),
+                ]
+        photo.change(
+            self.look, [photo, *controls], [predicted, message, *shown],
+            api_visibility="private", concurrency_id="network", concurrency_limit=1,
+        )  # fmt: skip
+        gr.on(
+            [control.change for control in controls], self.choose, [predicted, *controls], [message, *shown],
+            api_visibility="private", trigger_mode="always_last", show_progress="hidden",
+        )  # fmt: skip
+        gr.Button(visible=False).click(
+            self.detect, [photo, *controls], gr.JSON(visible=False), api_name="detect", concurrency_id="network"
+        )
+
+    def _video_tab(self) -> None:
+        held, names = gr.State(time_to_live=KEPT), list(self.models)
+        with gr.Column(scale=1, min_width=320):
+            video = gr.Video(label="Video", sources=["upload"], height=320, buttons=[])
+            with gr.Row():
+                start, stop = gr.Button("Start", variant="primary"), gr.Button("Stop")
+            controls = self._controls()
+            model = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1)
+        with gr.Column(scale=2, min_width=320):
+            film = gr.Video(label="Detections", interactive=False, buttons=[])
+            message = gr.Textbox(show_label=False, container=False, interactive=False, lines=1, max_lines=4)
+            files = gr.File(label="Downloads", file_count="multiple", interactive=False)
+        start.click(
+            self.annotate, [video, *controls, model], [held, film, message, files],
+            api_visibility="private", concurrency_limit=1, show_progress_on=film,
+        )  # fmt: skip
+        stop.click(self.stop, api_visibility="private")
+
+    def look(self, picture: str | None, *choice: Any) -> list[Any]:
+        """A new picture: predict, and show what is chosen."""
+        if picture is None:
+            return [None, *self._nothing("")]
+        try:
+            predicted = predict(self.models, Path(picture))
+        except PROBLEMS as error:
+            return [None, *self._nothing(_sentence(error, picture))]
+        return [predicted, *self.choose(predicted, *choice)]
+
+    def choose(self, predicted: Predicted | None, *choice: Any) -> list[Any]:
+        """Other thresholds or classes: show what is chosen now, from the same predictions."""
+        if predicted is None:
+            return self._nothing("")
+        try:
+            shown = show(self.models, predicted, Choice(*choice))
+        except PROBLEMS as error:
+            return self._nothing(_sentence(error, predicted.path))
+        width, height = predicted.size
+        parts = [part for one in shown for part in (gr.Image(one.picture, label=one.title), one.rows, one.files)]
+        return [f"{predicted.path.name}, {width} x {height} pixels", *parts]
+
+    def annotate(
+        self, path: str | None, min_score: float, max_overlap: float, classes: list[str], model: str,
+        request: gr.Request, progress: gr.Progress = PROGRESS,
+    ) -> list[Any]:  # fmt: skip
+        """A video: find objects in it, until its end or until `stop`."""
+        if path is None:
+            return [None, None, "Choose a video first.", None]
+        self.stopped.discard(request.session_hash)
+
+        def tell(n: int, n_frames: int | None) -> None:
+            progress((n, n_frames), unit="frames")
+            if request.session_hash in self.stopped:
+                raise InputError(f"{path}: stopped")
+
+        try:
+            film = annotate_film(self.models[model], Path(path), Choice(min_score, max_overlap, classes), tell)
+        except PROBLEMS as error:
+            return [None, None, _sentence(error, path), None]
+        return [film, next(iter(film.files), None), _sentence(film.message, path), film.files]
+
+    def stop(self, request: gr.Request) -> None:
+        """End the work on the video of this session."""
+        self.stopped.add(request.session_hash)
+
+    def detect(self, picture: str, min_score: float, max_overlap: float, classes: list[str]) -> list[dict]:
+        """The objects in a picture, for each model."""
+        try:
+            return records(self.models, predict(self.models, Path(picture)), Choice(min_score, max_overlap, classes))
+        except PROBLEMS as error:
+            raise gr.Error(_sentence(error, picture), print_exception=False) from None
+
+    def _nothing(self, message: str) -> list[Any]:
+        parts = [part for name in self.models for part in (gr.Image(None, label=name), None, None)]
+        return [message, *parts]
+
+
+def _uploaded_path(payload: ImageData | None) -> str | None:
+    """The path of an uploaded picture. Gradio does not check what a program sends as a path."""
+    if payload is None or payload.path is None:
+        return None
+    if not Path(payload.path).resolve().is_relative_to(Path(gettempdir()).resolve()):
+        raise gr.Error("This picture was not uploaded.", print_exception=False)
+    return payload.path
+
+
+def _sentence(told: object, path: str | Path) -> str:
+    """What is told of a file, which is named as the user knows it."""
+    return one_line(str(told).replace(str(path), Path(path).name))
