@@ -28,18 +28,43 @@ function rectangle([x0, y0, x1, y1]) {
   return { x: x0, y: y0, width: Math.max(x1 - x0, 0), height: Math.max(y1 - y0, 0) };
 }
 
-// The lines between n x n cells.
-function grid(n, width, height) {
-  const places = Array.from({ length: n - 1 }, (_, k) => (k + 1) / n);
-  return places.flatMap(at => [
-    svg("line", { x1: at * width, x2: at * width, y1: 0, y2: height, class: "grid" }),
-    svg("line", { x1: 0, x2: width, y1: at * height, y2: at * height, class: "grid" })]);
+// Calls move(dx, dy) when an arrow key is pressed on an element.
+function onArrows(element, move) {
+  const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  element.addEventListener("keydown", event => {
+    if (!(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    move(...steps[event.key]);
+  });
 }
 
-// Row and column of the cell, of n x n, where an event happened.
-function cellAt(figure, n, event) {
-  const [x, y] = place(figure, event), { width, height } = figure.viewBox.baseVal;
-  return [y / height, x / width].map(share => clamp(Math.floor(share * n), 0, n - 1));
+// Makes a figure a grid of cells. The reader chooses one by a click, or with the arrow keys from the one that is chosen,
+// the only one that is an element: choose(row, column). Returns show(n, row, column), which draws n x n cells.
+function cellGrid(figure, kind, choose) {
+  const { width, height } = figure.viewBox.baseVal;
+  const lines = svg("g"), rows = svg("g", { role: "row" }), cell = svg("rect", { class: kind, role: "gridcell", tabindex: 0 });
+  let n, row, column;
+  rows.append(cell);
+  set(figure, { role: "grid" }).append(lines, rows);
+  const go = (y, x) => choose(clamp(y, 0, n - 1), clamp(x, 0, n - 1));
+  figure.addEventListener("click", event => {
+    const [x, y] = place(figure, event);
+    go(Math.floor(y / height * n), Math.floor(x / width * n));
+  });
+  onArrows(cell, (dx, dy) => go(row + dy, column + dx));
+
+  return (...shown) => {
+    [n, row, column] = shown;
+    const places = Array.from({ length: n - 1 }, (_, k) => (k + 1) / n);
+    lines.replaceChildren(...places.flatMap(at => [
+      svg("line", { x1: at * width, x2: at * width, y1: 0, y2: height, class: "grid" }),
+      svg("line", { x1: 0, x2: width, y1: at * height, y2: at * height, class: "grid" })]));
+    set(figure, { "aria-rowcount": n, "aria-colcount": n });
+    set(rows, { "aria-rowindex": row + 1 });
+    set(cell, {
+      x: column * width / n, y: row * height / n, width: width / n, height: height / n,
+      "aria-colindex": column + 1, "aria-label": `row ${row}, column ${column}` });
+  };
 }
 
 function clamp(value, low, high) {

@@ -142,6 +142,36 @@ def shown_overlap(page):
     return float(iou), drawn_boxes(page, "#overlap .area")
 
 
+@pytest.mark.parametrize(
+    "focused, answer",
+    [
+        ("#priors [role=gridcell]", "#priors .result"),
+        ("#predictions [role=gridcell]", "#predictions .channels"),
+        ("#suppression svg", "#suppression .answer"),
+        ("#overlap .handle", "#overlap .result"),
+        ("#overlap .area", "#overlap .result"),
+    ],
+)
+def test_arrow_keys_do_what_the_mouse_does(page, focused, answer):
+    from selenium.webdriver import Keys
+
+    before = page.find_element("css selector", answer).text
+    element = page.find_element("css selector", focused)
+    assert element.get_attribute("tabindex") == "0" and element.get_attribute("aria-label")
+    element.send_keys(Keys.ARROW_LEFT)
+    element.send_keys(Keys.ARROW_UP)
+    assert page.find_element("css selector", answer).text != before
+
+
+def test_on_a_phone_tables_scroll_and_the_page_does_not(page):
+    narrow = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    wide = "return [...document.querySelectorAll('.wide')].some(each => each.scrollWidth > each.clientWidth)"
+    assert page.execute_script(wide)
+    assert page.execute_script("return document.documentElement.scrollWidth") == 390
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_markup_in_names_is_only_text_for_the_scripts_too(browser, html_with_markup, file):
     markup = file.with_name("markup.html")
     markup.write_text(html_with_markup, encoding="utf-8")

@@ -2,9 +2,10 @@
 section("overlap", (element, { boxes, scale }) => {
   const figure = element.querySelector("svg"), { width, height } = figure.viewBox.baseVal;
   const outputs = element.querySelectorAll("output"), kinds = ["truth", "prior"];
-  const areas = kinds.map(kind => figure.appendChild(svg("rect", { class: `box area ${kind}` })));
-  const common = figure.appendChild(svg("rect", { class: "common" }));
-  const handles = kinds.map(kind => figure.appendChild(svg("circle", { r: 10, class: `handle ${kind}` })));
+  const add = (name, attributes) => figure.appendChild(svg(name, attributes));
+  const areas = kinds.map(kind => add("rect", { class: `box area ${kind}` }));
+  const common = add("rect", { class: "common" });
+  const handles = kinds.map(kind => add("circle", { r: 10, class: `handle ${kind}` }));
   let held = null;  // which box, whether by its corner, and where it was taken
 
   function draw() {
@@ -35,8 +36,13 @@ section("overlap", (element, { boxes, scale }) => {
     figure.setPointerCapture(event.pointerId);
     event.preventDefault();
   }
-  handles.forEach((handle, k) => handle.addEventListener("pointerdown", event => take(k, true, event)));
-  areas.forEach((box, k) => box.addEventListener("pointerdown", event => take(k, false, event)));
+  [...areas, ...handles].forEach((part, place) => {
+    const k = place % 2, corner = place > 1, colour = ["green", "orange"][k];
+    set(part, { tabindex: 0, role: "button", "aria-label": `${corner ? "lower right corner of the " : ""}${colour} box` });
+    part.addEventListener("pointerdown", event => take(k, corner, event));
+    onArrows(part, (dx, dy) => move(k, boxes[k], corner, 5 * dx, 5 * dy));
+  });
+  set(figure, { role: "group" });
   figure.addEventListener("pointermove", event => {
     if (!held) return;
     const [x, y] = place(figure, event);

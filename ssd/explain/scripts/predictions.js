@@ -1,9 +1,7 @@
 // The channels of a chosen cell, and the rows of the tables of predictions that they become.
 section("predictions", (element, data) => {
-  const figure = element.querySelector("svg"), { width, height } = figure.viewBox.baseVal;
-  const output = element.querySelector(".channels"), n = data.cells;
-  const cell = svg("rect", { width: width / n, height: height / n, class: "box prior" });
-  figure.append(...grid(n, width, height), cell);
+  const output = element.querySelector(".channels"), words = element.querySelector("[aria-live]"), n = data.cells;
+  const show = cellGrid(element.querySelector("svg"), "box prior", choose);
   const hue = prior => `hsl(${prior * 360 / data.priors} 75% 45%)`;
 
   // One square for each channel of rows of n values, blue below 0 and red above, over a line in its prior's colour.
@@ -42,14 +40,14 @@ section("predictions", (element, data) => {
 
   function choose(y, x) {
     const start = (y * n + x) * data.priors;
-    set(cell, { x: x * width / n, y: y * height / n });
+    show(n, y, x);
     const [locs, scores] = [data.locs, data.scores].map(rows => rows.slice(start, start + data.priors));
+    words.textContent = `Cell y = ${y}, x = ${x}: ${locs.flat().length} channels of offsets`;
     output.replaceChildren(
-      paragraph(`Cell y = ${y}, x = ${x}: ${locs.flat().length} channels of offsets`), strip(locs),
+      strip(locs),
       paragraph(`${scores.flat().length} channels of scores`), strip(scores),
       paragraph("Their rows in the tables of predictions"), table(data.first + start, locs, scores));
   }
 
-  figure.addEventListener("click", event => choose(...cellAt(figure, n, event)));
   choose(Math.floor(data.chosen / n), data.chosen % n);
 });

@@ -1,9 +1,14 @@
-// The priors of the cell that is clicked, on the map that is chosen.
+// The priors of the cell and of the map that are chosen.
 section("priors", (element, data) => {
   const figure = element.querySelector("svg"), { width, height } = figure.viewBox.baseVal;
   const buttons = element.querySelectorAll("button"), tables = element.querySelectorAll(".sizes");
-  const words = element.querySelector(".result"), layer = figure.appendChild(svg("g"));
+  const words = element.querySelector(".result");
   let [chosen, row, column] = data.start;
+  const show = cellGrid(figure, "chosen", (y, x) => {
+    [row, column] = [y, x];
+    draw();
+  });
+  const layer = figure.appendChild(svg("g"));
 
   // A box of fractions of the picture.
   const add = ([x0, y0, x1, y1], kind) =>
@@ -11,8 +16,8 @@ section("priors", (element, data) => {
 
   function draw() {
     const { name, x, y, sizes, field: [start, step, size] } = data.maps[chosen], n = x.length;
-    layer.replaceChildren(...grid(n, width, height));
-    add([column / n, row / n, (column + 1) / n, (row + 1) / n], "chosen");
+    show(n, row, column);
+    layer.replaceChildren();
     const left = start + column * step, top = start + row * step;
     add([left, top, left + size, top + size].map(pixel => clamp(pixel / data.input, 0, 1)), "field");
     sizes.forEach(([w, h], k) => {
@@ -29,9 +34,5 @@ section("priors", (element, data) => {
     chosen = k;
     draw();
   }));
-  figure.addEventListener("click", event => {
-    [row, column] = cellAt(figure, data.maps[chosen].x.length, event);
-    draw();
-  });
   draw();
 });

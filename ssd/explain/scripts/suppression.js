@@ -25,7 +25,7 @@ section("suppression", (element, data) => {
   const counts = element.querySelector(".counts"), answer = element.querySelector(".answer");
   const sliders = [...element.querySelectorAll("input")];
   const name = index => `${data.names[data.candidates[index][0]]} ${data.candidates[index][1].toFixed(2)}`;
-  let all;
+  let all, picked;
 
   function outline(index, kind) {
     const [label, , x_min, y_min, x_max, y_max] = data.candidates[index];
@@ -54,7 +54,6 @@ section("suppression", (element, data) => {
     const [minScore, maxOverlap] = sliders.map(slider => Number(slider.value));
     for (const slider of sliders) slider.previousElementSibling.textContent = Number(slider.value).toFixed(2);
     all = fates(data.candidates, minScore, maxOverlap, data.top_k, data.max_per_class);
-    const at = (...stages) => all.map((fate, k) => k).filter(k => stages.includes(all[k].stage));
     const kept = at("kept");
     boxes.replaceChildren(
       ...at("overlap").map(k => outline(k, "thin dashed")), ...kept.map(k => outline(k, "kept")));
@@ -64,31 +63,42 @@ section("suppression", (element, data) => {
       `${at("overlap", "top", "kept").length} of them among the ${data.max_per_class} best of their class`,
       `${at("top", "kept").length} not suppressed`,
       `${kept.length} detections`].join(" → ");
+    picked = undefined;
     answer.textContent = "";
     chosen.replaceChildren();
   }
 
-  // The smallest drawn box around a point, or -1.
+  // The candidates in some of the stages, best first.
+  const at = (...stages) => [...all.keys()].filter(k => stages.includes(all[k].stage));
+
+  // The smallest drawn box around a point, if there is one.
   function boxAround(x, y) {
-    const around = all.map((fate, k) => k).filter(k => {
+    const size = k => area(data.candidates[k].slice(2));
+    return at("overlap", "kept").sort((a, b) => size(a) - size(b)).find(k => {
       const [, , x_min, y_min, x_max, y_max] = data.candidates[k];
-      return ["overlap", "kept"].includes(all[k].stage) && x_min <= x && x <= x_max && y_min <= y && y <= y_max;
+      return x_min <= x && x <= x_max && y_min <= y && y <= y_max;
     });
-    return around.reduce((a, b) => a < 0 || area(data.candidates[b].slice(2)) < area(data.candidates[a].slice(2)) ? b : a, -1);
   }
 
   function explain(index) {
-    const { stage, by, overlap } = all[index];
+    if (index === undefined) return;
+    const { stage, by, overlap } = all[picked = index];
     chosen.replaceChildren(...[index, by].filter(k => k !== undefined).map(k => outline(k, "picked")));
     const own = all.filter(fate => fate.by === index).length;
     answer.textContent = stage === "kept" ? `${name(index)} is kept; it suppressed ${own}.`
       : `${name(index)} is suppressed by ${name(by)}: their IoU is ${overlap.toFixed(3)}.`;
+    set(chosen.firstChild, { id: "picked", role: "option", "aria-selected": true, "aria-label": answer.textContent });
   }
 
   figure.addEventListener("click", event => {
-    const [x, y] = place(figure, event), index = boxAround(x / width, y / height);
-    if (index >= 0) explain(index);
+    const [x, y] = place(figure, event);
+    explain(boxAround(x / width, y / height));
   });
+  onArrows(figure, (dx, dy) => {
+    const drawn = at("overlap", "kept");
+    explain(drawn[clamp(drawn.indexOf(picked) + dx + dy, 0, drawn.length - 1)]);
+  });
+  set(figure, { tabindex: 0, role: "listbox", "aria-activedescendant": "picked" });
   for (const slider of sliders) slider.addEventListener("input", update);
   update();
 });

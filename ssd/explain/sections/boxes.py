@@ -90,7 +90,7 @@ def overlap(subject: Subject) -> Section:
         text=f"""
         Intersection over union, IoU: the area that both boxes cover, divided by the area that at least one of them
         covers. It is 1 for two equal boxes and 0 for boxes that do not touch, large or small. Drag a box, or its lower
-        right corner.
+        right corner; the arrow keys move them too.
 
         Green is {what}. Orange is the prior that fits it best, or rather the part of it on the picture. IoU decides
         which priors learn an object (from 0.5), which detections repeat a better one of their class (above 0.45, by

@@ -38,13 +38,14 @@ def channels(subject: Subject) -> Section:
     name, cells, n, n_classes = data["map"], data["cells"], data["priors"], subject.config.n_classes
     return Section(
         figure=svg.beside(
-            subject.drawing(label=f"the cells of {name}; click one", class_="clickable"), '<div class="channels"></div>'
+            subject.drawing(label=f"the cells of {name}", class_="clickable"),
+            '<small aria-live="polite"></small><div class="channels"></div>',
         ),
         text=f"""
         Take {name}, a map of {cells} x {cells} cells with {n} priors each. One 3 x 3 convolution computes {n} x 4 =
         {n * 4} channels of offsets for each cell, another {n} x {n_classes} = {n * n_classes} channels of scores: for
-        every prior, one for each of the {n_classes - 1} classes and one for the background. Click a cell to see its
-        channels: red squares are positive numbers, blue ones negative.
+        every prior, one for each of the {n_classes - 1} classes and one for the background. Click a cell, or use
+        the arrow keys, to see its channels: red squares are positive numbers, blue ones negative.
 
         Channels become predictions without any computation. They move to the last dimension and are cut into rows of 4,
         or of {n_classes}: the first row belongs to the first prior of the cell. The rows of all cells and maps, one

@@ -46,7 +46,8 @@ def of_a_cell(subject: Subject) -> Section:
         figure=_figure(subject, [each["name"] for each in maps], start[0]),
         text=f"""
         Every cell of the {len(maps)} maps has its own priors, boxes of fixed sizes around the cell's centre. Choose a
-        map and click a cell of the picture. At first, it shows the cell whose prior best fits {what}.
+        map and a cell of the picture, by a click or with the arrow keys. At first, it shows the cell whose prior best
+        fits {what}.
 
         A prior's area is that of a square of side s, and r is its width divided by its height, both as the network sees
         them, in its square input. On this picture, {square}. Each cell also has a larger square, between the scales of
@@ -96,7 +97,8 @@ def _figure(subject: Subject, names: Sequence[str], chosen: int) -> str:
     note = f"<small>s, w and h in pixels of the input of {side} x {side}.{cut}</small>"
     drawing = subject.drawing(label="the picture with the priors of a cell", class_="cells")
     return svg.beside(
-        f'<div class="controls">{buttons}</div>{drawing}', f'<p class="result"></p>{tables}{note}{_fit(subject)}'
+        f'<div class="controls">{buttons}</div>{drawing}',
+        f'<p class="result" aria-live="polite"></p>{tables}{note}{_fit(subject)}',
     )
 
 

@@ -78,8 +78,9 @@ def section(subject: Subject) -> Section:
         {usual.max_overlap}; the best of the rest does the same, and so on. That leaves {kept}. The result has at most
         {usual.top_k} detections, of all classes together: here {best}.
 
-        Move the sliders: a lower score lets more boxes in, a higher overlap lets more of them stay. Click a dashed box
-        to see which box suppressed it. Classes do not suppress one another.""",
+        Move the sliders: a lower score lets more boxes in, a higher overlap lets more of them stay. Click a dashed box,
+        or go from box to box with the arrow keys, to see which box suppressed it. Classes do not suppress one
+        another.""",
         formula="suppressed: score(a) &le; score(b), the same class, b is kept, and IoU(a, b) &gt; max_overlap",
         sources=[detect_objects, select_detections],
         data={
