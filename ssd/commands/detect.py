@@ -22,7 +22,7 @@ from ssd.media.annotator import Annotator, summary
 from ssd.media.folder import DEFAULT, OutputFolder
 from ssd.media.journal import JOURNAL, Records, append
 from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, save_records, written_files
-from ssd.media.sources import describe_sources, find_sources
+from ssd.media.sources import describe_sources, film_ending, find_sources
 from ssd.media.video import import_av
 from ssd.pretrained import CHECKPOINT_HELP, describe_model, find_checkpoint, load_trained, model_line
 
@@ -39,9 +39,9 @@ def parse(argv: list[str] | None) -> Namespace:
     p = parser("Find objects in pictures and videos.", EXAMPLES)
     p.add_argument(
         "sources", nargs="+", metavar="SOURCE",
-        help="picture, folder of pictures, pattern such as 'photos/*.jpg', video, number of a camera (0 is the first), "
-        "http(s):// or rtsp(s):// address, list of paths and addresses (.txt, one a line), or *_images.json of data "
-        "lists",
+        help="picture, folder of pictures, pattern such as 'photos/*.jpg', video or animation, number of a camera (0 is "
+        "the first), http(s):// or rtsp(s):// address, list of paths and addresses (.txt, one a line), or *_images.json "
+        "of data lists",
     )  # fmt: skip
     p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument(
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     copies = {} if args.no_pictures else output_names(sources.pictures, sources.videos)
     check_output(output, copies)
     check_formats(args.save, sources)
-    if sources.videos:
+    if any(film_ending(video) == ".mp4" for video in sources.videos):
         import_av()
     if args.no_pixel_limit:
         lift_pixel_limit()

@@ -4,7 +4,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,11 +14,11 @@ from tqdm import tqdm
 from ssd.data.images import load_image
 from ssd.detector import BATCH_SIZE, Detections, Prepared
 from ssd.errors import InputError
-from ssd.media.film import VideoWriter
-from ssd.media.frames import open_frames
+from ssd.media.film import Film
+from ssd.media.frames import Reader, open_film, open_frames
 from ssd.media.outputs import record, save_picture
 from ssd.media.sources import Video
-from ssd.media.video import Moment, VideoReader
+from ssd.media.video import Moment
 from ssd.text import counted, one_line
 from ssd.threads import ahead, batched, made_ahead
 
@@ -101,7 +100,7 @@ class Annotator:
         """Annotate a video, frame by frame."""
         name = self.names.get(path)
         try:
-            with open_frames(path) as video, self._film(name, video.rate) as film:
+            with open_frames(path) as video, self._film(name, video) as film:
                 self._frames(path, name, video, film)
                 if damage := video.damage():
                     raise InputError(f"{path}: {damage}")
@@ -109,7 +108,7 @@ class Annotator:
         except InputError as error:
             self._report(error)
 
-    def _frames(self, path: Video, name: str | None, video: VideoReader, film: VideoWriter | None) -> None:
+    def _frames(self, path: Video, name: str | None, video: Reader, film: Film | None) -> None:
         """Annotate the frames of an opened video. Those of a camera do not wait for each other."""
         size = 1 if video.is_live else self.batch_size
         loaded = ((moment, image, self.prepare(image)) for moment, image in video.frames())
@@ -123,8 +122,8 @@ class Annotator:
                 self._add(record(path, name, image, detections) | frame, "frames")
                 progress.update()
 
-    def _film(self, name: str | None, rate: Fraction) -> AbstractContextManager[VideoWriter | None]:
-        return VideoWriter(self.output / name, rate) if name else nullcontext()
+    def _film(self, name: str | None, video: Reader) -> AbstractContextManager[Film | None]:
+        return open_film(self.output / name, video) if name else nullcontext()
 
     def _add(self, entry: dict, kind: str) -> None:
         self.write(entry)
@@ -146,7 +145,7 @@ def summary(counts: Mapping[str, int], seconds: float) -> str:
     return f"{counted(counts['objects'], 'object')} in {' and '.join(where)}, {speed:.1f} a second{bad}"
 
 
-def _add_frame(film: VideoWriter | None, found: Found[Moment]) -> Found[Moment]:
+def _add_frame(film: Film | None, found: Found[Moment]) -> Found[Moment]:
     """Write the annotated copy of a frame, if the video gets one. Returns `found`."""
     moment, image, detections = found
     if film:

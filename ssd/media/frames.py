@@ -1,12 +1,26 @@
-"""Opens whatever has frames: videos, cameras, addresses."""
+"""Opens whatever has frames, and the film that they are written to again."""
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 
-from ssd.media.sources import Video
+from ssd.media.animation import AnimationReader, GifWriter, WebPWriter, open_animation
+from ssd.media.film import Film, VideoWriter
+from ssd.media.sources import Video, film_ending
 from ssd.media.streams import Stream, open_stream
 from ssd.media.video import VideoReader, open_video
 
+Reader = VideoReader | AnimationReader
 
-def open_frames(video: Video) -> AbstractContextManager[VideoReader]:
+
+def open_frames(video: Video) -> AbstractContextManager[Reader]:
     """The reader of a video's frames, for a `with` block. Raises InputError, naming it, where it cannot be opened."""
-    return open_stream(video) if isinstance(video, Stream) else open_video(video)
+    if isinstance(video, Stream):
+        return open_stream(video)
+    return open_video(video) if film_ending(video) == ".mp4" else open_animation(video)
+
+
+def open_film(path: Path, frames: Reader) -> Film:
+    """What writes the annotated frames. path: its ending is the `film_ending` of the video."""
+    if isinstance(frames, VideoReader):
+        return VideoWriter(path, frames.rate)
+    return (GifWriter if path.suffix == ".gif" else WebPWriter)(path, frames.loop)

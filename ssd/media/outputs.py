@@ -28,7 +28,7 @@ from ssd.data.formats.yolo import write_yolo
 from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.files import json_list, replacing
-from ssd.media.sources import Sources, Video
+from ssd.media.sources import Sources, Video, film_ending
 
 LARGEST_JPEG = 65500  # pixels a side
 DECIMALS = 3  # of a pixel
@@ -48,11 +48,14 @@ COLUMNS = ("image", "frame", "time", "width", "height", "name", "score", "x_min"
 
 
 def output_names(pictures: Sequence[Path], videos: Sequence[Video] = ()) -> dict[Video, str]:
-    """Path -> name of its annotated copy: the stem and .jpg or .mp4, with a number where names differ only in case."""
+    """Path -> name of its annotated copy: the stem and .jpg, or the `film_ending` of a video.
+
+    Names that would differ only in case get a number.
+    """
     names: dict[Video, str] = {}
     taken: set[str] = set()
     repeats: Counter[str] = Counter()
-    for path, ending in [(path, ".jpg") for path in pictures] + [(path, ".mp4") for path in videos]:
+    for path, ending in [(path, ".jpg") for path in pictures] + [(path, film_ending(path)) for path in videos]:
         name, stem = f"{path.stem}{ending}", path.stem.casefold()
         while name.casefold() in taken:
             repeats[stem] += 1

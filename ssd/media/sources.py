@@ -11,6 +11,7 @@ from ssd.data.images import picture_endings
 from ssd.data.lists import read_image_paths
 from ssd.errors import InputError
 from ssd.files import find_files, read_text
+from ssd.media import animation
 from ssd.media.streams import Stream, is_stream
 from ssd.text import counted
 
@@ -35,9 +36,9 @@ class Sources(NamedTuple):
 def find_sources(sources: Iterable[str | Path], recursive: bool = False, leave_out: Path | None = None) -> Sources:
     """The pictures and the videos that sources name.
 
-    A source is a picture, a video (known by its ending), a folder (its pictures except hidden ones; `recursive` adds
-    those of its subfolders), a list (.txt with one path or address a line, or a `*_images.json` of data lists), a
-    pattern with * ? [ ] or **, the number of a camera, or an address, see `Stream`.
+    A source is a picture, a video (known by its ending; an animated GIF or WebP is one too), a folder (its pictures
+    except hidden ones; `recursive` adds those of its subfolders), a list (.txt with one path or address a line, or a
+    `*_images.json` of data lists), a pattern with * ? [ ] or **, the number of a camera, or an address, see `Stream`.
     leave_out: a folder that folders and patterns skip.
     Raises InputError where a source names nothing.
     """
@@ -46,9 +47,18 @@ def find_sources(sources: Iterable[str | Path], recursive: bool = False, leave_o
         folder = _folder_of(Path(source))
         for found in _named_by(source, recursive, leave_out):
             names.setdefault(found, found.name if isinstance(found, Stream) else _name_below(folder, found))
-    pictures = [found for found in names if isinstance(found, Path) and _ending(found) not in VIDEO_ENDINGS]
-    videos = [found for found in names if isinstance(found, Stream) or _ending(found) in VIDEO_ENDINGS]
-    return Sources(pictures, videos, names)
+    is_video = {found: isinstance(found, Stream) or _is_video(found) for found in names}
+    pictures = [found for found in names if isinstance(found, Path) and not is_video[found]]
+    return Sources(pictures, [found for found in names if is_video[found]], names)
+
+
+def _is_video(path: Path) -> bool:
+    return _ending(path) in VIDEO_ENDINGS or animation.is_animation(path)
+
+
+def film_ending(video: Video) -> str:
+    """The ending of a video's annotated copy."""
+    return _ending(video) if isinstance(video, Path) and _ending(video) in animation.ENDINGS else ".mp4"
 
 
 def describe_sources(sources: Sources) -> str:

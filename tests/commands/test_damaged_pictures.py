@@ -53,11 +53,13 @@ def seen(checkpoint, tmp_path_factory):
         patched.setattr(Detector, "find", recorded)
         status, records = run(folder, checkpoint, write_files(folder / "odd", ODD))
     assert status == 0
-    assert len(images) == len(records) == len(ODD)
-    for entry, image in zip(records, images, strict=True):
+    pairs = zip(records, images, strict=True)
+    first = [(entry, image) for entry, image in pairs if not entry.get("frame")]  # without later frames of animations
+    assert len(first) == len(ODD)
+    for entry, image in first:
         with Image.open(folder / "out" / entry["annotated"]) as annotated:
             assert annotated.size == image.size == (entry["width"], entry["height"])
-    return {Path(entry["image"]).name: image for entry, image in zip(records, images, strict=True)}
+    return {Path(entry["image"]).name: image for entry, image in first}
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -18,7 +18,7 @@ from ssd.media import streams, video
 from ssd.media.film import VideoWriter
 from ssd.media.sources import find_sources
 from ssd.media.streams import Stream, camera_input, open_stream
-from ssd.media.video import open_video
+from ssd.media.video import Moment, open_video
 from tests.helpers.fixed_detector import CHECKPOINT, FixedDetector, is_drawn, run
 from tests.helpers.scripts import refused
 
@@ -75,7 +75,7 @@ def film(tmp_path_factory):
     path = tmp_path_factory.mktemp("films") / "film.mp4"
     with VideoWriter(path, Fraction(25)) as film:
         for k in range(10):
-            film.write(Image.new("RGB", (64, 48), (25 * k, 0, 0)))
+            film.write(Image.new("RGB", (64, 48), (25 * k, 0, 0)), Moment(k / 25, 1 / 25))
     return path
 
 

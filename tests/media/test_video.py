@@ -13,7 +13,7 @@ from PIL import Image
 from ssd.commands import detect
 from ssd.errors import InputError
 from ssd.media.film import VideoWriter
-from ssd.media.video import open_video
+from ssd.media.video import Moment, open_video
 from tests.helpers.fixed_detector import CHECKPOINT, is_drawn, run
 from tests.helpers.scripts import refused
 
@@ -24,7 +24,8 @@ def draw_film(path, size=(64, 48), n=10, rate=RATE):
     """A film whose frames go from blue to red."""
     with VideoWriter(path, rate) as film:
         for k in range(n):
-            film.write(Image.new("RGB", size, (round(255 * k / (n - 1)), 0, round(255 - 255 * k / (n - 1)))))
+            image = Image.new("RGB", size, (round(255 * k / (n - 1)), 0, round(255 - 255 * k / (n - 1))))
+            film.write(image, Moment(k / rate, 1 / rate))
     return path
 
 
@@ -73,6 +74,23 @@ def test_rate_and_encoders(tmp_path, monkeypatch, rate, codec):
         assert len(list(copy.frames())) == 10
 
 
+@pytest.mark.parametrize("times, expected", [
+    ([0, 0.1, 0.2, 2.0, 2.1], [0, 0.1, 0.2, 2.0, 2.1]),  # with a pause
+    ([7, 7.5, 9], [0, 0.5, 2]),
+    ([0, 1e17, 1e17, 3, 3.5], [0, 0.04, 0.08, 0.12, 0.62]),  # an error in the file
+])  # fmt: skip
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_frames_are_shown_at_their_times(tmp_path, monkeypatch, times, expected, codec):
+    av = pytest.importorskip("av")
+    monkeypatch.setattr(av, "codecs_available", {codec})
+    with VideoWriter(tmp_path / "film.mp4", Fraction(25)) as film:
+        for k, time in enumerate(times):
+            film.write(Image.new("RGB", (64, 48), (50 * k, 0, 0)), Moment(time, 0.04))
+    with open_video(tmp_path / "film.mp4") as copy:
+        np.testing.assert_allclose([moment.time for moment, _ in copy.frames()], expected, atol=1e-3)
+        assert copy.seconds == pytest.approx(expected[-1] + 0.04, abs=1e-3)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (65, 47), (64, 47)])
 def test_odd_sizes_of_frames(tmp_path, size):
     pytest.importorskip("av")
@@ -86,8 +104,8 @@ def test_odd_sizes_of_frames(tmp_path, size):
 def test_frames_of_another_size_become_as_the_first(tmp_path):
     pytest.importorskip("av")
     with VideoWriter(tmp_path / "film.mp4", RATE) as film:
-        for size in ((64, 48), (32, 32), (100, 10)):
-            film.write(Image.new("L", size))
+        for k, size in enumerate(((64, 48), (32, 32), (100, 10))):
+            film.write(Image.new("L", size), Moment(k, 1))
     with open_video(tmp_path / "film.mp4") as copy:
         assert [image.size for _, image in copy.frames()] == [(64, 48)] * 3
 
@@ -108,7 +126,7 @@ def test_turned_videos(tmp_path, matrix, moved):
     image = Image.new("RGB", (64, 48), "blue")
     image.paste("red", (0, 0, 32, 24))
     with VideoWriter(tmp_path / "film.mp4", RATE) as film:
-        film.write(image)
+        film.write(image, Moment(0, 1))
     content = bytearray((tmp_path / "film.mp4").read_bytes())
     place = content.index(b"tkhd") + 44  # the matrix of the track's header: a, b, u, c, d, v, x, y, w
     content[place : place + 24] = struct.pack(">6i", *(65536 * value for value in matrix))
@@ -123,7 +141,7 @@ def test_a_film_appears_when_it_is_whole(tmp_path):
     path = tmp_path / "film.mp4"
     path.write_text("old")
     with VideoWriter(path, RATE) as film:
-        film.write(Image.new("RGB", (64, 48)))
+        film.write(Image.new("RGB", (64, 48)), Moment(0, 1))
         assert path.read_text() == "old"  # which is what a killed process leaves
     assert path.read_bytes()[4:8] == b"ftyp"
     assert list(tmp_path.iterdir()) == [path]
@@ -133,8 +151,8 @@ def test_a_full_disk_leaves_the_old_film(fixed, tmp_path, capsys, small_files):
     pytest.importorskip("av")
     random, film = np.random.default_rng(0), tmp_path / "film.mp4"
     with VideoWriter(film, RATE) as writer:
-        for _ in range(5):
-            writer.write(Image.fromarray(random.integers(0, 256, (240, 320, 3), dtype=np.uint8)))
+        for k in range(5):
+            writer.write(Image.fromarray(random.integers(0, 256, (240, 320, 3), dtype=np.uint8)), Moment(k / RATE, 0))
     assert run(tmp_path / "out", film)[0] == 0
     copy = tmp_path / "out/film.mp4"
     old = copy.read_bytes()
