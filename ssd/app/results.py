@@ -14,10 +14,10 @@ from ssd.data.images import load_image
 from ssd.detector import Detections, Detector
 from ssd.errors import InputError
 from ssd.media.annotator import Annotator
+from ssd.media.frames import open_frames
 from ssd.media.journal import append
 from ssd.media.outputs import SAVED_AS, output_names, record, save_picture, save_records, written_files
 from ssd.media.sources import Sources
-from ssd.media.video import open_video
 from ssd.pretrained import find_checkpoint, load_trained, model_line
 from ssd.text import counted
 
@@ -152,7 +152,7 @@ def annotate_film(detector: Detector, path: Path, choice: Choice, tell: Callable
     tell: is called after each frame with how many there have been, and how many there are if the file says so. An
     InputError that it raises ends the work. Raises InputError where the file is no video.
     """
-    with open_video(path) as video:
+    with open_frames(path) as video:
         n_frames = video.n_frames
     held, names, problems = _temporary_folder(), output_names([], [path]), list[InputError]()
     folder = Path(held.name)

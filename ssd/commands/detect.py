@@ -39,9 +39,9 @@ def parse(argv: list[str] | None) -> Namespace:
     p = parser("Find objects in pictures and videos.", EXAMPLES)
     p.add_argument(
         "sources", nargs="+", metavar="SOURCE",
-        help="picture, folder of pictures, pattern such as 'photos/*.jpg', video or animation, number of a camera (0 is "
-        "the first), http(s):// or rtsp(s):// address, list of paths and addresses (.txt, one a line), or *_images.json "
-        "of data lists",
+        help="picture, folder of pictures, pattern such as 'photos/*.jpg', video or animation, number of a camera (0: "
+        "the first), http(s):// or rtsp(s):// address, list of paths and addresses (.txt, one a line), or *_images.json"
+        " of data lists",
     )  # fmt: skip
     p.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     p.add_argument(

@@ -10,7 +10,7 @@ from PIL import GifImagePlugin, Image, ImageChops
 
 from ssd.data.images import open_image, to_rgb
 from ssd.errors import InputError, first_line
-from ssd.media.film import Film
+from ssd.media.film import FilmWriter
 from ssd.media.video import Moment
 
 ENDINGS = (".gif", ".webp")
@@ -70,7 +70,7 @@ class AnimationReader:
         return self.broken and f"damaged after {self.n_decoded} of {self.n_frames} frames ({self.broken})"
 
 
-class AnimationWriter(Film):
+class AnimationWriter(FilmWriter):
     """Writes an animation. loop: of an `AnimationReader`."""
 
     def __init__(self, path: Path, loop: int | None):

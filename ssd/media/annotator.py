@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ssd.data.images import load_image
 from ssd.detector import BATCH_SIZE, Detections, Prepared
 from ssd.errors import InputError
-from ssd.media.film import Film
+from ssd.media.film import FilmWriter
 from ssd.media.frames import Reader, open_film, open_frames
 from ssd.media.outputs import record, save_picture
 from ssd.media.sources import Video
@@ -108,7 +108,7 @@ class Annotator:
         except InputError as error:
             self._report(error)
 
-    def _frames(self, path: Video, name: str | None, video: Reader, film: Film | None) -> None:
+    def _frames(self, path: Video, name: str | None, video: Reader, film: FilmWriter | None) -> None:
         """Annotate the frames of an opened video. Those of a camera do not wait for each other."""
         size = 1 if video.is_live else self.batch_size
         loaded = ((moment, image, self.prepare(image)) for moment, image in video.frames())
@@ -122,7 +122,7 @@ class Annotator:
                 self._add(record(path, name, image, detections) | frame, "frames")
                 progress.update()
 
-    def _film(self, name: str | None, video: Reader) -> AbstractContextManager[Film | None]:
+    def _film(self, name: str | None, video: Reader) -> AbstractContextManager[FilmWriter | None]:
         return open_film(self.output / name, video) if name else nullcontext()
 
     def _add(self, entry: dict, kind: str) -> None:
@@ -145,7 +145,7 @@ def summary(counts: Mapping[str, int], seconds: float) -> str:
     return f"{counted(counts['objects'], 'object')} in {' and '.join(where)}, {speed:.1f} a second{bad}"
 
 
-def _add_frame(film: Film | None, found: Found[Moment]) -> Found[Moment]:
+def _add_frame(film: FilmWriter | None, found: Found[Moment]) -> Found[Moment]:
     """Write the annotated copy of a frame, if the video gets one. Returns `found`."""
     moment, image, detections = found
     if film:

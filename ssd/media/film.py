@@ -20,7 +20,7 @@ FINEST = 60_000  # most ticks a second that each encoder takes
 LONGEST = 24 * 60 * 60  # seconds from a frame to the next; more is an error in the file
 
 
-class Film(ABC):
+class FilmWriter(ABC):
     """Writes pictures one after another to a file, for a `with` block.
 
     The first picture sets the size of all; without pictures there is no file. The file appears when the block ends,
@@ -35,7 +35,7 @@ class Film(ABC):
         self.size: tuple[int, int] | None = None
         self.is_good = False  # begun, and no error so far
 
-    def __enter__(self) -> "Film":
+    def __enter__(self) -> "FilmWriter":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -77,7 +77,7 @@ class Film(ABC):
         """Write what belongs at the end."""
 
 
-class VideoWriter(Film):
+class VideoWriter(FilmWriter):
     """Writes an MP4 file without sound. rate: frames a second, roughly; each has its moment."""
 
     def __init__(self, path: Path, rate: Fraction):

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ssd.media.animation import AnimationReader, GifWriter, WebPWriter, open_animation
-from ssd.media.film import Film, VideoWriter
+from ssd.media.film import FilmWriter, VideoWriter
 from ssd.media.sources import Video, film_ending
 from ssd.media.streams import Stream, open_stream
 from ssd.media.video import VideoReader, open_video
@@ -19,7 +19,7 @@ def open_frames(video: Video) -> AbstractContextManager[Reader]:
     return open_video(video) if film_ending(video) == ".mp4" else open_animation(video)
 
 
-def open_film(path: Path, frames: Reader) -> Film:
+def open_film(path: Path, frames: Reader) -> FilmWriter:
     """What writes the annotated frames. path: its ending is the `film_ending` of the video."""
     if isinstance(frames, VideoReader):
         return VideoWriter(path, frames.rate)
