@@ -16,7 +16,7 @@ from torch import Tensor
 from ssd.config import SSDConfig
 from ssd.data.formats.single import read_single
 from ssd.data.images import load_image, preprocess
-from ssd.data.lists import SPLITS, DataList, list_files, read_data_list, read_image_paths
+from ssd.data.lists import SPLITS, list_files, read_data_list, read_image_paths
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import match_dataset
 from ssd.evaluation.matches import Matches
@@ -25,7 +25,7 @@ from ssd.explain import svg
 from ssd.model.network import SSD
 from ssd.model.priors import create_prior_boxes
 from ssd.pretrained import find_checkpoint, load_model, model_line, newest_checkpoint
-from ssd.text import abbreviated, counted
+from ssd.text import abbreviated
 from ssd.visualize import fit_to_side
 
 USUAL_LISTS = "data"
@@ -216,21 +216,23 @@ def _listed(picture: str | Path, folder: str | Path, size: tuple[int, int]) -> T
         places = [k for k, path in enumerate(paths) if _is_same(path, picture)]
         if places:
             data = read_data_list(folder, split)
-            return _of_list(data, places[0], size, f"The objects come from the {split} list in {folder}.")
+            listed = data[places[0]]
+            if listed.size != size:
+                raise InputError(
+                    f"{listed.path}: has other pixels than when its data lists were written; write them again"
+                )
+            return Truth(
+                boxes=_fractions(listed.boxes, size),
+                names=[data.class_names[label - 1] for label in listed.labels],
+                difficulties=torch.from_numpy(listed.difficulties),
+                class_names=data.class_names,
+                origin=f"The objects come from the {split} list in {folder}.",
+            )
     return None
 
 
 def _is_same(path: str, picture: str | Path) -> bool:
     return Path(path).name == Path(picture).name and os.path.realpath(path) == os.path.realpath(picture)
-
-
-def _of_list(data: DataList, index: int, size: tuple[int, int], origin: str) -> Truth:
-    listed = data[index]
-    if listed.size != size:
-        raise InputError(f"{listed.path}: has other pixels than when its data lists were written; write them again")
-    names = [data.class_names[label - 1] for label in listed.labels]
-    boxes, difficulties = _fractions(listed.boxes, size), torch.from_numpy(listed.difficulties)
-    return Truth(boxes, names, difficulties, data.class_names, origin)
 
 
 def _fractions(boxes: ArrayLike, size: tuple[int, int]) -> Tensor:
@@ -243,8 +245,6 @@ def _detected(model: SSD, locs: Tensor, scores: Tensor) -> Truth:
     (boxes,), (labels,), _ = model.detect_objects(locs[None], scores[None], *thresholds)
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
     names = [model.config.class_names[label - 1] for label in labels[has_area].tolist()]
-    above = f"a score above {MIN_SCORE:g}"
-    one, many = f"detection with {above} stands in for them", f"detections with {above} stand in for them"
-    stand_in = f"so the model's {counted(len(names), one, many)}"
-    origin = f"{UNMARKED}, {stand_in if names else f'and the model gives nothing {above}'}."
+    stand_in = f"the model's detections with a score above {MIN_SCORE:g} stand in for them: {len(names) or 'none'}"
+    origin = f"{UNMARKED}, so {stand_in}."
     return Truth(boxes[has_area], names, torch.zeros(len(names)), model.config.class_names, origin)

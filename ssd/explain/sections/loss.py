@@ -1,8 +1,7 @@
 """What the predictions for the picture cost in training."""
 
-from typing import NamedTuple
-
 import torch
+from torch import Tensor
 
 from ssd.explain import svg
 from ssd.explain.page import Section
@@ -15,55 +14,40 @@ from ssd.text import counted
 MOST_BARS = 60  # positives in the diagram
 
 
-class PictureLoss(NamedTuple):
-    """The loss of one picture.
-
-    priors: the losses of its priors, (n_priors,) each. loc_sum, conf_sum: of the positives. hard_sum: of the hard
-    negatives. value: what `MultiBoxLoss` returns. criterion: that loss.
-    """
-
-    priors: PriorLosses
-    loc_sum: float
-    conf_sum: float
-    hard_sum: float
-    value: float
-    criterion: MultiBoxLoss
+def criterion(subject: Subject) -> MultiBoxLoss:
+    """The loss of training, for the subject's priors."""
+    return MultiBoxLoss(subject.priors_cxcy, variances=subject.config.variances)
 
 
-@torch.no_grad()
-def picture_loss(subject: Subject) -> PictureLoss:
-    """The loss of a subject's predictions for its objects, by the criterion of training."""
-    criterion = MultiBoxLoss(subject.priors_cxcy, variances=subject.config.variances)
-    batch = subject.locs[None], subject.scores[None], [subject.boxes], [subject.labels]
-    priors = PriorLosses(*(losses[0] for losses in criterion.per_prior(*batch)))
-    return PictureLoss(
-        priors,
-        loc_sum=priors.loc[priors.positive].sum().item(),
-        conf_sum=priors.conf[priors.positive].sum().item(),
-        hard_sum=priors.conf[priors.hard_negative].sum().item(),
-        value=criterion(*batch).item(),
-        criterion=criterion,
-    )
+def batch(subject: Subject) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+    """The subject as a batch of one picture, for the criterion: predictions and objects."""
+    return subject.locs[None], subject.scores[None], [subject.boxes], [subject.labels]
+
+
+def prior_losses(subject: Subject) -> PriorLosses:
+    """The losses of the subject's priors, (n_priors,) each."""
+    return PriorLosses(*(losses[0] for losses in criterion(subject).per_prior(*batch(subject))))
 
 
 def section(subject: Subject) -> Section:
     """The losses of positives and hard negatives, their sums, and the quotient."""
-    loss = picture_loss(subject)
-    n, n_hard = int(loss.priors.positive.sum()), int(loss.priors.hard_negative.sum())
-    ratio, alpha = loss.criterion.neg_pos_ratio, loss.criterion.alpha
-    hard = cxcy_to_xy(subject.priors_cxcy[loss.priors.hard_negative])
+    losses, counting = prior_losses(subject), criterion(subject)
+    n, n_hard = int(losses.positive.sum()), int(losses.hard_negative.sum())
+    loc_sum, conf_sum = losses.loc[losses.positive].sum(), losses.conf[losses.positive].sum()
+    hard_sum = losses.conf[losses.hard_negative].sum()
+    hard = cxcy_to_xy(subject.priors_cxcy[losses.hard_negative])
     boxes = subject.outlines(hard, "wrong thin light") + subject.outlines(subject.boxes, "truth")
     photo = subject.drawing(boxes, label="objects and hard negatives")
     rows = [
-        ("localisation, positives", n, f"{loss.loc_sum:.3f}"),
-        ("confidence, positives", n, f"{loss.conf_sum:.3f}"),
-        ("confidence, hard negatives", n_hard, f"{loss.hard_sum:.3f}"),
+        ("localisation, positives", n, f"{loc_sum:.3f}"),
+        ("confidence, positives", n, f"{conf_sum:.3f}"),
+        ("confidence, hard negatives", n_hard, f"{hard_sum:.3f}"),
     ]
     return Section(
         figure=svg.panels(
             (photo, "green: the objects; magenta: the hard negatives"),
-            (_positives(loss.priors), "positives; blue: localisation, orange: confidence"),
-            (_negatives(loss.priors), "negatives; magenta: the hard ones, which count, grey: the next, which do not"),
+            (_positives(losses), "positives; blue: localisation, orange: confidence"),
+            (_negatives(losses), "negatives; magenta: the hard ones, which count, grey: the next, which do not"),
             (svg.table(["part", "priors", "sum"], rows), ""),
             class_="panels large",
         ),
@@ -72,14 +56,15 @@ def section(subject: Subject) -> Section:
         predicted offsets with those of the object; the confidence loss is the cross-entropy of the class. The bars show
         both for each prior.
 
-        A negative prior should only say background. There are {len(loss.priors.positive) - n} of them; if all counted,
-        they would drown out the positives. So only the {n_hard} with the largest loss count, {ratio} for each positive.
-        Hard negatives usually lie on or beside objects: they see one, but overlap it too little.
+        A negative prior should only say background. There are {len(losses.positive) - n} of them; if all counted,
+        they would drown out the positives. So only the {n_hard} with the largest loss count,
+        {counting.neg_pos_ratio} for each positive. Hard negatives usually lie on or beside objects: they see one, but
+        overlap it too little.
 
         The sum is divided by the number of positives, so the loss does not grow with the number of objects. In
         training, the sums and the number are those of the whole batch.""",
-        formula=f"L = (L<sub>conf</sub> + &alpha; L<sub>loc</sub>) / N = ({loss.conf_sum:.3f} + {loss.hard_sum:.3f} "
-        f"+ {alpha:g} &times; {loss.loc_sum:.3f}) / {n} = <b>{loss.value:.3f}</b><br>"
+        formula=f"L = (L<sub>conf</sub> + &alpha; L<sub>loc</sub>) / N = ({conf_sum:.3f} + {hard_sum:.3f} "
+        f"+ {counting.alpha:g} &times; {loc_sum:.3f}) / {n} = <b>{counting(*batch(subject)):.3f}</b><br>"
         "L<sub>loc</sub>: smooth L1(d) = d&sup2;/2 if |d| &lt; 1, else |d| &minus; 1/2, over the offsets of positives"
         "<br>L<sub>conf</sub>: &minus;log p(class) of positives, &minus;log p(background) of hard negatives",
         sources=[MultiBoxLoss, MultiBoxLoss.per_prior],

@@ -45,9 +45,9 @@ def layers(subject: Subject) -> Section:
         {last.field.size}, which is more than the whole input.
 
         The base is VGG16, a classifier. Its fully connected layers fc6 and fc7 became the convolutions conv6 and conv7.
-        Only some of their weights are kept: every fourth output, and every third row and column of fc6's 7 x 7. VGG16
-        halves its map once more before fc6. SSD does not, and sets the nine remaining weights 6 cells apart, so that
-        they look at places as far apart in the picture as before.""",
+        Only some of their weights are kept: every fourth output, the inputs of fc7 that are left, and every third row
+        and column of fc6's 7 x 7. VGG16 halves its map once more before fc6. SSD does not, and sets the nine remaining
+        weights 6 cells apart, so that they look at places as far apart in the picture as before.""",
         formula="field after a layer = field + dilation &middot; (kernel &minus; 1) &middot; step &emsp; step after it "
         "= step &middot; stride",
         sources=[SSD, VGGBase, reduce_fc, network_layers],

@@ -29,9 +29,9 @@ def network_input(subject: Subject) -> Section:
         The picture has {width} x {height} pixels. The network takes {side} x {side}, so the whole picture is resized to
         that square, whatever its shape. Nothing is cut off. {here if width != height else ""}
 
-        Each colour then becomes a plane of numbers. Its levels from 0 to 255 become 0 to 1. The mean of that colour in
-        the pictures that the base network was trained on is subtracted, and the result is divided by std, as that
-        network expects. Here the numbers run from {low:.2f}, drawn black, to {high:.2f}, drawn white.""",
+        Each colour then becomes a plane of numbers: levels from 0 to 255 become 0 to 1, the mean of that colour in the
+        pictures that the base network learned from is subtracted, and the result is divided by their standard deviation
+        (std). Here the numbers run from {low:.2f}, drawn black, to {high:.2f}, drawn white.""",
         formula="x = (level / 255 &minus; mean) / std<br>"
         f"mean = {_triple(subject.config.mean)}, std = {_triple(subject.config.std)} for red, green, blue",
         sources=[preprocess, resized, normalise],

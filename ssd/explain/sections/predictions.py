@@ -76,14 +76,9 @@ def _data(subject: Subject) -> dict:
         "chosen": probabilities[k][..., 1:].amax(dim=(2, 3)).argmax().item(),
         "names": [subject.name_of(label) for label in range(config.n_classes)],
         "shown": [0, *likely_labels(subject)],
-        "locs": _rounded(locs[k]),
-        "scores": _rounded(scores[k]),
+        "locs": locs[k].flatten(0, 2).double().round(decimals=2).tolist(),
+        "scores": scores[k].flatten(0, 2).double().round(decimals=2).tolist(),
     }
-
-
-def _rounded(predictions: Tensor) -> list[list[float]]:
-    """The rows of a map (rows, columns, priors of a cell, n), one after the other."""
-    return [[round(value, 2) for value in row] for row in predictions.flatten(0, 2).tolist()]
 
 
 def heat_maps(subject: Subject, label: int) -> list[Tensor]:

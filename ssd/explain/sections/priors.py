@@ -68,21 +68,17 @@ def of_a_cell(subject: Subject) -> Section:
 def _maps(subject: Subject) -> list[dict]:
     """What the script needs of each map: the table of priors, whose rows and columns of cells are all alike."""
     layers = prediction_layers(network_layers(subject.config))
-    grids = by_map(subject.priors_cxcy, subject.config)
+    grids = by_map(subject.priors_cxcy.double().round(decimals=5), subject.config)
     return [
         {
             "name": name,
-            "x": _rounded(grid[0, :, 0, 0]),
-            "y": _rounded(grid[:, 0, 0, 1]),
-            "sizes": [_rounded(size) for size in grid[0, 0, :, 2:]],
+            "x": grid[0, :, 0, 0].tolist(),
+            "y": grid[:, 0, 0, 1].tolist(),
+            "sizes": grid[0, 0, :, 2:].tolist(),
             "field": layer.field,
         }
         for (name, layer), grid in zip(layers.items(), grids, strict=True)
     ]
-
-
-def _rounded(values: Tensor) -> list[float]:
-    return [round(value, 5) for value in values.tolist()]
 
 
 def _figure(subject: Subject, names: Sequence[str], chosen: int) -> str:

@@ -14,7 +14,7 @@ from ssd.explain import svg
 from ssd.explain.layers import network_layers, prediction_layers
 from ssd.explain.page import Section, paragraphs
 from ssd.explain.plot import Plot
-from ssd.explain.sections.loss import picture_loss
+from ssd.explain.sections.loss import batch, criterion, prior_losses
 from ssd.explain.sections.matching import match_objects
 from ssd.explain.sections.predictions import decoded
 from ssd.explain.sections.priors import by_map
@@ -43,7 +43,7 @@ def section(subject: Subject) -> Section:
         "What is gradient clipping for?": clipping,
         "Why must evaluation know difficult objects?": difficult_objects,
         "Why may priors leave the picture?": outside_priors,
-        "Batches of 8 pictures or 32?": batch_size,
+        "Batches of 8 pictures, or of 32?": batch_size,
     }
     entries = [f"<dt>{question}</dt><dd>{paragraphs(answer(subject))}</dd>" for question, answer in answers.items()]
     return Section(
@@ -204,8 +204,8 @@ def difficult_objects(subject: Subject) -> Iterator[str]:
     """Why evaluation must know difficult objects."""
     yield """
         VOC marks objects that are hard to recognise as difficult. Finding one earns nothing, and missing one costs
-        nothing. If evaluation did not know them, a detection of one would count as false, and the better detector would
-        have the lower AP. Training learns from difficult objects as from all others."""
+        nothing. If evaluation did not know them, a detection of one would count as false, so a better detector
+        could have a lower AP. Training learns from difficult objects as from all others."""
     n_difficult, effect = int(subject.difficulties.sum()), ""
     if n_difficult and _is_trained(subject) and not subject.is_own:
         known, unknown = (mean_ap(subject, ~subject.difficulties | keep) for keep in (True, False))
@@ -248,8 +248,7 @@ def _is_trained(subject: Subject) -> bool:
 
 def mean_iou(subject: Subject, locs: Tensor) -> float:
     """The mean IoU of the positive priors, moved by offsets (8732, 4), with their objects."""
-    batch = locs[None], subject.scores[None], [subject.boxes], [subject.labels]
-    figures = picture_loss(subject).criterion.measure(*batch)
+    figures = criterion(subject).measure(locs[None], *batch(subject)[1:])
     return (figures.iou_sum / figures.n_positives).item()
 
 
@@ -296,18 +295,18 @@ def offset_errors(subject: Subject) -> Tensor:
 
 def localisation_losses(subject: Subject) -> dict[str, float]:
     """The localisation loss of this picture as it is counted here and elsewhere."""
-    errors, loss = offset_errors(subject), picture_loss(subject)
+    errors, losses = offset_errors(subject), prior_losses(subject)
+    loc_sum = losses.loc[losses.positive].sum().item()
     return {
-        "smooth L1, sum / N (the paper, here)": loss.loc_sum / len(errors),
-        "smooth L1, mean of 4 N": loss.loc_sum / errors.numel(),
+        "smooth L1, sum / N (the paper, here)": loc_sum / len(errors),
+        "smooth L1, mean of 4 N": loc_sum / errors.numel(),
         "L1, mean of 4 N (the tutorial)": errors.abs().mean().item(),
     }
 
 
 def gradient_norm(model: SSD, subject: Subject) -> float:
     """The length of the gradient of this picture's loss, over all parameters of a model."""
-    criterion = MultiBoxLoss(subject.priors_cxcy, variances=subject.config.variances)
-    loss = criterion(*model(subject.input[None]), [subject.boxes], [subject.labels])
+    loss = criterion(subject)(*model(subject.input[None]), [subject.boxes], [subject.labels])
     return nn.utils.get_total_norm(torch.autograd.grad(loss, list(model.parameters()))).item()
 
 

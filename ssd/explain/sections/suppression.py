@@ -2,7 +2,6 @@
 
 import inspect
 import math
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -19,15 +18,6 @@ NO_SUPPRESSION = 1.0  # no IoU is above this
 DIGITS = 7  # of the candidates' numbers, so that the page decides as float32 does
 
 
-class Candidates(NamedTuple):
-    """Pairs of a prior and a class with a score above `floor`, best first: (n, 4), (n,) and (n,)."""
-
-    boxes: Tensor
-    labels: Tensor
-    scores: Tensor
-    floor: float
-
-
 def defaults() -> Thresholds:
     """The thresholds that a `Detector` has by default."""
     parameters = inspect.signature(Detector.__call__).parameters
@@ -41,15 +31,19 @@ def select(subject: Subject, thresholds: Thresholds) -> tuple[Tensor, Tensor, Te
     return found[0][0], found[1][0], found[2][0]
 
 
-def ranked_candidates(subject: Subject) -> Candidates:
-    """What the reader can choose from. Equal scores are in the order of `select_detections`."""
+def ranked_candidates(subject: Subject) -> tuple[Tensor, Tensor, Tensor, float]:
+    """What the reader can choose from: pairs of a prior and a class, best first, with a score above a floor.
+
+    Returns their boxes (n, 4), labels (n,) and scores (n,), and the floor. Equal scores are in the order of
+    `select_detections`.
+    """
     boxes, probabilities = decoded(subject)
     highest = probabilities[:, 1:].flatten().sort(descending=True).values
     limit = highest[min(MOST_CANDIDATES, len(highest) - 1)].item()
     floor = min(max(LOWEST, math.ceil(100 * limit) / 100), defaults().min_score)
     labels, priors, scores = candidates(probabilities, floor, subject.config.unused_labels)
     order = scores.argsort(descending=True, stable=True)
-    return Candidates(boxes[priors[order]], labels[order], scores[order], floor)
+    return boxes[priors[order]], labels[order], scores[order], floor
 
 
 def stages(subject: Subject, thresholds: Thresholds) -> list[int]:
@@ -63,12 +57,13 @@ def stages(subject: Subject, thresholds: Thresholds) -> list[int]:
 
 def section(subject: Subject) -> Section:
     """Thresholds as sliders; the detections that are left, and what suppressed the others."""
-    usual, found, config = defaults(), ranked_candidates(subject), subject.config
+    usual, config = defaults(), subject.config
+    boxes, labels, scores, floor = ranked_candidates(subject)
     passed, limited, kept, best = stages(subject, usual)
     n_priors, n_classes = len(subject.priors_cxcy), config.n_classes - 1 - len(config.unused_labels)
-    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+    rows = zip(labels.tolist(), scores.tolist(), boxes.tolist(), strict=True)
     return Section(
-        figure=_figure(subject, found, usual),
+        figure=_figure(subject, floor, usual),
         text=f"""
         Each of {n_priors} priors has a box and a score for each of {n_classes} classes: {n_priors * n_classes} pairs of
         prior and class. Score above {usual.min_score}: {passed}. Among the {MAX_PER_CLASS} best of their class:
@@ -94,8 +89,8 @@ def section(subject: Subject) -> Section:
     )
 
 
-def _figure(subject: Subject, found: Candidates, usual: Thresholds) -> str:
-    sliders = _slider("min_score", "score above", found.floor, usual.min_score)
+def _figure(subject: Subject, floor: float, usual: Thresholds) -> str:
+    sliders = _slider("min_score", "score above", floor, usual.min_score)
     sliders += _slider("max_overlap", "IoU at most", 0.0, usual.max_overlap)
     label = "detections, and the boxes that they suppressed"
     return (

@@ -4,23 +4,23 @@ import pytest
 import torch
 
 from ssd import MultiBoxLoss
-from ssd.explain.sections.loss import picture_loss, section
+from ssd.explain.sections.loss import batch, prior_losses, section
 from ssd.model.boxes import encode
 from tests.helpers import reference
 
 
 def test_parts_add_up_to_the_loss(subject):
-    loss = picture_loss(subject)
-    batch = subject.locs[None], subject.scores[None], [subject.boxes], [subject.labels]
-    assert loss.value == MultiBoxLoss(subject.priors_cxcy)(*batch).item()
-    n = loss.priors.positive.sum().item()
-    assert loss.priors.hard_negative.sum().item() == 3 * n
-    assert (loss.conf_sum + loss.hard_sum + loss.loc_sum) / n == pytest.approx(loss.value, rel=1e-5)
-    assert f"<b>{loss.value:.3f}</b>" in section(subject).formula
+    losses = prior_losses(subject)
+    loss = MultiBoxLoss(subject.priors_cxcy)(*batch(subject)).item()
+    n = losses.positive.sum().item()
+    assert losses.hard_negative.sum().item() == 3 * n
+    counted = losses.conf[losses.positive | losses.hard_negative].sum() + losses.loc[losses.positive].sum()
+    assert counted.item() / n == pytest.approx(loss, rel=1e-5)
+    assert f"<b>{loss:.3f}</b>" in section(subject).formula
 
 
 def test_loss_of_one_prior(subject):
-    losses = picture_loss(subject).priors
+    losses = prior_losses(subject)
     boxes = subject.boxes[:1]
     ious = [reference.iou(boxes[0].tolist(), reference.to_corners(prior)) for prior in subject.priors_cxcy.tolist()]
     best = ious.index(max(ious))
