@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import IO, NoReturn, TypeVar
 from ssd.errors import InputError
 
 Kind = TypeVar("Kind", list, dict)
+
+UNFINISHED = ".unfinished-"  # the beginning of the name of the folder in which `write_texts` writes
 
 # Finding and reading
 
@@ -165,7 +168,9 @@ def write_texts(folder: str | Path, texts: Mapping[str, str]) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with naming(folder), TemporaryDirectory(prefix=".new", dir=folder) as new:
+    for left_over in folder.glob(f"{UNFINISHED}*"):  # by a process that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
+    with naming(folder), TemporaryDirectory(prefix=UNFINISHED, dir=folder) as new:
         for name, text in texts.items():
             Path(new, name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
         for name in texts:

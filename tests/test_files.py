@@ -7,7 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ssd.errors import InputError
-from ssd.files import create_next, find_files, json_list, json_lists, next_free, read_json, replacing, write_text
+from ssd.files import (
+    UNFINISHED,
+    create_next,
+    find_files,
+    json_list,
+    json_lists,
+    next_free,
+    read_json,
+    replacing,
+    write_text,
+    write_texts,
+)
 
 
 def test_hidden_files_are_not_found(tmp_path):
@@ -95,6 +106,13 @@ def test_what_cannot_be_written_is_named(path, reason, tmp_path):
     path = path.format(tmp_path)
     with pytest.raises(InputError, match=f"^{path}: cannot be written \\({reason}|^{path}: .*{reason}"):
         write_text(path, "new")
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    (tmp_path / f"{UNFINISHED}x").mkdir()
+    (tmp_path / f"{UNFINISHED}x/a").touch()
+    write_texts(tmp_path, {"b": "B"})
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_next_free(tmp_path):
