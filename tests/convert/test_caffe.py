@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssd.convert.caffe import read_caffemodel
+from ssd.convert.caffe import MOST_FIELDS, read_caffemodel
 from ssd.convert.reading import read_weights
 from ssd.errors import InputError
 from tests.helpers.caffemodel import caffemodel, record, varint
@@ -58,6 +58,21 @@ def shaped(*sizes):
 def test_refused(content, message, tmp_path):
     (tmp_path / "a.caffemodel").write_bytes(content)
     with pytest.raises(InputError, match=rf"^\S+a.caffemodel: {message}"):
+        read_weights(tmp_path / "a.caffemodel")
+
+
+@pytest.mark.parametrize("build", [
+    lambda n: record(100, b"") * n,
+    lambda n: record(100, record(7, b"") * n),
+    lambda n: record(100, record(1, b"a") * n),
+    lambda n: shaped(*[1] * n),
+    lambda n: record(100, record(7, record(7, b"\x08\x01" * n))),
+    lambda n: b"\x08\x01" * n,
+])  # fmt: skip
+def test_a_file_of_tiny_parts(build, tmp_path):
+    """The library would take up to 200 times the size of such a file."""
+    (tmp_path / "a.caffemodel").write_bytes(build(MOST_FIELDS + 1))
+    with pytest.raises(InputError, match=f"damaged, or no file of weights .more than {MOST_FIELDS} layers"):
         read_weights(tmp_path / "a.caffemodel")
 
 
