@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -75,11 +76,15 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 @contextmanager
-def open_image(path: str | Path) -> Iterator[Image.Image]:
-    """An opened picture, not yet decoded, for a `with` block. Any error in the block becomes an InputError."""
-    check_content(path, "picture")
+def open_image(path: str | Path, content: IO[bytes] | None = None) -> Iterator[Image.Image]:
+    """An opened picture, not yet decoded, for a `with` block. Any error in the block becomes an InputError.
+
+    content: of the file, where `path` is the name of one elsewhere.
+    """
+    if content is None:
+        check_content(path, "picture")
     try:
-        with Image.open(path) as image:
+        with Image.open(content or path) as image:
             if image.format == "EPS":  # Pillow would have Ghostscript run it
                 raise InputError(f"{path}: a PostScript program, which is not run; convert it to PNG")
             yield image

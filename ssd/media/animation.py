@@ -11,9 +11,11 @@ from PIL import GifImagePlugin, Image, ImageChops
 from ssd.data.images import open_image, to_rgb
 from ssd.errors import InputError, first_line
 from ssd.media.film import FilmWriter
+from ssd.media.streams import Stream, fetch
 from ssd.media.video import Moment
 
 ENDINGS = (".gif", ".webp")
+FORMATS = ("GIF", "WEBP")
 QUALITY = 90  # of a WebP, of 100
 
 
@@ -27,25 +29,29 @@ def is_animation(path: Path) -> bool:
 
 
 @contextmanager
-def open_animation(path: Path) -> Iterator["AnimationReader"]:
-    """The reader of an animation's frames, for a `with` block. Raises InputError as `load_image` does."""
-    with open_image(path):  # which names what is wrong
+def open_animation(source: Path | Stream) -> Iterator["AnimationReader"]:
+    """The reader of an animation's frames, for a `with` block. An address may be that of any picture.
+
+    Raises InputError as `load_image` and `fetch` do.
+    """
+    file = fetch(source) if isinstance(source, Stream) else source
+    with open_image(str(source), None if isinstance(file, Path) else file):  # which names what is wrong
         pass
-    with Image.open(path) as image:
+    with Image.open(file) as image:
         yield AnimationReader(image)
 
 
 class AnimationReader:
     """The frames of an animation, from `open_animation`. Pillow puts each together as viewers show it.
 
-    n_frames: how many. loop: how often it is repeated; 0 is without end, None not at all.
+    n_frames: how many; 1 of another picture. loop: how often it is repeated; 0 is without end, None not at all.
     """
 
     is_live = False
 
     def __init__(self, image: Image.Image):
         self.image = image
-        self.n_frames: int | None = getattr(image, "n_frames", 1)
+        self.n_frames: int | None = getattr(image, "n_frames", 1) if image.format in FORMATS else 1
         self.loop: int | None = image.info.get("loop")
         self.n_decoded = 0
         self.broken: str | None = None
@@ -87,6 +93,19 @@ class AnimationWriter(FilmWriter):
     @abstractmethod
     def _header(self, size: tuple[int, int]) -> bytes:
         """The beginning of the file."""
+
+
+class StillWriter(FilmWriter):
+    """Writes a picture as a JPEG."""
+
+    def _start(self, size: tuple[int, int]) -> None:
+        """There is nothing before the picture."""
+
+    def _add(self, image: Image.Image, moment: Moment) -> None:
+        image.save(self.temporary, "JPEG", quality=95)
+
+    def _finish(self) -> None:
+        """There is nothing after it."""
 
 
 class GifWriter(AnimationWriter):

@@ -57,8 +57,11 @@ def _is_video(path: Path) -> bool:
 
 
 def film_ending(video: Video) -> str:
-    """The ending of a video's annotated copy."""
-    return _ending(video) if isinstance(video, Path) and _ending(video) in animation.ENDINGS else ".mp4"
+    """The ending of a video's annotated copy. A picture at an address is a video of one frame, and becomes a JPEG."""
+    ending = video.suffix.lower()
+    if ending in animation.ENDINGS:
+        return ending
+    return ".jpg" if isinstance(video, Stream) and ending in picture_endings() else ".mp4"
 
 
 def describe_sources(sources: Sources) -> str:

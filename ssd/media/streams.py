@@ -1,17 +1,21 @@
 """Cameras and addresses: what they are called, and their frames. Needs PyAV, the extra `video`."""
 
 import glob
+import io
 import os
 import re
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import PurePosixPath
 from threading import Condition, Thread
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import Request, urlopen
 
 from PIL import Image
 
@@ -20,6 +24,7 @@ from ssd.media.video import NO_ANSWER, TIMEOUT, Moment, VideoReader, import_av, 
 
 CAMERA = "[0-9]+"
 ADDRESS = "[a-z][a-z0-9+.-]+://.*"
+LARGEST = 100 << 20  # bytes of a picture
 SCHEMES = ("http", "https", "rtsp", "rtsps")
 NETWORK = {
     "protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto,udp,rtp,srtp",  # without "file": no address leads here
@@ -70,11 +75,14 @@ class Stream:
 
     @property
     def stem(self) -> str:
+        """The name without its ending."""
         return PurePosixPath(self.name).stem
 
     @property
     def suffix(self) -> str:
-        return PurePosixPath(self.name).suffix
+        """The ending of a file's name; "" where there is no file."""
+        parts = urlsplit(self.source)
+        return PurePosixPath(parts.path).suffix if parts.scheme in ("http", "https") else ""
 
 
 def is_stream(source: str) -> bool:
@@ -96,6 +104,24 @@ def open_stream(stream: Stream) -> Iterator[VideoReader]:
         else:
             with LiveReader(container) as reader:
                 yield reader
+
+
+def fetch(stream: Stream) -> io.BytesIO:
+    """The content of a file at an http or https address. Raises InputError where there is none, or a large one."""
+    parts = urlsplit(stream.source)
+    request = Request(quote(str(stream), safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "ssd300"})
+    if parts.username:
+        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(secret).decode()}")
+    try:
+        with urlopen(request, timeout=TIMEOUT) as response:
+            content = response.read(LARGEST + 1)
+    except (OSError, HTTPException) as error:
+        said = str(getattr(error, "reason", error))
+        raise InputError(f"{stream}: cannot be fetched ({NO_ANSWER if 'timed out' in said else said})") from None
+    if len(content) > LARGEST:
+        raise InputError(f"{stream}: has more than {LARGEST >> 20} MiB; save it to a file first")
+    return io.BytesIO(content)
 
 
 def _open(stream: Stream) -> Any:

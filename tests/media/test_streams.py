@@ -4,6 +4,7 @@ import io
 import socket
 import sys
 import threading
+from base64 import b64encode
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -90,6 +91,10 @@ def server(monkeypatch, film):
         "/path.m3u8": playlist(film),
         "/here.txt": f"ffconcat version 1.0\nfile file:{film}\n".encode(),
         "/page.html": b"<html></html>" * 99,
+        "/bus.JPG": jpeg(RED),
+        "/a%20b.gif": moving(),
+        "/late.png": lambda handler: threading.Event().wait(1.5),
+        "/snapshot.jpg": send_to_friends,
     })  # fmt: skip
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -108,6 +113,20 @@ def send_pictures(handler):
     for _ in range(5):
         head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg(RED))
         handler.wfile.write(head + jpeg(RED) + b"\r\n")
+
+
+def send_to_friends(handler):
+    """A picture for who has the right password."""
+    is_friend = handler.headers.get("Authorization") == "Basic " + b64encode(b"me:p@ss").decode()
+    handler.send_response(200 if is_friend else 401)
+    handler.end_headers()
+    handler.wfile.write(jpeg(RED))
+
+
+def moving():
+    file = io.BytesIO()
+    RED.save(file, "GIF", save_all=True, append_images=[Image.new("RGB", RED.size)], duration=100)
+    return file.getvalue()
 
 
 def playlist(name):
@@ -190,6 +209,27 @@ def test_film_at_an_address(fixed, server, film, tmp_path):
     with open_video(tmp_path / "out/film.mp4") as copy, open_video(film) as original:
         for (_, annotated), (_, image) in zip(copy.frames(), original.frames(), strict=True):
             assert is_drawn(annotated, image, fixed)
+
+
+def test_pictures_at_addresses(fixed, server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "av", None)  # which is not needed
+    friend = server.replace("http://", "http://me:p%40ss@")
+    status, records, copies = run(tmp_path / "out", *(f"{server}/{name}" for name in ("bus.JPG?x=1", "a b.gif")))
+    assert status == 0 and copies == ["a_b.gif", "bus.jpg"]
+    assert [(entry["image"], entry["frame"], entry["time"]) for entry in records] == [
+        (f"{server}/bus.JPG?x=1", 0, 0), (f"{server}/a b.gif", 0, 0), (f"{server}/a b.gif", 1, 0.1)
+    ]  # fmt: skip
+    with Image.open(tmp_path / "out/bus.jpg") as annotated:
+        assert is_drawn(annotated, RED, fixed)
+    status, records, copies = run(tmp_path / "mine", f"{friend}/snapshot.jpg")
+    assert status == 0 and copies == ["snapshot.jpg"] and records[0]["image"] == f"{server}/snapshot.jpg"
+    for name, words in (
+        ("snapshot.jpg", "cannot be fetched (Unauthorized)"),
+        ("nothing.png", "cannot be fetched (Not Found)"),
+        ("late.png", "cannot be fetched (no answer within"),
+    ):
+        args = [f"{server}/{name}", "--checkpoint", CHECKPOINT, "--output", tmp_path / name]
+        refused(capsys, detect, args, f"{server}/{name}: {words}")
 
 
 def test_pictures_without_an_end(fixed, server, tmp_path, capsys):
