@@ -12,7 +12,8 @@ from benchmarks.models import SIZE, random_scenes
 from benchmarks.timing import Measured, Timer
 from ssd import SSDConfig
 from ssd.data import PascalVOCDataset, load_image
-from ssd.data.lists import DataList, listed_image, write_data_lists
+from ssd.data.columns import DataList, Row
+from ssd.data.lists import write_data_lists
 
 PICTURES = 32
 QUALITY = 90
@@ -84,11 +85,11 @@ def _write(folder):
     paths = [folder / f"{k}.jpg" for k in range(PICTURES)]
     for path, image in zip(paths, images, strict=True):
         image.save(path, quality=QUALITY)
-    listed = [
-        listed_image(str(path), SIZE, b.tolist(), [1] * len(b), [False] * len(b))
+    rows: list[Row] = [
+        (str(path), SIZE, b.tolist(), [1] * len(b), [False] * len(b), [], [])
         for path, b in zip(paths, boxes, strict=True)
     ]
-    write_data_lists(folder, train=DataList.from_images(listed, ["shape"]))
+    write_data_lists(folder, train=DataList.from_images(rows, ["shape"]))
     return boxes
 
 

@@ -3,18 +3,21 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from ssd.errors import InputError
 
 Kind = TypeVar("Kind", list, dict)
 
 UNFINISHED = ".unfinished-"  # the beginning of the name of the folder in which `write_texts` writes
+LIST_START = re.compile(r"[ \t\n\r]*(\[)[ \t\n\r]*")  # of JSON
+LIST_STEP = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")  # after an item: to the next one, or the end
 
 # Finding and reading
 
@@ -89,7 +92,27 @@ def read_json(path: str | Path, kind: type[Kind], missing: str = "no such file")
 
     Raises InputError where the file is missing, is not JSON, or holds something else.
     """
+    return _parsed(read_text(path, missing), path, kind)
+
+
+def read_json_items(path: str | Path, missing: str = "no such file") -> Iterator[Any]:
+    """Yield what a JSON list holds, item by item: the items of a long one need far more memory than its text.
+
+    Raises InputError as `read_json` does, after the items before the error.
+    """
     text = read_text(path, missing)
+    decode, step = json.JSONDecoder().raw_decode, LIST_START.match(text)
+    with suppress(ValueError, RecursionError):
+        while step and step[1] != "]":
+            item, end = decode(text, step.end())
+            yield item
+            step = LIST_STEP.match(text, end)
+        if step and step.end() == len(text):
+            return
+    _parsed(text, path, list)  # the empty list, or an error
+
+
+def _parsed(text, path, kind):
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

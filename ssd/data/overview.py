@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from ssd.config import SSDConfig
+from ssd.data.columns import DataList
 from ssd.data.formats.records import Note
 from ssd.data.images import load_image
-from ssd.data.lists import DataList
 from ssd.data.prior_fit import best_prior_ious, box_fractions, evenly_chosen, suggestion
 from ssd.text import one_line, percent, text_table
 from ssd.visualize import CROWD, class_colour, draw_boxes, fit_to_side, mosaic
@@ -61,7 +61,7 @@ def _classes(lists):
 
 
 def _picture_sizes(lists):
-    sizes = Counter(image.size for data in lists.values() for image in data)
+    sizes = Counter((width, height) for data in lists.values() for width, height in data.sizes.tolist())
     common = ", ".join(f"{width} x {height} ({n})" for (width, height), n in sizes.most_common(5))
     smallest, largest = min(sizes, key=np.prod), max(sizes, key=np.prod)
     more = f", {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""

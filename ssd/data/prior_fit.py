@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ssd.config import SCALES, Sizes, SSDConfig
-from ssd.data.lists import DataList
+from ssd.data.columns import DataList
 from ssd.model.boxes import cxcy_to_xy, paired_iou, xy_to_cxcy
 from ssd.text import percent, text_table
 

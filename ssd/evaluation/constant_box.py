@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from ssd.data.lists import DataList, read_data_list
+from ssd.data.columns import DataList
+from ssd.data.lists import read_data_list
 from ssd.data.prior_fit import box_fractions
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections, match_dataset

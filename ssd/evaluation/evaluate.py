@@ -11,8 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ssd.config import SSDConfig
+from ssd.data.columns import DataList
 from ssd.data.dataset import PascalVOCDataset
-from ssd.data.lists import DataList, read_data_list
+from ssd.data.lists import read_data_list
 from ssd.data.loading import loader
 from ssd.evaluation.matches import Matches, match_detections
 from ssd.inference.predictor import Predictor, as_predictor, detections_in_pixels
@@ -107,7 +108,7 @@ def detect_dataset(
     labels_in_data = torch.tensor([0, *(label_map.get(name, 0) for name in names)])
     device = predictor.device
     batches = loader(dataset, workers, batch_size=batch_size, pin_memory=device.type == "cuda")
-    found, sizes, watch = DataSetDetections(), dataset.data.sizes.tolist(), Stopwatch(device)
+    found, watch = DataSetDetections(), Stopwatch(device)
     bar = tqdm(total=len(dataset), desc="evaluating", unit="image", dynamic_ncols=True, leave=None, disable=quiet)
     with bar:
         for images, true_boxes, true_labels, _ in batches:
@@ -115,7 +116,7 @@ def detect_dataset(
             predictions = predictor(images)
             watch.lap("network")
             first = len(found.boxes)
-            batch_sizes = sizes[first : first + len(images)]
+            batch_sizes = dataset.data.sizes[first : first + len(images)].tolist()
             batch = detections_in_pixels(predictor, predictions, batch_sizes, *thresholds)
             for boxes, labels, scores in zip(*batch, strict=True):
                 found.add(boxes, labels_in_data[labels], scores)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ssd.data.columns import DataList
 from ssd.data.formats.coco import coco_annotation
 from ssd.data.formats.records import Note
-from ssd.data.lists import DataList
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections
 from ssd.files import read_json, write_text, write_texts

@@ -75,10 +75,10 @@ def test_given_classes(pets, tmp_path, capsys):
 
 def test_division_of_a_split(pets, tmp_path):
     train, test = lists("--voc", pets, "--test-fraction", 0.3, "--seed", 4, output=tmp_path / "lists")
-    assert sorted(train.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
+    assert sorted([*train.paths, *test.paths]) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
     args = ("--voc", pets, "--train", "trainval", "--test-fraction", 0.3)
     train, test = lists(*args, output=tmp_path / "lists")
-    assert sorted(train.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abc"]
+    assert sorted([*train.paths, *test.paths]) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abc"]
     assert len(test.paths) == 1
 
 
@@ -88,7 +88,7 @@ def test_validation_list(pets, tmp_path, capsys, options):
     (pets / "ImageSets/Main/train.txt").write_text("a\nb\n")
     train, test = lists("--voc", pets, *options.split(), output=tmp_path / "lists")
     val = read_data_list(tmp_path / "lists", "val")
-    assert sorted(train.paths + val.paths + test.paths) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
+    assert sorted([*train.paths, *val.paths, *test.paths]) == [str(pets / f"JPEGImages/{name}.jpg") for name in "abcd"]
     assert len(val) == 1 and val.class_names == train.class_names
     assert "val: 1 image, 3 objects" in capsys.readouterr().out
     assert (tmp_path / "lists/report.txt").read_text().splitlines()[0].split() == ["train", "val", "test"]

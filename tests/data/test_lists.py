@@ -1,15 +1,17 @@
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ssd.data import read_data_list, write_data_lists
-from ssd.data.lists import label_images
+from ssd.data.lists import cache_file, label_images
 from ssd.errors import InputError
 from tests.helpers.annotations import annotated, crowd
 from tests.helpers.voc_folders import data_list, entries
 
 ENTRY = {"size": [10, 20], "boxes": [[1, 2, 3, 4.5]], "labels": [1], "difficulties": [0]}
+CROWDS = ENTRY | {"crowds": [[0, 0, 10, 5.5], [0, 10, 10, 20]], "crowd_labels": [1, 0]}
 
 
 def test_unknown_class_is_named():
@@ -34,17 +36,6 @@ def test_data_lists_round_trip(tmp_path):
     assert read_data_list(tmp_path, "test").class_names == ("é", "a")
 
 
-def test_a_list_is_known_again_by_the_names_of_its_pictures():
-    def digest(*paths):
-        return data_list(paths, [ENTRY] * len(paths), ("a",)).digest
-
-    assert digest("/data/x.jpg", "/data/y.jpg") == digest("C:\\pictures\\y.jpg", "C:\\pictures\\x.jpg")
-    assert len({digest(), digest("x.jpg"), digest("y.jpg"), digest("x.jpg", "y.jpg"), digest("x.jpg", "x.jpg")}) == 5
-
-
-CROWDS = ENTRY | {"crowds": [[0, 0, 10, 5.5], [0, 10, 10, 20]], "crowd_labels": [1, 0]}
-
-
 def test_crowds_in_data_lists(tmp_path):
     write_data_lists(tmp_path, train=data_list("xyz", [ENTRY, CROWDS, ENTRY], ("a", "b")))
     written = json.loads((tmp_path / "TRAIN_objects.json").read_text())
@@ -60,23 +51,6 @@ def test_crowds_without_labels_are_of_any_class(tmp_path):
     entry = ENTRY | {"crowds": CROWDS["crowds"]}
     (tmp_path / "TRAIN_objects.json").write_text(json.dumps([entry]))
     assert read_data_list(tmp_path, "train").crowd_labels.tolist() == [0, 0]
-
-
-def test_crowds_as_difficult_objects():
-    data = data_list("xy", [CROWDS, ENTRY], ("a", "b")).with_difficult_crowds()
-    boxes = [*ENTRY["boxes"], CROWDS["crowds"][0], CROWDS["crowds"][1], CROWDS["crowds"][1]]
-    expected = ENTRY | {"boxes": boxes, "labels": [1, 1, 1, 2], "difficulties": [0, 1, 1, 1]}
-    assert entries(data) == [expected, ENTRY]
-    without = data_list("x", [ENTRY], ("a", "b"))
-    assert without.with_difficult_crowds() is without
-
-
-def test_difficult_objects_as_crowds():
-    easy, difficult = CROWDS["boxes"][0], [2.0, 2.0, 4.0, 5.0]
-    entry = CROWDS | {"boxes": [difficult, easy], "labels": [2, 1], "difficulties": [1, 0]}
-    data = data_list("xy", [entry, ENTRY], ("a", "b")).without_difficult()
-    crowds = {"crowds": [*CROWDS["crowds"], difficult], "crowd_labels": [1, 0, 2]}
-    assert entries(data) == [CROWDS | crowds, ENTRY]
 
 
 def test_crowds_are_no_objects_of_a_data_list():
@@ -114,6 +88,77 @@ def test_bad_data_lists(tmp_path, name, content, message):
         (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         read_data_list(tmp_path, "train")
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """The path of the copy of data lists, which has been written because any list counts as a large one."""
+    monkeypatch.setattr("ssd.data.list_cache.LEAST_SIZE", 0)
+    write_data_lists(tmp_path, train=data_list("xyz", [ENTRY, CROWDS, ENTRY], ("a", "b")))
+    assert entries(read_data_list(tmp_path, "train")) == [ENTRY, CROWDS, ENTRY]
+    return cache_file(tmp_path, "train")
+
+
+def change(cached, **arrays):
+    """Write other arrays into a copy of data lists."""
+    with np.load(cached) as file:
+        arrays = {**file, **arrays}
+    np.savez(cached, **arrays)
+
+
+def test_large_lists_are_read_from_their_copy(cached):
+    data = read_data_list(cached.parent, "train")
+    assert entries(data) == [ENTRY, CROWDS, ENTRY] and [path[-1] for path in data.paths] == ["x", "y", "z"]
+    change(cached, difficulties=~data.difficulties)
+    assert read_data_list(cached.parent, "train").difficulties.all()  # nothing else was read
+
+
+def test_a_copy_belongs_to_the_contents_of_the_lists(cached):
+    (cached.parent / "TRAIN_objects.json").write_text(json.dumps([CROWDS, ENTRY, ENTRY]))
+    assert entries(read_data_list(cached.parent, "train")) == [CROWDS, ENTRY, ENTRY]
+    change(cached, difficulties=np.ones(3, bool))  # the new copy
+    assert read_data_list(cached.parent, "train").difficulties.all()
+    (cached.parent / "label_map.json").write_text('{"background": 0, "b": 1, "a": 2}')
+    assert not read_data_list(cached.parent, "train").difficulties.any()
+    write_data_lists(cached.parent, test=data_list("x", [ENTRY], ("a",)))
+    assert not cached.exists()
+
+
+@pytest.mark.parametrize("damage", [
+    lambda cached: cached.write_bytes(b""),
+    lambda cached: cached.write_bytes(cached.read_bytes()[:-99]),
+    lambda cached: cached.write_bytes(cached.read_bytes().replace(b"\x40", b"\x41")),  # numbers of boxes
+    lambda cached: change(cached, labels=np.array([1, 3, 1])),  # a label without a class
+    lambda cached: change(cached, labels=np.array([1.0, 1, 1])),
+    lambda cached: change(cached, labels=np.array([1])),
+    lambda cached: change(cached, labels=np.array([print] * 3)),  # a pickle, which would run
+    lambda cached: change(cached, offsets=np.array([0, 2, 1, 3])),
+    lambda cached: change(cached, others=np.array([])),
+    lambda cached: np.savez_compressed(cached, **np.load(cached)),  # a few bytes could become any number
+])  # fmt: skip
+def test_a_damaged_copy_is_made_anew(cached, damage):
+    intact = cached.read_bytes()
+    damage(cached)
+    assert cached.read_bytes() != intact
+    assert entries(read_data_list(cached.parent, "train")) == [ENTRY, CROWDS, ENTRY]
+    assert len(cached.read_bytes()) == len(intact)
+
+
+def test_lists_in_a_folder_that_cannot_be_written_to(cached, monkeypatch):
+    cached.unlink()
+    monkeypatch.setattr("ssd.files.os.replace", refuse)
+    assert entries(read_data_list(cached.parent, "train")) == [ENTRY, CROWDS, ENTRY]
+    assert sorted(path.suffix for path in cached.parent.iterdir()) == [".json"] * 3
+
+
+def refuse(*_):
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_small_list_has_no_copy(tmp_path):
+    write_data_lists(tmp_path, train=data_list("x", [ENTRY], ("a",)))
+    read_data_list(tmp_path, "train")
+    assert not cache_file(tmp_path, "train").exists()
 
 
 def tutorials_lists(folder, *entries):

@@ -4,7 +4,7 @@ import torch
 
 from ssd import load_checkpoint
 from ssd.checkpoint import load_training_state
-from ssd.data.lists import listed_image
+from ssd.data.columns import DataList
 from ssd.detector import Detections
 from ssd.training.batches import TrainingBatches, training_loader
 from ssd.training.run.panels import TrackedPicture
@@ -51,4 +51,5 @@ def detections(*rows):
 
 
 def tracked(path, found, boxes=(), labels=()):
-    return TrackedPicture(listed_image(str(path), (1, 1), boxes, labels, [False] * len(labels)), found)
+    row = (str(path), (1, 1), boxes, labels, [False] * len(labels), [], [])
+    return TrackedPicture(DataList.from_images([row], NAMES)[0], found)

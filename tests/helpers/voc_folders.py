@@ -2,7 +2,8 @@
 
 from PIL import Image
 
-from ssd.data.lists import DataList, listed_image, read_data_list, write_data_lists
+from ssd.data.columns import DataList
+from ssd.data.lists import read_data_list, write_data_lists
 
 
 def make_voc(folder, names, objects="", size=(40, 30)):
@@ -39,7 +40,9 @@ def entries(data):
 
 def data_list(paths, entries, class_names):
     """A `DataList` of images and their objects as the JSON file has them."""
-    images = (listed_image(str(path), **entry) for path, entry in zip(paths, entries, strict=True))
+    keys = ("size", "boxes", "labels", "difficulties", "crowds", "crowd_labels")
+    contents = ([entry.get(key, []) for key in keys] for entry in entries)
+    images = ((str(path), *content) for path, content in zip(paths, contents, strict=True))
     return DataList.from_images(images, class_names)
 
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ssd.config import SSDConfig
+from ssd.data.columns import ListedImage
 from ssd.data.images import denormalise, load_image
-from ssd.data.lists import ListedImage
 from ssd.detector import Detections
 from ssd.files import replacing
 from ssd.visualize import CROWD, HIT, SHOWN_SIDE, TRUTH, class_colour, draw_boxes, fit_to_side, mosaic
