@@ -111,18 +111,18 @@ class Subject:
 
     def photo(self) -> str:
         """The hidden SVG that holds the picture once, for every `drawing`."""
-        held = svg.element("image", id="photo", href=svg.data_address(self.shown, quality=85), width=self.shown.width)
+        size = {"width": self.shown.width, "height": self.shown.height}
+        held = svg.element("image", id="photo", href=svg.data_address(self.shown, quality=85), **size)
         return svg.element("svg", svg.element("defs", held), width=0, height=0, class_="hidden", aria_hidden="true")
 
-    def drawing(self, *parts: str, label: str, class_: str | None = None, faint: str | None = None) -> str:
-        """A figure of the picture with parts on it. label: what it shows. faint: "faint" for a pale picture."""
-        photo = svg.element("use", href="#photo", class_=faint)
+    def drawing(self, *parts: str, label: str, class_: str | None = None, faint: bool = False) -> str:
+        """A figure of the picture, perhaps a faint one, with parts on it. label: what it shows."""
+        photo = svg.element("use", href="#photo", class_="faint" if faint else None)
         return svg.figure(*self.shown.size, photo, *parts, label=label, class_=class_)
 
     def outlines(self, boxes: Tensor, kind: str) -> str:
         """Boxes (n, 4) or (4,) of corner fractions, drawn with lines of CSS classes."""
-        corners = self.in_frame(boxes).view(-1, 4).tolist()
-        return "".join(svg.rectangle(box, class_=f"box {kind}") for box in corners)
+        return svg.outlines(self.in_frame(boxes).view(-1, 4).tolist(), kind)
 
 
 def find_model(name: str | None) -> Path | None:
@@ -154,11 +154,8 @@ def read_subject(
     of `data`, as `load_results` reads them.
     Raises InputError where a file is missing, damaged or of another kind.
     """
-    image, model, marked = load_image(picture), None, None
-    if checkpoint is not None:
-        if Path(checkpoint).suffix.lower() in (".onnx", ".pt2"):
-            raise InputError(f"{checkpoint}: an export, which hides the network; give the checkpoint it was made from")
-        model = load_model(checkpoint)
+    image, marked = load_image(picture), None
+    model = None if checkpoint is None else _load(checkpoint)
     if annotation is not None:
         marked = _annotated(picture, annotation, model.config.class_names if model else ())
     elif data is not None:
@@ -187,6 +184,12 @@ def read_subject(
         scores=scores,
         evaluated=None if results is None else _evaluated(results, data),
     )
+
+
+def _load(checkpoint: str | Path) -> SSD:
+    if Path(checkpoint).suffix.lower() in (".onnx", ".pt2"):
+        raise InputError(f"{checkpoint}: an export, which hides the network; give the checkpoint it was made from")
+    return load_model(checkpoint)
 
 
 def _evaluated(results: str | Path, folder: str | Path | None) -> Matches:

@@ -57,6 +57,11 @@ def rectangle(box: Box, *children: str, **attributes: object) -> str:
     return element("rect", *children, x=x_min, y=y_min, **size, **attributes)
 
 
+def outlines(boxes: Iterable[Box], kind: str) -> str:
+    """Boxes, in the units of their figure, drawn with lines of CSS classes."""
+    return "".join(rectangle(box, class_=f"box {kind}") for box in boxes)
+
+
 def tip(words: str) -> str:
     """What a pointer on the parent shows."""
     return element("title", escape(words))

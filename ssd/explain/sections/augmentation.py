@@ -88,7 +88,7 @@ def section(subject: Subject) -> Section:
     """The steps of one augmentation, and eight results, with more behind a button."""
     drawn = steps(subject)
     canvas, window = drawn[5][0], drawn[6][0].window
-    frame = _rectangles(move_boxes(np.array([window]), canvas), "wrong dashed")
+    frame = svg.outlines(move_boxes(np.array([window]), canvas) * SIDE, "wrong dashed")
     figures = [(_drawing(subject, each, frame if each is canvas else ""), caption) for each, caption in drawn]
     sets = ""
     for seed in range(SETS):
@@ -121,9 +121,4 @@ def _drawing(subject: Subject, augmentation: Augmentation, more: str = "") -> st
     tensor, boxes, _ = augment(subject.image, pixel_boxes(subject), augmentation, subject.config)
     image = denormalise(tensor, subject.config).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     shown = svg.element("image", href=svg.data_address(image, quality=QUALITY), width=SIDE, height=SIDE)
-    return svg.figure(SIDE, SIDE, shown, _rectangles(boxes, "truth"), more, label="an augmented picture")
-
-
-def _rectangles(boxes: np.ndarray, kind: str) -> str:
-    """Boxes (n, 4), fractions of the input, drawn with lines of CSS classes."""
-    return "".join(svg.rectangle(box, class_=f"box {kind}") for box in (boxes * SIDE).tolist())
+    return svg.figure(SIDE, SIDE, shown, svg.outlines(boxes * SIDE, "truth"), more, label="an augmented picture")

@@ -111,7 +111,7 @@ def _heat_row(subject: Subject, label: int) -> str:
     for name, heat in zip(MAP_CHANNELS, heat_maps(subject, label), strict=False):
         layer = svg.element("image", href=svg.data_address(_as_picture(heat), "png"), **frame, class_="pixels")
         caption = f"{name}: {heat.max():.2f}"
-        drawn.append((subject.drawing(layer, label="a heat map", faint="faint"), caption))
+        drawn.append((subject.drawing(layer, label="a heat map", faint=True), caption))
     return svg.panels(*drawn, class_="panels six")
 
 

@@ -95,7 +95,7 @@ def _figure(subject: Subject, floor: float, usual: Thresholds) -> str:
     label = "detections, and the boxes that they suppressed"
     return (
         f'<div class="controls">{sliders}</div><p class="counts" aria-live="polite"></p>'
-        + subject.drawing(label=label, class_="clickable", faint="faint")
+        + subject.drawing(label=label, class_="clickable", faint=True)
         + '<p class="answer" aria-live="polite"></p>'
     )
 
