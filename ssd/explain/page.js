@@ -17,6 +17,18 @@ function set(element, attributes) {
   return element;
 }
 
+// A table in a box that scrolls where the table is wider. mark(cell, k): changes the first cell of row k.
+function table(heads, rows, mark) {
+  const box = document.createElement("div"), made = box.appendChild(document.createElement("table"));
+  box.className = "wide";
+  [heads, ...rows].forEach((cells, k) => {
+    const line = made.insertRow();
+    for (const cell of cells) line.appendChild(document.createElement(k ? "td" : "th")).textContent = cell;
+    if (k) mark(line.cells[0], k - 1);
+  });
+  return box;
+}
+
 // The place of a mouse or finger in the units of an SVG's viewBox.
 function place(figure, event) {
   const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(figure.getScreenCTM().inverse());

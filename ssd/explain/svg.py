@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ from PIL import Image
 Box = Sequence[float]  # x_min, y_min, x_max, y_max
 
 
-class Cell(NamedTuple):
-    """A cell of a table that has a look of its own. words: plain text. attributes: of its element."""
+class Bar(NamedTuple):
+    """A number in a table, with a bar of this share, from 0 to 1, of the cell's width."""
 
-    words: object
-    attributes: Mapping[str, str]
+    words: str
+    share: float
 
 
 def element(name: str, *children: str, **attributes: object) -> str:
@@ -87,25 +87,21 @@ def picture(content: Image.Image, label: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of text, numbers and Cells, in a box that scrolls where the table is wider."""
+    """A table of text, numbers and bars, in a box that scrolls where the table is wider."""
     lines = [("th", heads), *(("td", row) for row in rows)]
     made = element("table", *(element("tr", *(_cell(kind, each) for each in cells)) for kind, cells in lines))
     return element("div", made, class_="wide")
 
 
 def _cell(kind: str, content: object) -> str:
-    words, attributes = content if isinstance(content, Cell) else (content, {})
-    return element(kind, escape(str(words)), **attributes)
+    if isinstance(content, Bar):
+        return element(kind, escape(content.words), class_="bar", style=f"--share: {content.share:.1%}")
+    return element(kind, escape(str(content)))
 
 
-def bar(words: str, share: float) -> Cell:
-    """A number in a table, with a bar of this share, from 0 to 1, of the cell's width."""
-    return Cell(words, {"class": "bar", "style": f"--share: {share:.1%}"})
-
-
-def bars(words: str, values: Sequence[float]) -> list[Cell]:
+def bars(words: str, values: Sequence[float]) -> list[Bar]:
     """A column of a table, whose longest bar is as wide as the column. words: format of a value, as "{:.2f}"."""
-    return [bar(words.format(value), value / max(values)) for value in values]
+    return [Bar(words.format(value), value / max(values)) for value in values]
 
 
 def beside(*parts: str) -> str:

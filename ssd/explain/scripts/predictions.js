@@ -23,30 +23,23 @@ section("predictions", (element, data) => {
     return made;
   }
 
-  function table(first, locs, scores) {
-    const box = document.createElement("div"), made = box.appendChild(document.createElement("table"));
-    const names = data.shown.map(label => data.names[label]);
-    const more = data.names.length > data.shown.length ? ["..."] : [];
-    const rows = locs.map((row, k) => [
+  function rows(first, locs, scores) {
+    const names = data.shown.map(label => data.names[label]), more = data.names.length > data.shown.length ? ["..."] : [];
+    const cells = locs.map((row, k) => [
       first + k, ...[...row, ...data.shown.map(label => scores[k][label])].map(value => value.toFixed(2)), ...more]);
-    for (const cells of [["row", "g_cx", "g_cy", "g_w", "g_h", ...names, ...more], ...rows]) {
-      const line = made.insertRow();
-      for (const cell of cells) line.insertCell().textContent = cell;
-      if (made.rows.length > 1) line.cells[0].style.borderLeft = `6px solid ${hue(made.rows.length - 2)}`;
-    }
-    box.className = "wide";
-    return box;
+    return table(["row", "g_cx", "g_cy", "g_w", "g_h", ...names, ...more], cells,
+      (cell, k) => { cell.style.borderLeft = `6px solid ${hue(k)}`; });
   }
 
   function choose(y, x) {
     const start = (y * n + x) * data.priors;
     show(n, y, x);
-    const [locs, scores] = [data.locs, data.scores].map(rows => rows.slice(start, start + data.priors));
+    const [locs, scores] = [data.locs, data.scores].map(table => table.slice(start, start + data.priors));
     words.textContent = `Cell y = ${y}, x = ${x}: ${locs.flat().length} channels of offsets`;
     output.replaceChildren(
       strip(locs),
       paragraph(`${scores.flat().length} channels of scores`), strip(scores),
-      paragraph("Their rows in the tables of predictions"), table(data.first + start, locs, scores));
+      paragraph("Their rows in the tables of predictions"), rows(data.first + start, locs, scores));
   }
 
   choose(Math.floor(data.chosen / n), data.chosen % n);

@@ -1,8 +1,7 @@
 // The priors of the cell and of the map that are chosen.
 section("priors", (element, data) => {
   const figure = element.querySelector("svg"), { width, height } = figure.viewBox.baseVal;
-  const buttons = element.querySelectorAll("button"), tables = element.querySelectorAll(".sizes");
-  const words = element.querySelector(".result");
+  const words = element.querySelector(".result"), output = element.querySelector(".sizes");
   let [chosen, row, column] = data.start;
   const show = cellGrid(figure, "chosen", (y, x) => {
     [row, column] = [y, x];
@@ -24,15 +23,25 @@ section("priors", (element, data) => {
       add([x[column] - w / 2, y[row] - h / 2, x[column] + w / 2, y[row] + h / 2], `box prior-${k}`);
     });
     buttons.forEach((button, k) => button.setAttribute("aria-pressed", k === chosen));
-    tables.forEach((table, k) => { table.hidden = k !== chosen; });
+    output.replaceChildren(table(
+      ["", "r = w / h", "s", "w", "h"],
+      data.maps[chosen].table.map(([r, ...pixels]) => ["", r.toFixed(2), ...pixels.map(side => side.toFixed(1))]),
+      (cell, k) => { cell.className = `swatch prior-${k}`; }));
     words.textContent = `${name}: row ${row}, column ${column}, ${sizes.length} priors`;
   }
 
-  buttons.forEach((button, k) => button.addEventListener("click", () => {
-    const scale = data.maps[k].x.length / data.maps[chosen].x.length;
-    [row, column] = [row, column].map(place => Math.floor((place + 0.5) * scale));
-    chosen = k;
-    draw();
-  }));
+  const buttons = data.maps.map(({ name, x: { length: n } }, k) => {
+    const button = element.querySelector(".controls").appendChild(document.createElement("button"));
+    button.type = "button";
+    button.title = name;
+    button.textContent = `${n} x ${n}`;
+    button.addEventListener("click", () => {
+      const scale = n / data.maps[chosen].x.length;
+      [row, column] = [row, column].map(place => Math.floor((place + 0.5) * scale));
+      chosen = k;
+      draw();
+    });
+    return button;
+  });
   draw();
 });

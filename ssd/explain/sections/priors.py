@@ -1,6 +1,5 @@
 """The priors of a cell that one chooses, and how well all of them fit the objects."""
 
-from collections.abc import Sequence
 from math import sqrt
 
 from torch import Tensor
@@ -43,7 +42,7 @@ def of_a_cell(subject: Subject) -> Section:
     width, height = subject.shown.size
     square = "a square looks square" if width == height else f"a square is {width / height:.2f} times as wide as high"
     return Section(
-        figure=_figure(subject, [each["name"] for each in maps], start[0]),
+        figure=_figure(subject),
         text=f"""
         Every cell of the {len(maps)} maps has its own priors, boxes of fixed sizes around the cell's centre. Choose a
         map and a cell of the picture, by a click or with the arrow keys. At first, it shows the cell whose prior best
@@ -67,47 +66,30 @@ def of_a_cell(subject: Subject) -> Section:
 
 def _maps(subject: Subject) -> list[dict]:
     """What the script needs of each map: the table of priors, whose rows and columns of cells are all alike."""
-    layers = prediction_layers(network_layers(subject.config))
-    grids = by_map(subject.priors_cxcy.double().round(decimals=5), subject.config)
+    config = subject.config
+    layers = prediction_layers(network_layers(config))
+    grids = by_map(subject.priors_cxcy.double().round(decimals=5), config)
     return [
         {
             "name": name,
             "x": grid[0, :, 0, 0].tolist(),
             "y": grid[:, 0, 0, 1].tolist(),
             "sizes": grid[0, 0, :, 2:].tolist(),
+            "table": [[w / h, *(side * config.input_size for side in (sqrt(w * h), w, h))] for w, h in sizes],
             "field": layer.field,
         }
-        for (name, layer), grid in zip(layers.items(), grids, strict=True)
+        for (name, layer), grid, sizes in zip(layers.items(), grids, config.prior_sizes, strict=True)
     ]
 
 
-def _figure(subject: Subject, names: Sequence[str], chosen: int) -> str:
+def _figure(subject: Subject) -> str:
     side = subject.config.input_size
-    buttons, tables = "", ""
-    for k, (name, n) in enumerate(zip(names, subject.config.feature_maps, strict=True)):
-        pressed = str(k == chosen).lower()
-        buttons += svg.element("button", f"{n} x {n}", type="button", title=name, aria_pressed=pressed)
-        hidden = None if k == chosen else "hidden"
-        tables += svg.element("div", _sizes(subject.config.prior_sizes[k], side), class_="sizes", hidden=hidden)
     cut = "" if subject.config.clip == "none" else " A side longer than the input is cut to it."
-    note = f"<small>s, w and h in pixels of the input of {side} x {side}.{cut}</small>"
-    drawing = subject.drawing(label="the picture with the priors of a cell", class_="cells")
     return svg.beside(
-        f'<div class="controls">{buttons}</div>{drawing}',
-        f'<p class="result" aria-live="polite"></p>{tables}{note}{_fit(subject)}',
+        '<div class="controls"></div>' + subject.drawing(label="the picture with the priors of a cell", class_="cells"),
+        '<p class="result" aria-live="polite"></p><div class="sizes"></div>'
+        f"<small>s, w and h in pixels of the input of {side} x {side}.{cut}</small>{_fit(subject)}",
     )
-
-
-def _sizes(sizes: Sequence[tuple[float, float]], side: int) -> str:
-    rows = [
-        (
-            svg.Cell("", {"class": f"swatch prior-{k}"}),
-            f"{w / h:.2f}",
-            *(f"{value * side:.1f}" for value in (sqrt(w * h), w, h)),
-        )
-        for k, (w, h) in enumerate(sizes)
-    ]
-    return svg.table(("", "r = w / h", "s", "w", "h"), rows)
 
 
 def _fit_words(subject: Subject) -> str:
@@ -131,5 +113,5 @@ def _fit(subject: Subject) -> str:
         cells = config.feature_maps[place_of(place, config)[0]]
         iou = paired_iou(subject.boxes[k], cxcy_to_xy(prior)).item()
         pixels = (" x ".join(f"{side * config.input_size:.0f}" for side in size) for size in (sizes[k], prior[2:]))
-        rows.append((subject.name_of(subject.labels[k]), *pixels, f"{cells} x {cells}", svg.bar(f"{iou:.2f}", iou)))
+        rows.append((subject.name_of(subject.labels[k]), *pixels, f"{cells} x {cells}", svg.Bar(f"{iou:.2f}", iou)))
     return svg.table(("object", "w x h", "best prior: w x h", "map", "IoU"), rows) if rows else ""
