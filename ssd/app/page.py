@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
+from gradio.utils import get_upload_folder
 
-from ssd.app.results import COLUMNS, Choice, Models, Predicted, annotate_film, predict, records, show
+from ssd.app.results import COLUMNS, Models, Predicted, annotate_film, make_choice, predict, records, show
 from ssd.detector import MIN_SCORE
 from ssd.errors import InputError
 from ssd.text import one_line
+
+Upload = dict[str, Any]  # a file as Gradio describes it
 
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # none is fetched
 MAX_OVERLAP = 0.45
@@ -66,7 +67,6 @@ class Page:
         predicted = gr.State(time_to_live=KEPT)
         with gr.Column(scale=1, min_width=320):
             photo = gr.Image(label="Picture", height=320, buttons=[])
-            photo.preprocess = _uploaded_path  # type: ignore[method-assign]  # Gradio would open it, and print errors
             if examples:
                 gr.Examples(examples, photo, examples_per_page=12, api_visibility="private")
             message = gr.Textbox(show_label=False, container=False, interactive=False, lines=1, max_lines=4)
@@ -81,15 +81,16 @@ class Page:
                 ]
         photo.change(
             self.look, [photo, *controls], [predicted, message, *shown],
-            api_visibility="private", concurrency_id="network", concurrency_limit=1,
+            api_visibility="private", concurrency_id="network", concurrency_limit=1, preprocess=False,
         )  # fmt: skip
         gr.on(
             [control.change for control in controls], self.choose, [predicted, *controls], [message, *shown],
-            api_visibility="private", trigger_mode="always_last", show_progress="hidden",
+            api_visibility="private", trigger_mode="always_last", show_progress="hidden", preprocess=False,
         )  # fmt: skip
         gr.Button(visible=False).click(
-            self.detect, [photo, *controls], gr.JSON(visible=False), api_name="detect", concurrency_id="network"
-        )
+            self.detect, [photo, *controls], gr.JSON(visible=False),
+            api_name="detect", concurrency_id="network", preprocess=False,
+        )  # fmt: skip
 
     def _video_tab(self) -> None:
         held, names = gr.State(time_to_live=KEPT), list(self.models)
@@ -105,18 +106,20 @@ class Page:
             files = gr.File(label="Downloads", file_count="multiple", interactive=False)
         start.click(
             self.annotate, [video, *controls, model], [held, film, message, files],
-            api_visibility="private", concurrency_limit=1, show_progress_on=film,
+            api_visibility="private", concurrency_limit=1, show_progress_on=film, preprocess=False,
         )  # fmt: skip
         stop.click(self.stop, api_visibility="private")
 
-    def look(self, picture: str | None, *choice: Any) -> list[Any]:
+    # The inputs are as the browser or a program sends them, since Gradio would print errors about them.
+
+    def look(self, upload: Upload | None, *choice: Any) -> list[Any]:
         """A new picture: predict, and show what is chosen."""
-        if picture is None:
+        if upload is None:
             return [None, *self._nothing("")]
         try:
-            predicted = predict(self.models, Path(picture))
+            predicted = predict(self.models, _uploaded(upload))
         except PROBLEMS as error:
-            return [None, *self._nothing(_sentence(error, picture))]
+            return [None, *self._nothing(_sentence(error, upload))]
         return [predicted, *self.choose(predicted, *choice)]
 
     def choose(self, predicted: Predicted | None, *choice: Any) -> list[Any]:
@@ -124,41 +127,43 @@ class Page:
         if predicted is None:
             return self._nothing("")
         try:
-            shown = show(self.models, predicted, Choice(*choice))
+            shown = show(self.models, predicted, make_choice(self.models, *choice))
         except PROBLEMS as error:
-            return self._nothing(_sentence(error, predicted.path))
+            return self._nothing(_sentence(error, {"path": str(predicted.path)}))
         width, height = predicted.size
         parts = [part for one in shown for part in (gr.Image(one.picture, label=one.title), one.rows, one.files)]
         return [f"{predicted.path.name}, {width} x {height} pixels", *parts]
 
     def annotate(
-        self, path: str | None, min_score: float, max_overlap: float, classes: list[str], model: str,
+        self, upload: Upload | None, min_score: float, max_overlap: float, classes: list[str], model: str,
         request: gr.Request, progress: gr.Progress = PROGRESS,
     ) -> list[Any]:  # fmt: skip
         """A video: find objects in it, until its end or until `stop`."""
-        if path is None:
+        if upload is None:
             return [None, None, "Choose a video first.", None]
         self.stopped.discard(request.session_hash)
 
         def tell(n: int, n_frames: int | None) -> None:
             progress((n, n_frames), unit="frames")
             if request.session_hash in self.stopped:
-                raise InputError(f"{path}: stopped")
+                raise InputError(f"{upload['path']}: stopped")
 
         try:
-            film = annotate_film(self.models[model], Path(path), Choice(min_score, max_overlap, classes), tell)
+            choice = make_choice(self.models, min_score, max_overlap, classes)
+            film = annotate_film(self.models[model], _uploaded(upload), choice, tell)
         except PROBLEMS as error:
-            return [None, None, _sentence(error, path), None]
-        return [film, next(iter(film.files), None), _sentence(film.message, path), film.files]
+            return [None, None, _sentence(error, upload), None]
+        return [film, next(iter(film.files), None), _sentence(film.message, upload), film.files]
 
     def stop(self, request: gr.Request) -> None:
         """End the work on the video of this session."""
         self.stopped.add(request.session_hash)
 
-    def detect(self, picture: str, min_score: float, max_overlap: float, classes: list[str]) -> list[dict]:
+    def detect(self, picture: Upload, min_score: float, max_overlap: float, classes: list[str]) -> list[dict]:
         """The objects in a picture, for each model."""
         try:
-            return records(self.models, predict(self.models, Path(picture)), Choice(min_score, max_overlap, classes))
+            choice = make_choice(self.models, min_score, max_overlap, classes)
+            return records(self.models, predict(self.models, _uploaded(picture)), choice)
         except PROBLEMS as error:
             raise gr.Error(_sentence(error, picture), print_exception=False) from None
 
@@ -167,15 +172,15 @@ class Page:
         return [message, *parts]
 
 
-def _uploaded_path(payload: ImageData | None) -> str | None:
-    """The path of an uploaded picture. Gradio does not check what a program sends as a path."""
-    if payload is None or payload.path is None:
-        return None
-    if not Path(payload.path).resolve().is_relative_to(Path(gettempdir()).resolve()):
-        raise gr.Error("This picture was not uploaded.", print_exception=False)
-    return payload.path
+def _uploaded(upload: Upload) -> Path:
+    """The path of an uploaded file. Gradio checks it for a video, but not for a picture."""
+    path = Path(upload["path"] or "").resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise InputError("this file was not uploaded")
+    return Path(upload["path"])
 
 
-def _sentence(told: object, path: str | Path) -> str:
+def _sentence(told: object, upload: Upload) -> str:
     """What is told of a file, which is named as the user knows it."""
-    return one_line(str(told).replace(str(path), Path(path).name))
+    path = upload["path"] or ""
+    return one_line(str(told).replace(path, Path(path).name))

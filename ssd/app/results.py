@@ -13,6 +13,7 @@ from torch import Tensor
 from ssd.data.images import load_image
 from ssd.detector import Detections, Detector
 from ssd.errors import InputError
+from ssd.inference.predictor import check_thresholds
 from ssd.media.annotator import Annotator
 from ssd.media.frames import open_frames
 from ssd.media.journal import append
@@ -41,8 +42,18 @@ class Choice(NamedTuple):
         return {name: self.min_score if name in self.classes or not self.classes else NEVER for name in names}
 
 
+def make_choice(models: Models, min_score: float, max_overlap: float, classes: Sequence[str] | None) -> Choice:
+    """The choice for these models. Raises InputError on numbers out of range and on a class that none of them knows."""
+    check_thresholds(min_score, max_overlap, TOP_K)
+    known = {name for detector in models.values() for name in detector.config.class_names if name}
+    if unknown := set(classes or ()) - known:
+        raise InputError(f"unknown class {', '.join(sorted(unknown))}; the classes are {', '.join(sorted(known))}")
+    return Choice(min_score, max_overlap, classes or ())
+
+
 def _temporary_folder() -> TemporaryDirectory:
-    return TemporaryDirectory(ignore_cleanup_errors=True)
+    """A folder for results, outside Gradio's, so that Gradio keeps a copy of each version of a file."""
+    return TemporaryDirectory(prefix="ssd300-results-", ignore_cleanup_errors=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,10 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -40,21 +40,16 @@ def pictures_in(folder: str | Path) -> list[Path]:
 def serving(
     models: Models, examples: Sequence[Path] | None, host: str, port: int, most_megabytes: int
 ) -> Iterator[str]:
-    """The page's address, for a `with` block. When it ends, so does the page, and all files it has written are gone.
+    """The page's address, for a `with` block. When it ends, so does the page, and what was uploaded is gone.
 
     examples: pictures; None means shapes drawn for the purpose, if a model knows them. most_megabytes: of an upload.
     """
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="ssd300-app-", ignore_cleanup_errors=True) as folder:
-        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # for Gradio's files and for ours
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        try:
-            module = optional("ssd.app.page", extra="app", what="the page", package="gradio")
-            page = module.Page(models, _drawn_for(models, Path(folder)) if examples is None else examples)
-            yield page.launch(host, port, most_megabytes)
-            page.blocks.close(verbose=False)
-        finally:
-            tempfile.tempdir = before
+    with TemporaryDirectory(prefix="ssd300-app-", ignore_cleanup_errors=True) as folder:
+        os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False")
+        module = optional("ssd.app.page", extra="app", what="the page", package="gradio")
+        page = module.Page(models, _drawn_for(models, Path(folder)) if examples is None else examples)
+        yield page.launch(host, port, most_megabytes)
+        page.blocks.close(verbose=False)
 
 
 def _drawn_for(models: Models, folder: Path) -> list[Path]:

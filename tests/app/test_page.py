@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import gettempdir
 
 import pytest
 from PIL import Image
@@ -14,23 +13,34 @@ gr = pytest.importorskip("gradio", minversion="6")
 CHOICE = 0.2, 0.45, []
 
 
+def upload(path):
+    return {"path": str(path)}
+
+
 @pytest.fixture(scope="module")
-def page(models):
+def built(models):
     from ssd.app.page import Page
 
     return Page(models, [])
+
+
+@pytest.fixture
+def page(built, tmp_path, monkeypatch):
+    """The page; uploads lie in tmp_path."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return built
 
 
 @pytest.mark.parametrize("name", ["empty.jpg", "text.jpg", "half.jpg", "bomb.png", "program.jpg"])
 def test_bad_pictures_get_a_sentence(page, tmp_path, name):
     content, sentence = DAMAGED[name]
     (tmp_path / name).write_bytes(content)
-    predicted, message, *shown = page.look(str(tmp_path / name), *CHOICE)
+    predicted, message, *shown = page.look(upload(tmp_path / name), *CHOICE)
     assert predicted is None
     assert message.startswith(f"{name}: {sentence}")
     assert [part for part in shown if not isinstance(part, gr.Image)] == [None] * 4
     with pytest.raises(gr.Error) as error:
-        page.detect(str(tmp_path / name), *CHOICE)
+        page.detect(upload(tmp_path / name), *CHOICE)
     assert error.value.message == message
     assert not error.value.print_exception
 
@@ -38,7 +48,7 @@ def test_bad_pictures_get_a_sentence(page, tmp_path, name):
 @pytest.mark.parametrize("name", ["inks.jpg", "16 bits.png", "animated.gif", "orientation 6.png", "pixel.png"])
 def test_odd_pictures_are_shown(page, tmp_path, name):
     (tmp_path / name).write_bytes(ODD[name][0])
-    predicted, message, first, rows, files, *others = page.look(str(tmp_path / name), *CHOICE)
+    predicted, message, first, rows, files, *others = page.look(upload(tmp_path / name), *CHOICE)
     size = (1, 1) if name == "pixel.png" else (30, 20)
     assert (predicted.size, message) == (size, f"{name}, {size[0]} x {size[1]} pixels")
     assert len(rows) and Path(files[0]).exists()
@@ -51,7 +61,7 @@ def test_sliders_before_there_is_a_picture(page):
 
 
 def test_a_picture_that_is_gone(page, photo):
-    predicted, *_ = page.look(str(photo), *CHOICE)
+    predicted, *_ = page.look(upload(photo), *CHOICE)
     photo.unlink()
     assert page.choose(predicted, *CHOICE)[0] == "my photo.png: no such picture"
 
@@ -61,34 +71,44 @@ def test_people_do_not_mix_their_results(page, models, tmp_path):
     for k, path in enumerate(paths):
         Image.linear_gradient("L").rotate(60 * k).resize((100 + k, 90)).save(path)
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda path: page.look(str(path), *CHOICE), paths))
+        found = list(pool.map(lambda path: page.look(upload(path), *CHOICE), paths))
     for path, (_, message, _, rows, *_) in zip(paths, found, strict=True):
         assert message.startswith(f"{path.name}, {100 + int(path.stem)} x 90 ")
         expected = models["a/best.pth"](path)
         assert [row[1] for row in rows] == [round(score, 3) for score in expected.scores.tolist()]
 
 
-def test_only_uploads_are_read(page, photo):
+@pytest.mark.parametrize("path", ["/etc/passwd", "{folder}/../photo.jpg", "", None])
+def test_only_uploads_are_read(page, tmp_path, path):
     """A program may send any path; Gradio checks it for a video, not for a picture."""
-    picture = next(block for block in page.blocks.blocks.values() if isinstance(block, gr.Image))
-    inside = gr.components.image.ImageData(path=str(Path(gettempdir()) / "photo.jpg"))
-    assert picture.preprocess(inside) == inside.path
-    for path in ("/etc/passwd", str(Path(gettempdir()) / ".." / "photo.jpg")):
-        with pytest.raises(gr.Error, match="not uploaded"):
-            picture.preprocess(gr.components.image.ImageData(path=path))
+    assert page.look({"path": path and path.format(folder=tmp_path)}, *CHOICE)[1] == "this file was not uploaded"
+
+
+@pytest.mark.parametrize(
+    "choice, message",
+    [
+        ((5, 0.45, []), "min_score is 5, must be from 0 to 1"),
+        ((0.2, "x", []), "max_overlap must be a number, not str"),
+        ((0.2, 0.45, ["cat", "fox"]), "unknown class fox; the classes are cat, circle, dog, owl"),
+    ],
+)
+def test_a_choice_that_there_is_not(page, photo, choice, message):
+    assert page.look(upload(photo), *choice)[1] == message
+    with pytest.raises(gr.Error, match=message):
+        page.detect(upload(photo), *choice)
 
 
 def test_what_is_no_video(page, photo):
     request = gr.Request(session_hash="a")
     assert page.annotate(None, *CHOICE, "a/best.pth", request)[2] == "Choose a video first."
-    assert page.annotate(str(photo.with_name("x.mp4")), *CHOICE, "a/best.pth", request)[2] == "x.mp4: no such video"
+    assert page.annotate(upload(photo.with_name("x.mp4")), *CHOICE, "a/best.pth", request)[2] == "x.mp4: no such video"
 
 
 def test_stop_ends_the_video_of_this_person_alone(page, tmp_path):
     pytest.importorskip("av")
     from tests.media.test_video import draw_film
 
-    film = str(draw_film(tmp_path / "film.mp4"))
+    film = upload(draw_film(tmp_path / "film.mp4"))
     for other, ending in (("b", "in 10 frames"), ("a", "stopped; 0 objects in 0 frames")):
         session, stopping = gr.Request(session_hash="a"), gr.Request(session_hash=other)
 

@@ -1,10 +1,10 @@
 """`ssd300 app` as a user runs it."""
 
+import os
 import re
 import signal
 import socket
 import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.request import urlopen
@@ -42,10 +42,9 @@ def test_served_until_interrupted(port, checkpoint, capsys, monkeypatch):
     def interrupt(_):
         with urlopen(f"http://127.0.0.1:{port}/") as page:
             assert b'"title":"SSD300"' in page.read()
-        folders.append(Path(tempfile.gettempdir()))
+        folders.append(Path(os.environ["GRADIO_TEMP_DIR"]))
         raise KeyboardInterrupt
 
-    before = tempfile.gettempdir()
     monkeypatch.setattr(app, "time", SimpleNamespace(sleep=interrupt))
     monkeypatch.setattr(signal, "signal", lambda *args: None)  # SIGTERM is to end pytest as before
     assert app.main(["--port", port, "--checkpoint", str(checkpoint)]) == 130
@@ -54,4 +53,3 @@ def test_served_until_interrupted(port, checkpoint, capsys, monkeypatch):
     assert said.err == "interrupted\n"
     assert folders[0].name.startswith("ssd300-app-")
     assert not folders[0].exists()
-    assert tempfile.gettempdir() == before

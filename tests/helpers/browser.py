@@ -16,8 +16,11 @@ def find_browser() -> tuple[str, str] | None:
 
 
 @contextmanager
-def open_browser(width: int = 1000, height: int = 900) -> Iterator[Any]:
-    """A browser window (width, height), in pixels, for a `with` block. It keeps the messages of the console."""
+def open_browser(width: int = 1000, height: int = 900, network: bool = False) -> Iterator[Any]:
+    """A browser window (width, height), in pixels, for a `with` block. It keeps the messages of the console.
+
+    network: it also keeps what is requested, in the log "performance".
+    """
     from selenium import webdriver
 
     browser, driver = find_browser()
@@ -26,7 +29,7 @@ def open_browser(width: int = 1000, height: int = 900) -> Iterator[Any]:
     # Without a sandbox and shared memory, as containers need it: it only opens pages that we have made.
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size={width},{height}"):
         options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"} | ({"performance": "ALL"} if network else {}))
     window = webdriver.Chrome(options, webdriver.ChromeService(driver))
     try:
         yield window
