@@ -11,11 +11,11 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def abbreviated(names: Sequence[str], most: int = 10) -> str:
-    """Names separated by commas; of more than `most`, the first ones and how many others there are."""
-    if len(names) <= most:
+def abbreviated(names: Sequence[str]) -> str:
+    """Names separated by commas; of more than 10, the first 8 and how many others there are."""
+    if len(names) <= 10:
         return ", ".join(names)
-    return f"{', '.join(names[: most - 2])} and {len(names) - most + 2} more"
+    return f"{', '.join(names[:8])} and {len(names) - 8} more"
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

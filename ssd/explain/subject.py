@@ -155,7 +155,7 @@ def read_subject(
     Raises InputError where a file is missing, damaged or of another kind.
     """
     image, marked = load_image(picture), None
-    model = None if checkpoint is None else _load(checkpoint)
+    model = None if checkpoint is None else load_model(checkpoint)
     if annotation is not None:
         marked = _annotated(picture, annotation, model.config.class_names if model else ())
     elif data is not None:
@@ -184,12 +184,6 @@ def read_subject(
         scores=scores,
         evaluated=None if results is None else _evaluated(results, data),
     )
-
-
-def _load(checkpoint: str | Path) -> SSD:
-    if Path(checkpoint).suffix.lower() in (".onnx", ".pt2"):
-        raise InputError(f"{checkpoint}: an export, which hides the network; give the checkpoint it was made from")
-    return load_model(checkpoint)
 
 
 def _evaluated(results: str | Path, folder: str | Path | None) -> Matches:

@@ -91,9 +91,9 @@ def test_exif_orientation(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.PT2"])
-def test_exports_have_no_layers_to_show(picture, name):
-    with pytest.raises(InputError, match="give the checkpoint it was made from"):
-        read_subject(picture, name)
+def test_exports_have_no_layers_to_show(picture, name, tmp_path):
+    with pytest.raises(InputError, match="give the checkpoint that it was made from"):
+        read_subject(picture, write(tmp_path / name, ""))
 
 
 def test_usual_places(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ section("predictions", (element, data) => {
   function choose(y, x) {
     const start = (y * n + x) * data.priors;
     show(n, y, x);
-    const [locs, scores] = [data.locs, data.scores].map(table => table.slice(start, start + data.priors));
+    const [locs, scores] = [data.locs, data.scores].map(part => part.slice(start, start + data.priors));
     words.textContent = `Cell y = ${y}, x = ${x}: ${locs.flat().length} channels of offsets`;
     output.replaceChildren(
       strip(locs),

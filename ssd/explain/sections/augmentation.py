@@ -27,13 +27,13 @@ CROPS = 10  # drawn for the steps, of which one is chosen that has much of an ob
 SIDE, QUALITY = 200, 75  # of the results on the page: pixels, and JPEG's quality
 
 
-def steps(subject: Subject, seed: int = 0) -> list[tuple[Augmentation, str]]:
+def steps(subject: Subject) -> list[tuple[Augmentation, str]]:
     """An augmentation in which everything happens, step by step: four colours, zoom out, crop, flip.
 
     Returns the augmentation up to each step, and what that step does. Drawn by the parts of the sampler; colours and
     canvas until they change something that one can see.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     size, boxes = subject.image.size, pixel_boxes(subject)
     whole: Box = (0.0, 0.0, *size)
     targets, what = (boxes, "an object") if len(boxes) else (np.array([whole]), "the picture")
