@@ -12,10 +12,6 @@ from ssd.explain.subject import Subject
 from ssd.model.network import SSD
 from ssd.model.vgg import VGGBase, reduce_fc
 
-GAP = 17  # between two maps of the drawing; a pixel of the input is a unit of height
-CHANNELS_PER_UNIT = 40
-NAMES = 75  # height of the maps' names
-MARGIN, INPUT_WIDTH = 24.0, 4.0
 FC6, FC7 = (4096, 512, 7, 7), (4096, 4096, 1, 1)  # the classifier's fully connected layers as convolutions
 
 
@@ -55,19 +51,22 @@ def layers(subject: Subject) -> Section:
 
 
 def _drawing(side: int, making: Sequence[Layer], predicting: Collection[str]) -> str:
-    """The maps as side views from left to right, in the middle of a row as high as the input; their names below."""
-    x, parts = MARGIN, []
-    maps = [("input", side, INPUT_WIDTH)]
-    maps += [(layer.name.rpartition(".")[2], layer.cells, layer.channels / CHANNELS_PER_UNIT) for layer in making]
+    """The maps as side views from left to right, a row as high as the input, with their names below.
+
+    A unit is a pixel of the input in height, and 40 channels in width; the input itself is 4 wide.
+    """
+    x, parts = 24.0, []
+    maps = [("input", side, 4.0)]
+    maps += [(layer.name.rpartition(".")[2], layer.cells, layer.channels / 40) for layer in making]
     for name, cells, width in maps:
         top, middle = (side - cells) / 2, x + width / 2
         kind = "predicts" if name in predicting else "map"
         turned = f"rotate(-60 {middle:.1f} {side + 14})"
         parts.append(svg.rectangle((x, top, x + width, top + cells), class_=kind))
         parts.append(svg.text(middle + 4, side + 14, name, text_anchor="end", transform=turned))
-        x += width + GAP
+        x += width + 17
     label = f"the maps of the network from left to right, to scale; {len(predicting)} of them predict"
-    return svg.element("div", svg.figure(x, side + NAMES, *parts, label=label, class_="drawing"), class_="wide")
+    return svg.element("div", svg.figure(x, side + 75, *parts, label=label, class_="drawing"), class_="wide")
 
 
 def _table(found: Sequence[Layer]) -> str:

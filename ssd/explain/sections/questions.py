@@ -33,17 +33,17 @@ from ssd.training.recipe import Recipe, paper_recipe
 def section(subject: Subject) -> Section:
     """The questions and their answers. Where there is no model or no object, answers lack the numbers of it."""
     answers = {
-        "Why may a prior be larger than the kernel that predicts it?": larger_than_the_kernel,
-        "Why are objects matched with priors, and not with predictions?": matched_by_priors,
-        "Why is there a background class?": background_class,
-        "Why is there a threshold for the score, instead of taking the best class?": threshold_or_best_class,
-        "Why smooth L1?": smooth_l1,
-        "How does the scale of this loss compare with that of others?": loss_scales,
-        "Why do biases learn twice as fast?": fast_biases,
-        "What is gradient clipping for?": clipping,
-        "Why must evaluation know difficult objects?": difficult_objects,
-        "Why may priors leave the picture?": outside_priors,
-        "Batches of 8 pictures, or of 32?": batch_size,
+        "Why may a prior be larger than the kernel that predicts it?": _larger_than_the_kernel,
+        "Why are objects matched with priors, and not with predictions?": _matched_by_priors,
+        "Why is there a background class?": _background_class,
+        "Why is there a threshold for the score, instead of taking the best class?": _threshold_or_best_class,
+        "Why smooth L1?": _smooth_l1,
+        "How does the scale of this loss compare with that of others?": _loss_scales,
+        "Why do biases learn twice as fast?": _fast_biases,
+        "What is gradient clipping for?": _clipping,
+        "Why must evaluation know difficult objects?": _difficult_objects,
+        "Why may priors leave the picture?": _outside_priors,
+        "Batches of 8 pictures, or of 32?": _batch_size,
     }
     entries = [f"<dt>{question}</dt><dd>{paragraphs(answer(subject))}</dd>" for question, answer in answers.items()]
     return Section(
@@ -53,11 +53,10 @@ def section(subject: Subject) -> Section:
     )
 
 
-# Each answer yields paragraphs and figures, as HTML.
+# The answers: each yields paragraphs and figures, as HTML.
 
 
-def larger_than_the_kernel(subject: Subject) -> Iterator[str]:
-    """Why a prior may be larger than the kernel that predicts it."""
+def _larger_than_the_kernel(subject: Subject) -> Iterator[str]:
     yield f"""
         The kernel covers 3 x 3 cells, but each cell already sums up a larger part of the picture. Together they depend
         on all pixels of the <i>receptive field</i>, and most on those in its middle. The table compares their sides in
@@ -80,8 +79,7 @@ def reach(subject: Subject) -> dict[str, list[float]]:
     return {name: [min(share, 1) * config.input_size for share in row] for name, row in shares.items()}
 
 
-def matched_by_priors(subject: Subject) -> Iterator[str]:
-    """Why objects are matched with priors and not with predictions."""
+def _matched_by_priors(subject: Subject) -> Iterator[str]:
     yield """
         Predictions change with every step, and at first they are noise: which of them should learn an object would be a
         matter of chance. Priors never move. In the same picture, an object has the same positives in the first
@@ -96,8 +94,7 @@ def matched_by_priors(subject: Subject) -> Iterator[str]:
         now."""
 
 
-def background_class(subject: Subject) -> Iterator[str]:
-    """Why there is a class for nothing."""
+def _background_class(subject: Subject) -> Iterator[str]:
     n_positive, n = match_objects(subject).positive.sum(), len(subject.priors_cxcy)
     here = f"Here {n_positive} of {n} priors are positive, and the others have no object." if n_positive else ""
     yield f"""
@@ -110,8 +107,7 @@ def background_class(subject: Subject) -> Iterator[str]:
         share all of the probability, and some class would score above 0.5 at {without}."""
 
 
-def threshold_or_best_class(subject: Subject) -> Iterator[str]:
-    """Why a detection needs a score above a threshold, and not the highest score of its prior."""
+def _threshold_or_best_class(subject: Subject) -> Iterator[str]:
     yield """
         The best class alone would be an answer too, but where the network has doubts, the background wins. AP ranks
         detections by their scores: one that is probably wrong, below all others, costs little, and if it finds an
@@ -129,8 +125,7 @@ def threshold_or_best_class(subject: Subject) -> Iterator[str]:
         {PAPER.min_score}, the threshold of evaluation. {found}"""
 
 
-def smooth_l1(subject: Subject) -> Iterator[str]:
-    """Why smooth L1, and not L1 or squares."""
+def _smooth_l1(subject: Subject) -> Iterator[str]:
     yield """
         With squared errors, one box that is far off decides the step: the gradient grows with the error. With L1, it is
         1 for any error, so a box that is nearly right is pushed as hard as one that is far off, and does not settle.
@@ -160,8 +155,7 @@ def _loss_curves(errors: Tensor) -> str:
     return plot.figure(*parts, label="three losses", x="error", y="loss", x_ticks=ticks, y_ticks=ticks)
 
 
-def loss_scales(subject: Subject) -> Iterator[str]:
-    """How the localisation loss compares with that of other implementations."""
+def _loss_scales(subject: Subject) -> Iterator[str]:
     yield """
         The paper adds up the four offsets of all positives and divides by their number N. So do we, the Caffe release
         and torchvision. PyTorch's losses take a mean by default: over all 4 N offsets, which is a quarter of that. The
@@ -171,8 +165,7 @@ def loss_scales(subject: Subject) -> Iterator[str]:
         yield svg.table(["loss of this picture's offsets", ""], rows)
 
 
-def fast_biases(subject: Subject) -> Iterator[str]:
-    """Why biases learn at twice the rate."""
+def _fast_biases(subject: Subject) -> Iterator[str]:
     yield f"""
         Because the paper's release does so: biases learn at {BIAS_RATE} times the rate of weights and do not decay, as
         was usual with Caffe. Weight decay keeps a network from memorising pictures with large weights, which a few
@@ -183,8 +176,7 @@ def fast_biases(subject: Subject) -> Iterator[str]:
         yield f"This model has {weights:,} weights and {biases:,} biases, {100 * biases / weights:.2f}% as many."
 
 
-def clipping(subject: Subject) -> Iterator[str]:
-    """What gradient clipping is for."""
+def _clipping(subject: Subject) -> Iterator[str]:
     yield """
         One bad batch early in training can have a gradient a hundred times the usual length. One step along it, and the
         weights are where every loss is huge, or not a number. Clipping shortens a gradient that is longer than a limit,
@@ -200,8 +192,7 @@ def clipping(subject: Subject) -> Iterator[str]:
         weights, whose length is {length:.0f}, by {rate * norm:.2g}. A limit of 10 would {effect}."""
 
 
-def difficult_objects(subject: Subject) -> Iterator[str]:
-    """Why evaluation must know difficult objects."""
+def _difficult_objects(subject: Subject) -> Iterator[str]:
     yield """
         VOC marks objects that are hard to recognise as difficult. Finding one earns nothing, and missing one costs
         nothing. If evaluation did not know them, a detection of one would count as false, so a better detector
@@ -215,8 +206,7 @@ def difficult_objects(subject: Subject) -> Iterator[str]:
         yield f"Difficult here: {n_difficult} of {counted(len(subject.boxes), 'object')}. {effect}"
 
 
-def outside_priors(subject: Subject) -> Iterator[str]:
-    """Why priors may leave the picture."""
+def _outside_priors(subject: Subject) -> Iterator[str]:
     inside = priors_inside(subject)
     yield f"""
         An object at the edge is matched best by a prior that reaches beyond the edge. {(~inside).sum()} of the
@@ -230,8 +220,7 @@ def outside_priors(subject: Subject) -> Iterator[str]:
         it would {change}."""
 
 
-def batch_size(subject: Subject) -> Iterator[str]:
-    """What follows from the size of a batch."""
+def _batch_size(subject: Subject) -> Iterator[str]:
     paper, small = paper_recipe(batch_size=32), paper_recipe(batch_size=8)
     yield f"""
         The paper takes {paper.iterations:,} steps of 32 pictures at a rate of {paper.lr:g}. A batch of 8 needs a
