@@ -3,10 +3,10 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -32,10 +32,11 @@ def rank() -> int:
 
 
 @contextmanager
-def process_group(device_name: str | None) -> Iterator[torch.device]:
+def process_group(device_name: str | None, patience: timedelta = PATIENCE) -> Iterator[torch.device]:
     """Join the processes that torchrun started, for the block. Yields the device of this process.
 
-    device_name: see `choose_device`; of the GPUs, each process takes one of its own.
+    device_name: see `choose_device`; of the GPUs, each process takes one of its own. patience: how long processes may
+    wait for one another.
     Raises InputError if another process has ended. That one says why, and a traceback here would bury its message.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
@@ -43,7 +44,7 @@ def process_group(device_name: str | None) -> Iterator[torch.device]:
         return
     device = _own_device(device_name)
     backend, gpu = ("nccl", device) if device.type == "cuda" else ("gloo", None)
-    dist.init_process_group(backend, timeout=PATIENCE, device_id=gpu)
+    dist.init_process_group(backend, timeout=patience, device_id=gpu)
     try:
         yield device
     except RuntimeError as error:
@@ -110,6 +111,15 @@ def total(tensor: torch.Tensor) -> torch.Tensor:
 def in_any(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set in any of the processes."""
     return total(torch.tensor(float(flag), device=device)).item() > 0
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """What a function returns in the first process, which alone calls it, in each of them."""
+    if n_processes() == 1:
+        return make()
+    values: list[Any] = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(values)
+    return values[0]
 
 
 def gathered(value: T) -> list[T]:

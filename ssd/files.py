@@ -154,10 +154,16 @@ def check_destination(source: Path, destination: Path) -> None:
         raise InputError(f"{destination.parent}: no such folder to write {destination.name} to")
 
 
+def newest_numbered(folder: str | Path) -> Path | None:
+    """Of the files and folders in a folder that have a number for their name, the one with the highest, if any."""
+    numbered = [path for path in Path(folder).glob("*") if path.name.isdecimal()]
+    return max(numbered, key=lambda path: int(path.name), default=None)
+
+
 def next_free(folder: str | Path) -> Path:
-    """FOLDER/N, where N is one more than the highest number that a file or folder in it has for its name."""
-    taken = [int(path.name) for path in Path(folder).glob("*") if path.name.isdecimal()]
-    return Path(folder) / str(max(taken, default=0) + 1)
+    """FOLDER/N, where N is one more than the number of the `newest_numbered`."""
+    newest = newest_numbered(folder)
+    return Path(folder) / str(int(newest.name) + 1 if newest else 1)
 
 
 def create_next(folder: str | Path) -> Path:

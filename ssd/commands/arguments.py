@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import signal
 import sys
 import warnings
 from argparse import Action, ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, _ArgumentGroup
@@ -22,8 +23,8 @@ Main = Callable[[list[str] | None], int | None]
 def command(main: Main) -> Callable[..., int]:
     """Wrap `main(argv=None)` so that it returns an exit status.
 
-    0: done. 2: bad input, explained in one line on stderr. 130: interrupted with Ctrl-C. Any other exception is a bug
-    and keeps its traceback.
+    0: done. 2: bad input, explained in one line on stderr. 130: interrupted with Ctrl-C; or what a shell returns for
+    the signal whose number the KeyboardInterrupt has. Any other exception is a bug and keeps its traceback.
     """
 
     @functools.wraps(main)
@@ -36,9 +37,9 @@ def command(main: Main) -> Callable[..., int]:
         except (InputError, OSError) as error:
             print("error:", one_line(_sentence(error)), file=sys.stderr)
             return 2
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             print("interrupted", file=sys.stderr)
-            return 130
+            return 128 + (*interrupt.args, signal.SIGINT)[0]
         except SystemExit as exit:  # argparse has printed its message
             return int(exit.code or 0)
 

@@ -3,8 +3,10 @@
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from ssd.commands.arguments import (
     add_device_arguments,
@@ -17,14 +19,21 @@ from ssd.commands.arguments import (
 from ssd.data.build import read_classes
 from ssd.data.images import lift_pixel_limit
 from ssd.detector import BATCH_SIZE, Detector, read_thresholds
-from ssd.files import check_writable, create_next, next_free
+from ssd.distributed import first_process_first, from_first, n_processes, process_group, rank
+from ssd.errors import InputError
+from ssd.files import check_writable, create_next, newest_numbered, next_free
+from ssd.interrupt import interrupted_by_signals
 from ssd.media.annotator import Annotator, summary
-from ssd.media.folder import DEFAULT, OutputFolder
-from ssd.media.journal import JOURNAL, Records, append
-from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, save_records, written_files
-from ssd.media.sources import describe_sources, film_ending, find_sources
+from ssd.media.folder import DEFAULT, OutputFolder, describe_job
+from ssd.media.job import Job
+from ssd.media.journal import append
+from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, written_files
+from ssd.media.sources import Sources, Video, describe_sources, film_ending, find_sources
 from ssd.media.video import import_av
 from ssd.pretrained import CHECKPOINT_HELP, describe_model, find_checkpoint, load_trained, model_line
+
+COMPARED = ("min_score", "max_overlap", "top_k", "precision", "no_pictures")  # more options that decide the results
+PATIENCE = timedelta(weeks=1)  # a process that is done waits for another one that has a long film
 
 EXAMPLES = """\
 examples:
@@ -47,7 +56,12 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument(
         "--output", help="folder for the annotated copies and the detections (default: the next free detections/N)"
     )
-    p.add_argument(
+    earlier = p.add_mutually_exclusive_group()
+    earlier.add_argument(
+        "--resume", action="store_true",
+        help="continue the job in the folder (without --output in the newest of detections/): find what is missing",
+    )  # fmt: skip
+    earlier.add_argument(
         "--overwrite", action="store_true", help="remove earlier results in the folder, and nothing else there"
     )
     p.add_argument(
@@ -79,7 +93,15 @@ def formats(text: str) -> list[str]:
 @command
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    output = Path(args.output) if args.output else next_free(DEFAULT)
+    with interrupted_by_signals(), process_group(args.device, PATIENCE) as device:
+        return run(args, args.device if n_processes() == 1 else str(device))
+
+
+def check_arguments(args: Namespace) -> tuple[Path, Sources, dict[Video, str]]:
+    """The output folder, the sources, and the names of their copies, checked before the model is loaded."""
+    output = Path(args.output) if args.output else newest_numbered(DEFAULT) if args.resume else next_free(DEFAULT)
+    if output is None:
+        raise InputError(f"{DEFAULT}: holds no job to continue; name its folder with --output")
     check_writable(output)
     sources = find_sources(args.sources, args.recursive, leave_out=output if args.output else DEFAULT)
     copies = {} if args.no_pictures else output_names(sources.pictures, sources.videos)
@@ -87,41 +109,68 @@ def main(argv: list[str] | None = None) -> int:
     check_formats(args.save, sources)
     if any(film_ending(video) == ".mp4" for video in sources.videos):
         import_av()
+    return output, sources, copies
+
+
+def tell(text: str, file: TextIO | None = None) -> None:
+    """Print a line in the first process."""
+    if rank() == 0:
+        print(text, file=file, flush=True)
+
+
+def run(args: Namespace, device: str | None) -> int:
+    """Do this process's share of the work, and in the first process what is done once. Returns the exit status."""
+    output, sources, copies = check_arguments(args)
     if args.no_pixel_limit:
         lift_pixel_limit()
-    checkpoint = find_checkpoint(args.checkpoint)
-    trained = load_trained(checkpoint, args.device, args.precision, tell=print)
-    detector = Detector(trained, args.device, args.precision)
+    with first_process_first():  # it may have weights to download
+        checkpoint = find_checkpoint(args.checkpoint)
+        trained = load_trained(checkpoint, device, args.precision, tell=tell)
+    detector = Detector(trained, device, args.precision)
     chosen = detector.only(read_classes(args.classes)) if args.classes else detector
     scores = read_thresholds(args.thresholds, detector.config) if args.thresholds else {}
-    found_names = filter(None, chosen.config.class_names)
-    min_score = {name: scores.get(name, args.min_score) for name in found_names}
-    saved = written_files(args.save, sources)
-    model = describe_model(checkpoint, detector.config)
-    output = output if args.output else create_next(DEFAULT)  # another process may have taken it meanwhile
-    journal = output / JOURNAL.format(0)
-    folder = OutputFolder(output, model, [*copies.values(), *saved, journal.name], args.overwrite)
-    journal.write_bytes(b"")
-    engine = chosen.predictor.engine
-    print(f"{model_line(checkpoint, chosen.config)}; {engine}; {describe_sources(sources)}", flush=True)
+    found_names = list(filter(None, chosen.config.class_names))
+    options = {"save": sorted(args.save), "thresholds": scores, "classes": found_names}
+    description = describe_job(sources, options | {name: getattr(args, name) for name in COMPARED})
 
+    def open_folder() -> OutputFolder:
+        path = output if args.output or args.resume else create_next(DEFAULT)  # another job may have taken it meanwhile
+        model = describe_model(checkpoint, detector.config)
+        files = [*copies.values(), *written_files(args.save, sources)]
+        return OutputFolder(path, model, description, sources, files, args.overwrite, args.resume)
+
+    folder = from_first(open_folder)
+    if folder.job != description:
+        raise InputError("the processes of this job do not see the same sources or options; give all the same")
+    engine = chosen.predictor.engine
+    tell(f"{model_line(checkpoint, chosen.config)}; {engine}; {describe_sources(sources)}")
+    if folder.is_finished:
+        tell(f"{folder.path}: nothing is missing")
+        return 0
+
+    min_score = {name: scores.get(name, args.min_score) for name in found_names}
     find = partial(chosen.find, min_score=min_score, max_overlap=args.max_overlap, top_k=args.top_k)
-    write = partial(append, journal)
-    annotator, start = Annotator(chosen.prepare, find, output, copies, write, args.batch_size), time.perf_counter()
+    write = partial(append, folder.journal(rank()))
+    annotator = Annotator(chosen.prepare, find, folder.path, copies, write, args.batch_size)
+    return work(args, Job(folder, sources, args.save, detector.config.class_names), annotator)
+
+
+def work(args: Namespace, job: Job, annotator: Annotator) -> int:
+    """Do this process's share, and print what all have done. Returns the exit status."""
+    start, folder = time.perf_counter(), job.folder.path
     try:
-        if sources.pictures:
-            annotator.pictures(sources.pictures)
-        for video in sources.videos:
-            annotator.video(video)
-    finally:  # what was found until an interruption is kept
-        records = Records([journal], [*sources.pictures, *sources.videos])
-        notes = save_records(output, records, args.save, detector.config.class_names, sources.names)
-    folder.note([*{entry["annotated"] for entry in records} - {None}, *saved])
-    journal.unlink()
-    print(*notes, summary(annotator.counts, time.perf_counter() - start), sep="\n")
-    kinds = [SAVED_AS[name] for name in args.save]
-    print(f"{', '.join(kinds if args.no_pictures else ['annotated copies', *kinds])}: {output}")
-    return 2 if annotator.counts["bad"] else 0
+        counts = job.run(annotator)
+    except KeyboardInterrupt:
+        more = ", and --resume continues" if job.folder.journals() else ""  # none for a camera
+        tell(f"stopped; {folder} keeps what was found{more}", file=sys.stderr)
+        raise
+    if rank() == 0:
+        notes = job.save()
+        again = "; --resume tries them again" if counts["bad"] else ""
+        print(*notes, summary(counts, time.perf_counter() - start) + again, sep="\n")
+        kinds = [SAVED_AS[name] for name in args.save]
+        print(f"{', '.join(kinds if args.no_pictures else ['annotated copies', *kinds])}: {folder}")
+    return 2 if counts["bad"] else 0
 
 
 if __name__ == "__main__":

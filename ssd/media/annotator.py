@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ssd.data.images import load_image
 from ssd.detector import BATCH_SIZE, Detections, Prepared
+from ssd.distributed import n_processes, rank
 from ssd.errors import InputError
 from ssd.media.film import FilmWriter
 from ssd.media.frames import Reader, open_film, open_frames
@@ -60,7 +61,12 @@ class Annotator:
 
     def pictures(self, paths: Sequence[Path]) -> None:
         """Annotate pictures."""
-        with tqdm(total=len(paths), desc="detecting", unit="image") as progress:
+        if not paths:
+            return
+        all_at_once = n_processes() > 1 and n_processes()  # of which each has about as many
+        with tqdm(
+            total=len(paths), desc="detecting", unit="image", unit_scale=all_at_once, disable=rank() > 0
+        ) as progress:
             loaded = self._readable(ahead(self._load, paths, self.batch_size), progress)
             for entry in ahead(self._annotate, self._find_in(loaded, self.batch_size), self.batch_size):
                 self._add(entry, "pictures")
@@ -101,7 +107,12 @@ class Annotator:
         name = self.names.get(path)
         try:
             with open_frames(path) as video, self._film(name, video) as film:
-                self._frames(path, name, video, film)
+                try:
+                    self._frames(path, name, video, film)
+                except KeyboardInterrupt:
+                    if video.is_live:  # this is how it ends
+                        self.write({"image": str(path), "end": True})
+                    raise
                 if damage := video.damage():
                     raise InputError(f"{path}: {damage}")
             self.write({"image": str(path), "end": True})
@@ -115,7 +126,7 @@ class Annotator:
         with (
             closing(made_ahead(loaded, size)) as frames,
             closing(ahead(partial(_add_frame, film), self._find_in(frames, size), size, threads=1)) as found,
-            tqdm(total=video.n_frames, desc=path.name, unit="frame") as progress,
+            tqdm(total=video.n_frames, desc=path.name, unit="frame", disable=rank() > 0) as progress,
         ):
             for number, (moment, image, detections) in enumerate(found):
                 frame = {"frame": number, "time": round(moment.time, 6)}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssd.files import replacing
 from ssd.media.sources import Video
 
 JOURNAL = "detections-{}.jsonl"  # of the process of this number
@@ -53,13 +54,27 @@ class Records:
 
     def lines(self, only_done: bool = False) -> Iterator[bytes]:
         """Yield the lines of the journals in the order of the sources. only_done: leave out others than `is_done`."""
+        has_lines = self.is_done if only_done else self.places[:, 2] > 0
         with ExitStack() as stack:
             files = [stack.enter_context(open(path, "rb")) for path in self.journals]
-            for journal, place, end in self.places[self.is_done] if only_done else self.places:
+            for journal, place, end in self.places[has_lines]:
                 files[journal].seek(place)
                 while place < end:
                     yield (line := files[journal].readline())
                     place += len(line)
+
+
+def compact(journals: Sequence[Path], into: Path, sources: Sequence[Video]) -> np.ndarray:
+    """Put the lines of the sources that were read to their end into one journal, and remove the others.
+
+    Returns for each source whether it was.
+    """
+    records = Records(journals, sources)
+    with replacing(into) as file:
+        file.writelines(records.lines(only_done=True))
+    for path in set(journals) - {into}:
+        path.unlink()
+    return records.is_done
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, dict]]:

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from ssd import distributed
 from ssd.errors import InputError
+from ssd.interrupt import Stop
 from ssd.training.batches import Batch
-from ssd.training.interrupt import Stop
 from ssd.training.recipe import Recipe
 from ssd.training.step import StepFigures
 

@@ -11,10 +11,10 @@ from tqdm import tqdm
 from ssd import distributed
 from ssd.data import PascalVOCDataset
 from ssd.errors import InputError
+from ssd.interrupt import stop_signals
 from ssd.model.network import SSD
 from ssd.training.batches import Batch, TrainingBatches, on_device, training_loader
 from ssd.training.health import Health, finite_weights, not_finite_error, out_of_memory_named
-from ssd.training.interrupt import stop_signals
 from ssd.training.progress import Progress, evaluation_line
 from ssd.training.recipe import Recipe
 from ssd.training.run.folder import RunFolder

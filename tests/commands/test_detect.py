@@ -33,7 +33,7 @@ def test_folder_of_pictures_with_a_bad_one(checkpoint, tmp_path, capsys):
     (pictures / "notes.txt").write_text("not meant as one")
     refused(capsys, detect, [pictures, "--checkpoint", checkpoint, "--output", tmp_path / "out"], "bad.png")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        *("detections.json", "detections_of.json", "good.jpg", "good_2.jpg"),
+        *("detections-0.jsonl", "detections.json", "detections_of.json", "good.jpg", "good_2.jpg"),
     ]
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from ssd.commands import detect
-from ssd.media.folder import NAME, OutputFolder
+from ssd.media.folder import NAME, OutputFolder, describe_job
+from ssd.media.sources import Sources
 from tests.helpers.fixed_detector import CHECKPOINT
 from tests.helpers.scripts import refused
 
@@ -61,11 +62,17 @@ def test_results_of_another_model_are_not_mixed(fixed, photos, tmp_path, capsys,
 
 def test_a_copied_checkpoint_is_the_same_model(fixed, photos, tmp_path):
     """Its place is part of what is noted, so that a reader knows where the model is."""
-    folder = OutputFolder(tmp_path / "out", MODEL, ["a.jpg"])
-    folder.note(["a.jpg"])
-    OutputFolder(tmp_path / "out", MODEL | {"checkpoint": "/copy.pth"}, ["b.jpg"])
+    sources = Sources([tmp_path / "a.jpg"], [], {})
+    job = describe_job(sources, {"top_k": 200})
+    OutputFolder(tmp_path / "out", MODEL, job, sources, ["a.jpg"]).finish(["a.jpg"], is_complete=True)
+    OutputFolder(tmp_path / "out", MODEL | {"checkpoint": "/copy.pth"}, job, sources, ["b.jpg"])
     noted = json.loads((tmp_path / "out" / NAME).read_text())
-    assert noted == {"model": MODEL | {"checkpoint": "/copy.pth"}, "files": ["a.jpg", "b.jpg"]}
+    assert noted == {
+        "model": MODEL | {"checkpoint": "/copy.pth"},
+        "job": {"sources": "1 picture", "sha256": job["sha256"], "options": {"top_k": 200}},
+        "ended": False,
+        "files": ["a.jpg", "b.jpg", "detections-0.jsonl"],
+    }
 
 
 def test_files_of_others_are_not_written_over(fixed, photos, tmp_path, capsys):
