@@ -68,6 +68,8 @@ class Detections:
     def __getitem__(self, which: slice | Sequence[int] | np.ndarray | torch.Tensor) -> "Detections": ...
 
     def __getitem__(self, which: Any) -> Any:
+        if isinstance(which, torch.Tensor):  # one of length 1 would pass for a number
+            which = which.numpy()
         chosen = np.arange(len(self))[which].tolist()
         if isinstance(chosen, int):
             return list(self)[chosen]

@@ -38,7 +38,7 @@ def test_no_detection_of_that_number(found, k):
 @pytest.mark.parametrize("which, kept", [
     (slice(1), [0]), (slice(1, 9), [1, 2]), (slice(None, None, -1), [2, 1, 0]), (slice(0, 0), []), ([], []),
     ([2, 0], [2, 0]), ([-1], [2]), (np.array([1]), [1]), ([True, False, True], [0, 2]), (torch.tensor([2, 1]), [2, 1]),
-    (torch.tensor([False, True, False]), [1]), (torch.zeros(3, dtype=torch.bool), []),
+    (torch.tensor([False, True, False]), [1]), (torch.zeros(3, dtype=torch.bool), []), (torch.tensor([1]), [1]),
 ])  # fmt: skip
 def test_some_of_the_detections(found, which, kept):
     every = names_and_scores(found)
@@ -50,6 +50,8 @@ def test_some_of_the_detections(found, which, kept):
 
 def test_chosen_by_score_and_by_class(found):
     assert found[found.scores > 0.4].names == ["dog", "cat"]
+    only = found[:1]
+    assert only[only.scores > 0.4].names == ["dog"] and only[only.scores > 0.8].names == []
     assert found.without(["dog"]).names == found.without("dog").names == ["cat"]
     assert names_and_scores(found.without([])) == names_and_scores(found)
 
