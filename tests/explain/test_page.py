@@ -10,8 +10,8 @@ from ssd.model.network import SSD
 from tests.explain.conftest import MARKUP
 
 
-def page_of(section, title="A?"):
-    return render([("a", title, section)], title, "", "")
+def page_of(section):
+    return render([("a", "A?", section)], "title", "", "")
 
 
 def test_page_needs_no_other_file(html):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from ssd import SSDConfig, create_prior_boxes
@@ -59,6 +60,7 @@ def test_priors_given_to_the_script_are_the_table(subject):
         for size in each["sizes"]
     ]  # fmt: skip
     assert torch.allclose(torch.tensor(rows), create_prior_boxes(SSDConfig()), atol=1e-5)
+    assert maps[0]["table"][2] == pytest.approx([2, 30, 30 * 2**0.5, 30 / 2**0.5])  # ratio, s, w and h in pixels
 
 
 def test_place_of_a_prior():
