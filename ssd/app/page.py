@@ -16,7 +16,7 @@ Upload = dict[str, Any]  # a file as Gradio describes it
 
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # none is fetched
 MAX_OVERLAP = 0.45
-WIDTHS: list[str | int] = ["22%", "14%", "16%", "16%", "16%", "16%"]  # of COLUMNS
+WIDTHS: list[str | int] = ["30%", "20%", "50%"]  # of COLUMNS
 PROBLEMS = (InputError, OSError)
 PROGRESS = gr.Progress()
 KEPT = 3600  # seconds that uploads, results and predictions are kept
@@ -31,7 +31,7 @@ class Page:
 
     def __init__(self, models: Models, examples: Sequence[Path]):
         self.models = models
-        self.stopped: set[str | None] = set()  # sessions whose video is not to go on
+        self.busy: set[str | None] = set()  # sessions whose video is being worked on
         names = {name: None for detector in models.values() for name in detector.config.class_names if name}
         self.class_names = list(names)
         with gr.Blocks(
@@ -69,13 +69,14 @@ class Page:
             photo = gr.Image(label="Picture", height=320, buttons=[])
             if examples:
                 gr.Examples(examples, photo, examples_per_page=12, api_visibility="private")
-            message = gr.Textbox(show_label=False, container=False, interactive=False, lines=1, max_lines=4)
+            message = _line_of_text()
             controls = self._controls()
         shown = []
         for name in self.models:
             with gr.Column(scale=2, min_width=320):
                 shown += [
-                    gr.Image(label=name, interactive=False, buttons=["fullscreen"]),
+                    _line_of_text(name),
+                    gr.Image(show_label=False, interactive=False, buttons=["fullscreen"]),  # a label would hide tags
                     gr.Dataframe(headers=list(COLUMNS), interactive=False, show_label=False, column_widths=WIDTHS),
                     gr.File(label="Downloads", file_count="multiple", interactive=False),
                 ]
@@ -102,7 +103,7 @@ class Page:
             model = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1)
         with gr.Column(scale=2, min_width=320):
             film = gr.Video(label="Detections", interactive=False, buttons=[])
-            message = gr.Textbox(show_label=False, container=False, interactive=False, lines=1, max_lines=4)
+            message = _line_of_text()
             files = gr.File(label="Downloads", file_count="multiple", interactive=False)
         start.click(
             self.annotate, [video, *controls, model], [held, film, message, files],
@@ -131,8 +132,7 @@ class Page:
         except PROBLEMS as error:
             return self._nothing(_sentence(error, {"path": str(predicted.path)}))
         width, height = predicted.size
-        parts = [part for one in shown for part in (gr.Image(one.picture, label=one.title), one.rows, one.files)]
-        return [f"{predicted.path.name}, {width} x {height} pixels", *parts]
+        return [f"{predicted.path.name}, {width} x {height} pixels", *(part for one in shown for part in one)]
 
     def annotate(
         self, upload: Upload | None, min_score: float, max_overlap: float, classes: list[str], model: str,
@@ -141,11 +141,11 @@ class Page:
         """A video: find objects in it, until its end or until `stop`."""
         if upload is None:
             return [None, None, "Choose a video first.", None]
-        self.stopped.discard(request.session_hash)
+        self.busy.add(request.session_hash)
 
         def tell(n: int, n_frames: int | None) -> None:
             progress((n, n_frames), unit="frames")
-            if request.session_hash in self.stopped:
+            if request.session_hash not in self.busy:
                 raise InputError(f"{upload['path']}: stopped")
 
         try:
@@ -153,11 +153,13 @@ class Page:
             film = annotate_film(self.models[model], _uploaded(upload), choice, tell)
         except PROBLEMS as error:
             return [None, None, _sentence(error, upload), None]
+        finally:
+            self.stop(request)
         return [film, next(iter(film.files), None), _sentence(film.message, upload), film.files]
 
     def stop(self, request: gr.Request) -> None:
         """End the work on the video of this session."""
-        self.stopped.add(request.session_hash)
+        self.busy.discard(request.session_hash)
 
     def detect(self, picture: Upload, min_score: float, max_overlap: float, classes: list[str]) -> list[dict]:
         """The objects in a picture, for each model."""
@@ -168,8 +170,12 @@ class Page:
             raise gr.Error(_sentence(error, picture), print_exception=False) from None
 
     def _nothing(self, message: str) -> list[Any]:
-        parts = [part for name in self.models for part in (gr.Image(None, label=name), None, None)]
-        return [message, *parts]
+        return [message, *(part for name in self.models for part in (name, None, None, None))]
+
+
+def _line_of_text(value: str = "") -> gr.Textbox:
+    """Text that is shown as it is."""
+    return gr.Textbox(value, show_label=False, container=False, interactive=False, max_lines=4)
 
 
 def _uploaded(upload: Upload) -> Path:

@@ -26,7 +26,7 @@ Models = Mapping[str, Detector]  # by their names on the page
 
 TOP_K = 200
 NEVER = 1.0  # no score exceeds it
-COLUMNS = ("name", "score", "x_min", "y_min", "x_max", "y_max")
+COLUMNS = ("name", "score", "box in pixels")
 
 
 class Choice(NamedTuple):
@@ -126,7 +126,9 @@ def show(models: Models, predicted: Predicted, choice: Choice) -> list[Shown]:
 
 def table(detections: Detections) -> list[list]:
     """A row for each detection, as COLUMNS say."""
-    return [[found.name, round(found.score, 3), *(round(value, 1) for value in found.box)] for found in detections]
+    return [
+        [found.name, f"{found.score:.3f}", ", ".join(f"{value:.0f}" for value in found.box)] for found in detections
+    ]
 
 
 def records(models: Models, predicted: Predicted, choice: Choice) -> list[dict]:
