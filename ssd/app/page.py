@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import gradio as gr
@@ -20,6 +21,7 @@ WIDTHS: list[str | int] = ["30%", "20%", "50%"]  # of COLUMNS
 PROBLEMS = (InputError, OSError)
 PROGRESS = gr.Progress()
 KEPT = 3600  # seconds that uploads, results and predictions are kept
+MOST_AT_ONCE = 4  # calls of one kind; those that run a network have their own limits
 MOST_SESSIONS = 100  # whose predictions are kept; those that were not used for longest go first
 
 
@@ -32,6 +34,7 @@ class Page:
     def __init__(self, models: Models, examples: Sequence[Path]):
         self.models = models
         self.busy: set[str | None] = set()  # sessions whose video is being worked on
+        self.slots = Semaphore(MOST_AT_ONCE)  # each call of a method below that computes has one
         names = {name: None for detector in models.values() for name in detector.config.class_names if name}
         self.class_names = list(names)
         with gr.Blocks(
@@ -43,7 +46,7 @@ class Page:
             with gr.Tab("Video"), gr.Row():
                 self._video_tab()
             self.blocks.unload(self.stop)
-        self.blocks.queue(default_concurrency_limit=4)
+        self.blocks.queue(default_concurrency_limit=MOST_AT_ONCE)
 
     def launch(self, host: str, port: int, most_megabytes: int) -> str:
         """Serve the page, and return its address. most_megabytes: of an upload."""
@@ -53,6 +56,13 @@ class Page:
             max_file_size=f"{most_megabytes}mb", state_session_capacity=MOST_SESSIONS,
         )  # fmt: skip
         return address
+
+    def close(self) -> None:
+        """End the server. Waits for what is being computed, since Python must not end under PyTorch's threads."""
+        self.busy.clear()
+        self.blocks.close(verbose=False)
+        for _ in range(MOST_AT_ONCE):
+            self.slots.acquire()
 
     def _controls(self) -> list[gr.Slider | gr.Dropdown]:
         """The three parts of a `Choice`."""
@@ -118,7 +128,8 @@ class Page:
         if upload is None:
             return [None, *self._nothing("")]
         try:
-            predicted = predict(self.models, _uploaded(upload))
+            with self.slots:
+                predicted = predict(self.models, _uploaded(upload))
         except PROBLEMS as error:
             return [None, *self._nothing(_sentence(error, upload))]
         return [predicted, *self.choose(predicted, *choice)]
@@ -128,7 +139,8 @@ class Page:
         if predicted is None:
             return self._nothing("")
         try:
-            shown = show(self.models, predicted, make_choice(self.models, *choice))
+            with self.slots:
+                shown = show(self.models, predicted, make_choice(self.models, *choice))
         except PROBLEMS as error:
             return self._nothing(_sentence(error, {"path": str(predicted.path)}))
         width, height = predicted.size
@@ -150,7 +162,8 @@ class Page:
 
         try:
             choice = make_choice(self.models, min_score, max_overlap, classes)
-            film = annotate_film(self.models[model], _uploaded(upload), choice, tell)
+            with self.slots:
+                film = annotate_film(self.models[model], _uploaded(upload), choice, tell)
         except PROBLEMS as error:
             return [None, None, _sentence(error, upload), None]
         finally:
@@ -165,7 +178,8 @@ class Page:
         """The objects in a picture, for each model."""
         try:
             choice = make_choice(self.models, min_score, max_overlap, classes)
-            return records(self.models, predict(self.models, _uploaded(picture)), choice)
+            with self.slots:
+                return records(self.models, predict(self.models, _uploaded(picture)), choice)
         except PROBLEMS as error:
             raise gr.Error(_sentence(error, picture), print_exception=False) from None
 

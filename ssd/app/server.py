@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.request import getproxies_environment
 
 import numpy as np
 
@@ -46,10 +47,15 @@ def serving(
     """
     with TemporaryDirectory(prefix="ssd300-app-", ignore_cleanup_errors=True) as folder:
         os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False")
+        # At its start, Gradio asks the page itself, which a proxy must not answer.
+        os.environ["no_proxy"] = ",".join([getproxies_environment().get("no", ""), "localhost", host])
         module = optional("ssd.app.page", extra="app", what="the page", package="gradio")
         page = module.Page(models, _drawn_for(models, Path(folder)) if examples is None else examples)
-        yield page.launch(host, port, most_megabytes)
-        page.blocks.close(verbose=False)
+        address = page.launch(host, port, most_megabytes)
+        try:
+            yield address
+        finally:
+            page.close()
 
 
 def _drawn_for(models: Models, folder: Path) -> list[Path]:
