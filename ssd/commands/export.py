@@ -34,8 +34,9 @@ def parse(argv: list[str] | None) -> Namespace:
         "--int8", metavar="DATA", help="write an 8-bit model, calibrated with training pictures of these data lists"
     )
     eight_bit.add_argument(
-        "--calibration", type=number(int, FEWEST_PICTURES), default=200, metavar="N", help="how many of them"
-    )
+        "--calibration", type=number(int, FEWEST_PICTURES), default=200, metavar="N",
+        help=f"how many of them, at least {FEWEST_PICTURES}",
+    )  # fmt: skip
     eight_bit.add_argument("--seed", type=number(int, 0), default=0, help="of the random choice of pictures")
     eight_bit.add_argument(
         "--evaluate", action="store_true", help="then compare it with the checkpoint on the test list of DATA"
