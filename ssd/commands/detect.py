@@ -3,6 +3,7 @@
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from ssd.media.journal import append
 from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, written_files
 from ssd.media.sources import Sources, Video, describe_sources, film_ending, find_sources
 from ssd.media.video import import_av
+from ssd.media.window import Window, WindowClosed
 from ssd.pretrained import CHECKPOINT_HELP, describe_model, find_checkpoint, load_trained, model_line
 
 COMPARED = ("min_score", "max_overlap", "top_k", "precision", "no_pictures")  # more options that decide the results
@@ -39,7 +41,7 @@ EXAMPLES = """\
 examples:
   %(prog)s photo.jpg                                   with the newest model of yours
   %(prog)s holidays film.mp4 --checkpoint coco         with torchvision's model of 80 classes
-  %(prog)s 0                                           what the first camera sees, until Ctrl-C
+  %(prog)s 0 --show                                    what the first camera sees, in a window
   %(prog)s 'shop/*.jpg' --classes person,dog --output found --save json,csv --no-pictures
 """
 
@@ -76,7 +78,14 @@ def parse(argv: list[str] | None) -> Namespace:
         "--thresholds", metavar="FILE",
         help="scores by class, {\"cat\": 0.4, ...}, as eval.py --save-thresholds writes them, in place of --min-score",
     )  # fmt: skip
-    p.add_argument("--batch-size", type=number(int, 1), default=BATCH_SIZE, help="pictures at a time")
+    p.add_argument(
+        "--show", action="store_true",
+        help="show in a window what is found. q, Escape or its cross ends the work: what was found is kept, and the "
+        "exit status is 0. After the last picture the window stays until then",
+    )  # fmt: skip
+    p.add_argument(
+        "--batch-size", type=number(int, 1), help=f"pictures at a time (default: {BATCH_SIZE}, with --show 1)"
+    )
     add_picture_arguments(p)
     add_device_arguments(p)
     return p.parse_args(argv)
@@ -93,13 +102,21 @@ def formats(text: str) -> list[str]:
 @command
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    with interrupted_by_signals(), process_group(args.device, PATIENCE) as device:
-        return run(args, args.device if n_processes() == 1 else str(device))
+    with (
+        suppress(WindowClosed),
+        interrupted_by_signals(),
+        process_group(args.device, PATIENCE) as device,
+        Window() if args.show else nullcontext() as window,
+    ):
+        return run(args, args.device if n_processes() == 1 else str(device), window)
+    return 0
 
 
 def check_arguments(args: Namespace) -> tuple[Path, Sources, dict[Video, str]]:
     """The output folder, the sources, and the names of their copies, checked before the model is loaded."""
     output = Path(args.output) if args.output else newest_numbered(DEFAULT) if args.resume else next_free(DEFAULT)
+    if args.show and n_processes() > 1:
+        raise InputError("--show is for one process; leave it out, or torchrun")
     if output is None:
         raise InputError(f"{DEFAULT}: holds no job to continue; name its folder with --output")
     check_writable(output)
@@ -118,7 +135,7 @@ def tell(text: str, file: TextIO | None = None) -> None:
         print(text, file=file, flush=True)
 
 
-def run(args: Namespace, device: str | None) -> int:
+def run(args: Namespace, device: str | None, window: Window | None) -> int:
     """Do this process's share of the work, and in the first process what is done once. Returns the exit status."""
     output, sources, copies = check_arguments(args)
     if args.no_pixel_limit:
@@ -151,8 +168,12 @@ def run(args: Namespace, device: str | None) -> int:
     min_score = {name: scores.get(name, args.min_score) for name in found_names}
     find = partial(chosen.find, min_score=min_score, max_overlap=args.max_overlap, top_k=args.top_k)
     write = partial(append, folder.journal(rank()))
-    annotator = Annotator(chosen.prepare, find, folder.path, copies, write, args.batch_size)
-    return work(args, Job(folder, sources, args.save, detector.config.class_names), annotator)
+    size, show = args.batch_size or (1 if window else BATCH_SIZE), window.show if window else None
+    annotator = Annotator(chosen.prepare, find, folder.path, copies, write, size, show=show)
+    status = work(args, Job(folder, sources, args.save, detector.config.class_names), annotator)
+    if window:
+        window.wait()
+    return status
 
 
 def work(args: Namespace, job: Job, annotator: Annotator) -> int:

@@ -42,7 +42,8 @@ class Annotator:
     copy; a path without one gets no copy. write: is called with each line of the journal, see `ssd.media.journal`.
     counts: of "objects" that were found, of "pictures" and "frames" that they are in, and of "bad" pictures and videos,
     which could not be read to their end. report: is called with the error of each of these, which does not stop the
-    others; by default it is printed on stderr.
+    others; by default it is printed on stderr. show: is called with each annotated picture and its name, in the thread
+    that called; what it raises ends the work.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class Annotator:
         write: Callable[[dict], object],
         batch_size: int = BATCH_SIZE,
         report: Callable[[InputError], object] = print_error,
+        show: Callable[[Image.Image, str], object] | None = None,
     ):
-        self.prepare, self.find, self.report = prepare, find, report
+        self.prepare, self.find, self.report, self.show = prepare, find, report, show
         self.output, self.names, self.write, self.batch_size = output, names, write, batch_size
         self.counts: Counter[str] = Counter()
 
@@ -68,8 +70,8 @@ class Annotator:
             total=len(paths), desc="detecting", unit="image", unit_scale=all_at_once, disable=rank() > 0
         ) as progress:
             loaded = self._readable(ahead(self._load, paths, self.batch_size), progress)
-            for entry in ahead(self._annotate, self._find_in(loaded, self.batch_size), self.batch_size):
-                self._add(entry, "pictures")
+            for entry, drawn in ahead(self._annotate, self._find_in(loaded, self.batch_size), self.batch_size):
+                self._add(entry, "pictures", drawn)
                 progress.update()
 
     def _load(self, path: Path) -> Loaded[Path] | InputError:
@@ -95,12 +97,12 @@ class Annotator:
             for (source, image, _), detections in zip(batch, found, strict=True):
                 yield source, image, detections
 
-    def _annotate(self, found: Found[Path]) -> dict:
-        """Write the annotated copy of a picture, if it gets one. Returns the picture's record."""
+    def _annotate(self, found: Found[Path]) -> tuple[dict, Image.Image]:
+        """Write the annotated copy of a picture, if it gets one. Returns the picture's record, and what to show."""
         path, image, detections = found
         name = self.names.get(path)
-        copy = save_picture(detections.draw(image), self.output / name) if name else None
-        return record(path, copy, image, detections)
+        drawn = detections.draw(image) if name or self.show else image
+        return record(path, save_picture(drawn, self.output / name) if name else None, image, detections), drawn
 
     def video(self, path: Video) -> None:
         """Annotate a video, frame by frame."""
@@ -123,23 +125,34 @@ class Annotator:
         """Annotate the frames of an opened video. Those of a camera do not wait for each other."""
         size = 1 if video.is_live else self.batch_size
         loaded = ((moment, image, self.prepare(image)) for moment, image in video.frames())
+        annotate = partial(self._annotate_frame, film)
         with (
             closing(made_ahead(loaded, size)) as frames,
-            closing(ahead(partial(_add_frame, film), self._find_in(frames, size), size, threads=1)) as found,
+            closing(ahead(annotate, self._find_in(frames, size), size, threads=1)) as found,
             tqdm(total=video.n_frames, desc=path.name, unit="frame", disable=rank() > 0) as progress,
         ):
-            for number, (moment, image, detections) in enumerate(found):
+            for number, ((moment, image, detections), drawn) in enumerate(found):
                 frame = {"frame": number, "time": round(moment.time, 6)}
-                self._add(record(path, name, image, detections) | frame, "frames")
+                self._add(record(path, name, image, detections) | frame, "frames", drawn)
                 progress.update()
+
+    def _annotate_frame(self, film: FilmWriter | None, found: Found[Moment]) -> tuple[Found[Moment], Image.Image]:
+        """Write the annotated copy of a frame, if the video gets one. Returns `found`, and what to show."""
+        moment, image, detections = found
+        drawn = detections.draw(image) if film or self.show else image
+        if film:
+            film.write(drawn, moment)
+        return found, drawn
 
     def _film(self, name: str | None, video: Reader) -> AbstractContextManager[FilmWriter | None]:
         return open_film(self.output / name, video) if name else nullcontext()
 
-    def _add(self, entry: dict, kind: str) -> None:
+    def _add(self, entry: dict, kind: str, drawn: Image.Image) -> None:
         self.write(entry)
         self.counts[kind] += 1
         self.counts["objects"] += len(entry["detections"])
+        if self.show:
+            self.show(drawn, entry["image"])
 
     def _report(self, error: InputError) -> None:
         self.report(error)
@@ -154,11 +167,3 @@ def summary(counts: Mapping[str, int], seconds: float) -> str:
     speed = (n_pictures + n_frames) / seconds
     bad = f"; {counts['bad']} could not be read, named above" if counts["bad"] else ""
     return f"{counted(counts['objects'], 'object')} in {' and '.join(where)}, {speed:.1f} a second{bad}"
-
-
-def _add_frame(film: FilmWriter | None, found: Found[Moment]) -> Found[Moment]:
-    """Write the annotated copy of a frame, if the video gets one. Returns `found`."""
-    moment, image, detections = found
-    if film:
-        film.write(detections.draw(image), moment)
-    return found
