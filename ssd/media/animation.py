@@ -35,10 +35,10 @@ def open_animation(source: Path | Stream) -> Iterator["AnimationReader"]:
     Raises InputError as `load_image` and `fetch` do.
     """
     file = fetch(source) if isinstance(source, Stream) else source
-    with open_image(str(source), None if isinstance(file, Path) else file):  # which names what is wrong
-        pass
+    with open_image(str(source), None if isinstance(file, Path) else file) as image:  # which names what is wrong
+        n_frames = getattr(image, "n_frames", 1) if image.format in FORMATS else 1
     with Image.open(file) as image:
-        yield AnimationReader(image)
+        yield AnimationReader(image, n_frames)
 
 
 class AnimationReader:
@@ -49,9 +49,8 @@ class AnimationReader:
 
     is_live = False
 
-    def __init__(self, image: Image.Image):
-        self.image = image
-        self.n_frames: int | None = getattr(image, "n_frames", 1) if image.format in FORMATS else 1
+    def __init__(self, image: Image.Image, n_frames: int):
+        self.image, self.n_frames = image, n_frames
         self.loop: int | None = image.info.get("loop")
         self.n_decoded = 0
         self.broken: str | None = None
@@ -59,7 +58,7 @@ class AnimationReader:
     def frames(self) -> Iterator[tuple[Moment, Image.Image]]:
         """Yield when a frame is shown, and its upright PIL RGB image, until the first that is damaged."""
         time = 0.0
-        for number in range(self.n_frames or 0):
+        for number in range(self.n_frames):
             try:
                 self.image.seek(number)
                 image = to_rgb(self.image.copy())
@@ -99,13 +98,13 @@ class StillWriter(FilmWriter):
     """Writes a picture as a JPEG."""
 
     def _start(self, size: tuple[int, int]) -> None:
-        """There is nothing before the picture."""
+        """Nothing comes before the picture."""
 
     def _add(self, image: Image.Image, moment: Moment) -> None:
         image.save(self.temporary, "JPEG", quality=95)
 
     def _finish(self) -> None:
-        """There is nothing after it."""
+        """Nothing comes after it."""
 
 
 class GifWriter(AnimationWriter):

@@ -115,8 +115,8 @@ class VideoReader:
 
 
 def reason(error: Any) -> str:
-    """What an FFmpegError of PyAV says."""
-    return NO_ANSWER if isinstance(error, import_av().error.ExitError) else error.strerror
+    """What an error of PyAV says, without the address, which may hold a password."""
+    return NO_ANSWER if isinstance(error, import_av().error.ExitError) else getattr(error, "strerror", str(error))
 
 
 def upright(frame: Any) -> Image.Image:
