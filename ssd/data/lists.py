@@ -29,6 +29,7 @@ from ssd.errors import InputError
 from ssd.files import read_json, read_json_items, replacing
 
 SPLITS = ("train", "val", "test")
+MOST_PIXELS = 2**31  # of a side
 
 
 def label_images(images: Sequence[AnnotatedImage], class_names: Sequence[str]) -> DataList:
@@ -206,7 +207,8 @@ def _row(path: str, entry: Any, n_classes: int, where: str) -> Row:
         fits = fits and all(0 < label <= n_classes for label in labels)
         fits = fits and all(0 <= label <= n_classes for label in crowd_labels)
         fits = fits and all(len(box) == 4 for box in every_box)
-        fits = fits and all(map(isfinite, chain((width, height), *every_box)))
+        fits = fits and abs(width) < MOST_PIXELS and abs(height) < MOST_PIXELS
+        fits = fits and all(map(isfinite, chain.from_iterable(every_box)))
         if fits:
             labels, crowd_labels = list(map(int, labels)), list(map(int, crowd_labels))
             return path, (int(width), int(height)), boxes, labels, difficulties, crowds, crowd_labels
