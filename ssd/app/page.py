@@ -87,7 +87,9 @@ class Page:
                 shown += [
                     _line_of_text(name),
                     gr.Image(show_label=False, interactive=False, buttons=["fullscreen"]),  # a label would hide tags
-                    gr.Dataframe(headers=list(COLUMNS), interactive=False, show_label=False, column_widths=WIDTHS),
+                    gr.Dataframe(
+                        headers=list(COLUMNS), interactive=False, show_label=False, column_widths=WIDTHS, wrap=True
+                    ),
                     gr.File(label="Downloads", file_count="multiple", interactive=False),
                 ]
         photo.change(
@@ -174,7 +176,7 @@ class Page:
         """End the work on the video of this session."""
         self.busy.discard(request.session_hash)
 
-    def detect(self, picture: Upload, min_score: float, max_overlap: float, classes: list[str]) -> list[dict]:
+    def detect(self, picture: Upload | None, min_score: float, max_overlap: float, classes: list[str]) -> list[dict]:
         """The objects in a picture, for each model."""
         try:
             choice = make_choice(self.models, min_score, max_overlap, classes)
@@ -192,15 +194,18 @@ def _line_of_text(value: str = "") -> gr.Textbox:
     return gr.Textbox(value, show_label=False, container=False, interactive=False, max_lines=4)
 
 
-def _uploaded(upload: Upload) -> Path:
+def _uploaded(upload: Upload | None) -> Path:
     """The path of an uploaded file. Gradio checks it for a video, but not for a picture."""
-    path = Path(upload["path"] or "").resolve()
+    path = Path(_path(upload)).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()):
         raise InputError("this file was not uploaded")
-    return Path(upload["path"])
+    return Path(_path(upload))
 
 
-def _sentence(told: object, upload: Upload) -> str:
+def _sentence(told: object, upload: Upload | None) -> str:
     """What is told of a file, which is named as the user knows it."""
-    path = upload["path"] or ""
-    return one_line(str(told).replace(path, Path(path).name))
+    return one_line(str(told).replace(_path(upload), Path(_path(upload)).name))
+
+
+def _path(upload: Upload | None) -> str:
+    return upload and upload["path"] or ""

@@ -81,6 +81,8 @@ def test_people_do_not_mix_their_results(page, models, tmp_path):
 @pytest.mark.parametrize("path", ["/etc/passwd", "{folder}/../photo.jpg", "", None])
 def test_only_uploads_are_read(page, tmp_path, path):
     """A program may send any path; Gradio checks it for a video, not for a picture."""
+    with pytest.raises(gr.Error, match="not uploaded"):
+        page.detect(None, *CHOICE)
     assert page.look({"path": path and path.format(folder=tmp_path)}, *CHOICE)[1] == "this file was not uploaded"
 
 
