@@ -47,7 +47,7 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument("--rounds", type=number(int, 1), default=5, help="how often each contender is measured")
     p.add_argument("--files", type=number(int, 1), default=1000, help="how many JPEGs the benchmark files takes")
     p.add_argument(
-        "--images", type=number(int, 1), default=lists.IMAGES, help="how many images the benchmark lists takes"
+        "--listed", type=number(int, 1), default=lists.IMAGES, help="how many images the benchmark lists takes"
     )
     p.add_argument(
         "--cpu-time",
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     names = args.only or [name for name in BENCHMARKS if name not in left_out]
     benchmarks = BENCHMARKS | {
         "files": partial(files.stages, n_files=args.files),
-        "lists": partial(lists.costs, n_images=args.images),
+        "lists": partial(lists.costs, n_images=args.listed),
     }
     machine = f"{device_name(device)}, PyTorch {torch.__version__}, Python {platform.python_version()}"
     clock = "processor time" if args.cpu_time else "wall-clock time"
