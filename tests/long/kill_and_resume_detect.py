@@ -75,6 +75,8 @@ def children(process):
 
 def kill(process):
     """SIGKILL to a process and those that it started, all of which end."""
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGSTOP)  # it starts no more
     family = [process.pid, *children(process)]
     for number in family:
         with suppress(ProcessLookupError):
@@ -93,18 +95,21 @@ def _lives(number):
 
 def lines(output):
     """The number of whole lines in the journals of a job."""
-    return sum(path.read_bytes().count(b"\n") for path in output.glob("detections-*.jsonl"))
+    n = 0
+    for path in output.glob("detections-*.jsonl"):
+        with suppress(FileNotFoundError):  # a job that begins may have removed it meanwhile
+            n += path.read_bytes().count(b"\n")
+    return n
 
 
-def strike(process, output, more, rng):
-    """Kill a job after so many more lines, or before the first if that is 0. Returns whether it was still at work."""
+def wait_to_strike(process, output, more, rng):
+    """Wait for so many more lines of a job, or a moment if that is 0. Returns whether it is still at work."""
     before = lines(output)
     if more:
         hit = wait_for(lambda: lines(output) >= before + more, process)
         hit = hit and not wait_for_end(process, rng.uniform(0, 0.05))
     else:
         hit = not wait_for_end(process, rng.uniform(0, 3))
-    kill(process)
     return hit
 
 
@@ -120,7 +125,10 @@ def kill_and_resume(folder, kills, pictures, seed=0):
                 assert process.wait(LIMIT) == 0, Path(log.name).read_text()[-3000:]
                 continue
             more = 0 if number % 4 == 3 else rng.randint(1, 2 * (pictures + FRAMES) // (kills + 2))
-            hit = strike(process, output, more, rng)
+            try:
+                hit = wait_to_strike(process, output, more, rng)
+            finally:
+                kill(process)
             told.append(f"kill {number + 1}{'' if hit else ', after its end'}: {lines(output)} lines")
     compare(output, folder / "undisturbed", pictures + FRAMES)
     return told
