@@ -37,7 +37,7 @@ def process_group(device_name: str | None, patience: timedelta = PATIENCE) -> It
 
     device_name: see `choose_device`; of the GPUs, each process takes one of its own. patience: how long processes may
     wait for one another.
-    Raises InputError if another process has ended. That one says why, and a traceback here would bury its message.
+    If another process has ended, this one does so too, silently: that one has said why.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield choose_device(device_name)
@@ -50,7 +50,7 @@ def process_group(device_name: str | None, patience: timedelta = PATIENCE) -> It
     except RuntimeError as error:
         if "by peer" not in str(error):  # gloo's "Connection closed by peer", or "reset"
             raise
-        raise InputError("another process of this run has ended; its own message says why") from None
+        raise SystemExit(2) from None
     dist.destroy_process_group()  # after an error it could wait for the others, who wait for this process
 
 
@@ -129,3 +129,24 @@ def gathered(value: T) -> list[T]:
     values = [value] * n_processes()
     dist.all_gather_object(values, value)
     return values
+
+
+def gathered_by_first(value: T) -> list[T] | None:
+    """The values of all processes, in order of rank, in the first of them; None in the others."""
+    if n_processes() == 1:
+        return [value]
+    values = [value] * n_processes() if rank() == 0 else None
+    dist.gather_object(value, values)
+    return values
+
+
+@contextmanager
+def failing_together() -> Iterator[None]:
+    """Run the block in each process to its end or its error. An InputError of any is then raised in all of them."""
+    own = None
+    try:
+        yield
+    except InputError as error:
+        own = error
+    for first in filter(None, gathered(own)):
+        raise first

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from ssd.checkpoint import load_training_state, read_file
+from ssd.commands import eval as evaluation
 from ssd.data import read_data_list
 from ssd.distributed import process_group
 from ssd.errors import InputError
@@ -120,6 +122,15 @@ def test_two_processes_equal_one_in_everything_else(lists, tmp_path, monkeypatch
     assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
     told = Path(f"{two}.txt").read_text()
     assert told.count("trained model:") == 1 and "UserWarning" not in told
+
+
+@pytest.fixture
+def one_thread():
+    """PyTorch computes in one thread, as torchrun's processes do."""
+    n = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n)
 
 
 def processes_of(launcher):
@@ -248,3 +259,45 @@ def test_bad_pictures_of_one_process_stop_both(lists, tmp_path, monkeypatch, par
     assert words in told
     assert 'Traceback (most recent call last):\n  File "' + str(ROOT) not in told
     assert load_training_state(run / "last.pth")["iteration"] == rows(run) > 0
+
+
+def evaluate_with_two(lists, checkpoint, folder):
+    """What `torchrun eval.py` returned and printed. It writes into the folder."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *TORCHRUN, "eval.py", *evaluation_options(lists, checkpoint, folder)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT)
+
+
+def evaluation_options(lists, checkpoint, folder):
+    options = {"--data": lists, "--checkpoint": checkpoint, "--device": "cpu", "--workers": 0}
+    written = {"--json": "figures.json", "--save-results": "results", "--save-thresholds": "thresholds.json"}
+    pairs = [*options.items(), *((option, folder / name) for option, name in written.items())]
+    return [str(part) for pair in pairs for part in pair]
+
+
+def test_two_processes_evaluate_as_one(lists, checkpoint, tmp_path, one_thread):
+    ended = evaluate_with_two(lists, checkpoint, tmp_path / "two")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("PyTorch, fp32") == ended.stdout.count("\nmAP voc07") == 1
+    assert evaluation.main(evaluation_options(lists, checkpoint, tmp_path / "one")) == 0
+    written = [
+        {path.relative_to(tmp_path / run): path.read_text() for path in (tmp_path / run).rglob("*.*")}
+        for run in ("one", "two")
+    ]
+    figures = [json.loads(files.pop(Path("figures.json"))) for files in written]
+    for each in figures:
+        assert each.pop("images_per_second")
+    assert figures[0] == figures[1] and figures[0]["images"] == 3
+    assert len(written[0]) == 7 and written[0] == written[1]
+
+
+def test_a_bad_picture_of_one_process_ends_the_evaluation(lists, checkpoint, tmp_path):
+    bad = shutil.copytree(lists, tmp_path / "lists")
+    images = json.loads((lists / "TEST_images.json").read_text())
+    images[1] += " is not there"  # the second process's
+    (bad / "TEST_images.json").write_text(json.dumps(images))
+    ended = evaluate_with_two(bad, checkpoint, tmp_path / "two")
+    own = re.findall("error: .*", ended.stderr)
+    assert own == [f"error: {images[1]}: no such picture"]
+    assert ended.returncode == 1 and re.search(r"exitcode +: 2", ended.stderr)
+    assert "mAP" not in ended.stdout and not (tmp_path / "two" / "figures.json").exists()

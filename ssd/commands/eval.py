@@ -5,6 +5,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import torch
+
+from ssd import distributed
 from ssd.commands.arguments import (
     add_device_arguments,
     add_loading_arguments,
@@ -18,13 +21,22 @@ from ssd.data.images import lift_pixel_limit
 from ssd.data.lists import validation_split
 from ssd.errors import InputError
 from ssd.evaluation.constant_box import constant_box_map
-from ssd.evaluation.evaluate import PAPER, DataSetDetections, Thresholds, dataset_for, detect_dataset, match_dataset
+from ssd.evaluation.evaluate import (
+    PAPER,
+    DataSetDetections,
+    Thresholds,
+    dataset_for,
+    detect_dataset,
+    match_dataset,
+    own_share,
+    put_together,
+)
 from ssd.evaluation.report.page import write_report
 from ssd.evaluation.result_files import check_names, load_results, save_results, save_truth
 from ssd.evaluation.summary import best_thresholds, format_summary, summarize
 from ssd.files import check_writable, write_text
-from ssd.inference.device import choose_device, choose_precision
-from ssd.inference.predictor import as_predictor
+from ssd.inference.device import choose_precision
+from ssd.inference.predictor import Predictor, as_predictor
 from ssd.pretrained import CHECKPOINT_HELP, find_checkpoint, load_trained, model_line, was_chosen_on
 from ssd.text import counted
 from ssd.visualize import figure_class
@@ -61,8 +73,8 @@ def parse(argv: list[str] | None) -> Namespace:
         "--save-thresholds", metavar="FILE",
         help="write the score of the best F1 of each class, for detect.py --thresholds FILE",
     )  # fmt: skip
-    thresholds = p.add_argument_group("detections", "The defaults are the paper's; others give another mAP.")
-    add_threshold_arguments(thresholds, PAPER.min_score)
+    chosen = p.add_argument_group("detections", "The defaults are the paper's; others give another mAP.")
+    add_threshold_arguments(chosen, PAPER.min_score)
     add_loading_arguments(p, batch_size=8)
     add_device_arguments(p, precision="fp32")
     add_picture_arguments(p)
@@ -79,17 +91,28 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if args.no_pixel_limit:
         lift_pixel_limit()
-    data = read_data_list(args.data, args.split)
-    check_outputs(args, data)
-    source = Path(args.results) if args.results else find_checkpoint(args.checkpoint)
+    with distributed.process_group(args.device) as device:
+        with distributed.first_process_first():  # it alone says what is wrong
+            data = read_data_list(args.data, args.split)
+            check_outputs(args, data)
+            source = Path(args.results) if args.results else find_checkpoint(args.checkpoint)
+            predictor = None if args.results else open_model(args, source, device)
+            if distributed.rank() == 0:
+                where = f"{args.split} list of {args.data}: {counted(len(data), 'image')}"
+                print(f"{describe(source, predictor)}; {where}", flush=True)
+        if predictor:
+            found = detect_together(args, predictor)
+        else:
+            found = load_results(source, data) if distributed.rank() == 0 else None
+    if found is not None:
+        write_outputs(args, data, source, found)
+
+
+def write_outputs(args: Namespace, data: DataList, source: Path, found: DataSetDetections) -> None:
+    """Print and write what was asked for. source: what the detections are of."""
     details: dict[str, object] = {"detections_of": str(source), f"{args.split}_list": str(args.data)}
-    if args.results:
-        print(f"detections in {source}; {describe_list(args, data)}", flush=True)
-        found = load_results(source, data)
-    else:
-        thresholds = Thresholds(args.min_score, args.max_overlap, args.top_k)
-        found = run_model(args, source, thresholds, describe_list(args, data))
-        details |= thresholds._asdict()
+    if not args.results:
+        details |= thresholds(args)._asdict()
         details |= {"remark": CHOSEN_HERE} if was_chosen_on(source, data.digest) else {}
     matches = match_dataset(found, data)
     summary = summarize(matches, found.seconds) | {"constant_box_map_voc07": constant_box_map(args.data, data)}
@@ -126,19 +149,29 @@ def check_outputs(args: Namespace, data: DataList) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def describe_list(args: Namespace, data: DataList) -> str:
-    """What is evaluated on, in words."""
-    return f"{args.split} list of {args.data}: {counted(len(data), 'image')}"
+def describe(source: Path, predictor: Predictor | None) -> str:
+    """What is evaluated, in words."""
+    return f"{model_line(source, predictor.config)}; {predictor.engine}" if predictor else f"detections in {source}"
 
 
-def run_model(args: Namespace, checkpoint: Path, thresholds: Thresholds, description: str) -> DataSetDetections:
-    """The detections of a checkpoint's model on the list. Prints one line on the two. description: of the list."""
-    device = choose_device(args.device)
-    dtype = choose_precision(args.precision, device)
-    predictor = as_predictor(load_trained(checkpoint, args.device, args.precision, tell=print), device, dtype)
-    dataset = dataset_for(predictor.config, args.data, args.split)
-    print(f"{model_line(checkpoint, predictor.config)}; {predictor.engine}; {description}", flush=True)
-    return detect_dataset(predictor, dataset, args.batch_size, args.workers, thresholds=thresholds)
+def open_model(args: Namespace, checkpoint: Path, device: torch.device) -> Predictor:
+    """The model of a checkpoint, on a device."""
+    name = args.device if distributed.n_processes() == 1 else str(device)
+    model = load_trained(checkpoint, name, args.precision, tell=print if distributed.rank() == 0 else None)
+    return as_predictor(model, device, choose_precision(args.precision, device))
+
+
+def detect_together(args: Namespace, predictor: Predictor) -> DataSetDetections | None:
+    """The model's detections in the whole list, to which each process contributes; None in all but the first."""
+    share = own_share(dataset_for(predictor.config, args.data, args.split))
+    own = detect_dataset(predictor, share, args.batch_size, args.workers, thresholds=thresholds(args))
+    shares = distributed.gathered_by_first(own)
+    return put_together(shares) if shares else None
+
+
+def thresholds(args: Namespace) -> Thresholds:
+    """What becomes a detection."""
+    return Thresholds(args.min_score, args.max_overlap, args.top_k)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Runs a model over a data set."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ssd import distributed
 from ssd.config import SSDConfig
 from ssd.data.columns import DataList
 from ssd.data.dataset import PascalVOCDataset
@@ -30,6 +33,9 @@ class Thresholds(NamedTuple):
 
 
 PAPER = Thresholds(0.01, 0.45, 200)  # of the paper's evaluation
+
+
+COLUMNS = ("boxes", "labels", "scores")
 
 
 @dataclass
@@ -53,6 +59,16 @@ class DataSetDetections:
         self.boxes.append(boxes[order])
         self.labels.append(labels[order])
         self.scores.append(scores[order])
+
+    def __getstate__(self) -> dict:
+        """What is pickled: one array in place of a tensor for each image."""
+        lists = {name: torch.cat(getattr(self, name)).numpy() for name in COLUMNS if self.labels}
+        return vars(self) | lists | {"n_detections": list(map(len, self.labels))}
+
+    def __setstate__(self, state: dict) -> None:
+        n_detections = state.pop("n_detections")
+        lists = {name: list(torch.from_numpy(state[name]).split(n_detections)) for name in COLUMNS if n_detections}
+        self.__dict__.update(state | lists)
 
 
 class Stopwatch:
@@ -95,13 +111,13 @@ def detect_dataset(
     quiet: bool = False,
     thresholds: Thresholds = PAPER,
 ) -> DataSetDetections:
-    """Detect the objects of a data set under the data set's labels.
+    """Detect the objects of a data set under the data set's labels. `own_share` and `put_together` share the work.
 
     A model of more classes, such as COCO's, detects only those of the data set.
 
     model: an `SSD`, or an exported model (`ssd.export.engines`), which keeps its device and type. It stays as it is.
-    criterion: measures an `SSD`'s predictions on the way. quiet: without a progress bar. thresholds: others than the
-    paper's give another mAP.
+    criterion: measures an `SSD`'s predictions on the way. quiet: without a progress bar, which only the first of
+    several processes shows. thresholds: others than the paper's give another mAP.
     """
     names, label_map = model.config.class_names, dataset.data.label_map
     predictor = as_predictor(model, device, dtype, [name if name in label_map else "" for name in names])
@@ -109,6 +125,7 @@ def detect_dataset(
     device = predictor.device
     batches = loader(dataset, workers, batch_size=batch_size, pin_memory=device.type == "cuda")
     found, watch = DataSetDetections(), Stopwatch(device)
+    quiet = quiet or distributed.rank() > 0
     bar = tqdm(total=len(dataset), desc="evaluating", unit="image", dynamic_ncols=True, leave=None, disable=quiet)
     with bar:
         for images, true_boxes, true_labels, _ in batches:
@@ -129,6 +146,24 @@ def detect_dataset(
             bar.update(len(images))
     found.seconds = watch.seconds
     return found
+
+
+def own_share(dataset: PascalVOCDataset) -> PascalVOCDataset:
+    """What this process detects of a data set: all of it, or of n processes each takes every n-th image."""
+    rank, n = distributed.rank(), distributed.n_processes()
+    return dataset if n == 1 else dataset.subset(range(rank, len(dataset), n))
+
+
+def put_together(shares: Sequence[DataSetDetections]) -> DataSetDetections:
+    """The detections in the whole data set, from what each process found in its share, in order of rank.
+
+    The times are those of the first process, which the others worked beside.
+    """
+    whole = DataSetDetections(seconds=shares[0].seconds, sums=torch.stack([share.sums for share in shares]).sum(dim=0))
+    for name in COLUMNS:
+        turns = zip_longest(*(getattr(share, name) for share in shares))
+        setattr(whole, name, [image for turn in turns for image in turn if image is not None])
+    return whole
 
 
 def match_dataset(found: DataSetDetections, data: DataList) -> Matches:

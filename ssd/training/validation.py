@@ -9,8 +9,7 @@ import torch
 from ssd import distributed
 from ssd.data import PascalVOCDataset
 from ssd.detector import Detections
-from ssd.errors import InputError
-from ssd.evaluation.evaluate import DataSetDetections, detect_dataset, match_dataset
+from ssd.evaluation.evaluate import detect_dataset, match_dataset, own_share, put_together
 from ssd.evaluation.summary import format_summary, summarize
 from ssd.model.loss import Figures, MultiBoxLoss
 from ssd.model.network import SSD
@@ -65,36 +64,16 @@ class Validation:
 
         Raises InputError, in every process, if one of them cannot read a picture.
         """
-        found = self._detect(model, criterion)
+        dataset = own_share(self.dataset)
+        with distributed.failing_together():
+            own = detect_dataset(model, dataset, self.batch_size, self.workers, self.device, criterion=criterion)
+        found = put_together(distributed.gathered(own))
         summary = summarize(match_dataset(found, self.dataset.data), found.seconds)
         mAP = summary["map_voc07"]
         mAP = math.nan if mAP is None else mAP
         figures = column_figures("val", Figures(*found.sums), criterion.alpha) | {"val_mAP": mAP}
         pictures = [self._picture(found, k) for k in tracked_pictures(len(self.dataset))]
         return Validated(mAP, figures, format_summary(summary), pictures)
-
-    def _detect(self, model, criterion) -> DataSetDetections:
-        """Detections in all images, to which each of n processes has contributed every n-th."""
-        rank, n_processes = distributed.rank(), distributed.n_processes()
-        dataset = self.dataset.subset(range(rank, len(self.dataset), n_processes))
-        try:
-            own: DataSetDetections | InputError = detect_dataset(
-                model, dataset, self.batch_size, self.workers, self.device, criterion=criterion, quiet=rank > 0
-            )
-        except InputError as error:
-            own = error
-        shares = []
-        for share in distributed.gathered(own):
-            if isinstance(share, InputError):
-                raise share
-            shares.append(share)
-        whole = DataSetDetections(seconds=shares[rank].seconds)
-        for share in shares:
-            whole.sums += share.sums
-        for k in range(len(self.dataset)):
-            share, place = shares[k % n_processes], k // n_processes
-            whole.add(share.boxes[place], share.labels[place], share.scores[place])
-        return whole
 
     def _picture(self, found, k):
         labels = found.labels[k]
