@@ -10,14 +10,14 @@ from time import perf_counter, process_time
 
 import torch
 
-from benchmarks import augmentation, detection, files, lists, mean_ap, training
+from benchmarks import augmentation, detection, files, lists, mean_ap, scale, training
 from benchmarks.timing import HEADER, Measured, Memory, Timer
 from ssd.commands.arguments import command, number, parser
 from ssd.errors import InputError
 from ssd.inference.device import choose_device, prepare_for_training
 from ssd.training.run.provenance import device_name
 
-Benchmark = Callable[[Timer], Measured | Memory | files.Stages | lists.Costs]
+Benchmark = Callable[[Timer], Measured | Memory | files.Stages | lists.Costs | scale.Scale]
 BENCHMARKS: dict[str, Benchmark] = {
     "detect": detection.end_to_end,
     "detect-1": partial(detection.end_to_end, batch=1),
@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "files": files.stages,
     "lists": lists.costs,
     "mAP": mean_ap.mean_average_precision,
+    "evaluation": scale.evaluation,
 }
 ON_GPU_ONLY, ON_CPU_ONLY = ("detect-64",), ("files", "lists")
 
@@ -46,6 +47,7 @@ def parse(argv: list[str] | None) -> Namespace:
     p.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
     p.add_argument("--rounds", type=number(int, 1), default=5, help="how often each contender is measured")
     p.add_argument("--files", type=number(int, 1), default=1000, help="how many JPEGs the benchmark files takes")
+    p.add_argument("--images", type=number(int, 1), default=10_000, help="how many the benchmark evaluation takes")
     p.add_argument(
         "--listed", type=number(int, 1), default=lists.IMAGES, help="how many images the benchmark lists takes"
     )
@@ -73,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     benchmarks = BENCHMARKS | {
         "files": partial(files.stages, n_files=args.files),
         "lists": partial(lists.costs, n_images=args.listed),
+        "evaluation": partial(scale.evaluation, n_images=args.images),
     }
     machine = f"{device_name(device)}, PyTorch {torch.__version__}, Python {platform.python_version()}"
     clock = "processor time" if args.cpu_time else "wall-clock time"
@@ -89,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
             )
 
 
-def run(name: str, benchmark: Benchmark, timer: Timer) -> Measured | Memory | files.Stages | lists.Costs:
+def run(name: str, benchmark: Benchmark, timer: Timer) -> Measured | Memory | files.Stages | lists.Costs | scale.Scale:
     """Run a benchmark. Raises InputError if the contenders disagree."""
     try:
         return benchmark(timer)

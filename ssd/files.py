@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, NoReturn, TypeVar
@@ -16,8 +17,8 @@ from ssd.errors import InputError
 Kind = TypeVar("Kind", list, dict)
 
 UNFINISHED = ".unfinished-"  # the beginning of the name of the folder in which `write_texts` writes
-LIST_START = re.compile(r"[ \t\n\r]*(\[)[ \t\n\r]*")  # of JSON
-LIST_STEP = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")  # after an item: to the next one, or the end
+BLOCK = 1 << 24  # characters of a file in memory at a time
+LIST_START, LIST_STEP = (re.compile(rf"[ \t\n\r]*{mark}[ \t\n\r]*") for mark in (r"\[", ","))  # of JSON
 
 # Finding and reading
 
@@ -92,27 +93,7 @@ def read_json(path: str | Path, kind: type[Kind], missing: str = "no such file")
 
     Raises InputError where the file is missing, is not JSON, or holds something else.
     """
-    return _parsed(read_text(path, missing), path, kind)
-
-
-def read_json_items(path: str | Path, missing: str = "no such file") -> Iterator[Any]:
-    """Yield what a JSON list holds, item by item: the items of a long one need far more memory than its text.
-
-    Raises InputError as `read_json` does, after the items before the error.
-    """
     text = read_text(path, missing)
-    decode, step = json.JSONDecoder().raw_decode, LIST_START.match(text)
-    with suppress(ValueError, RecursionError):
-        while step and step[1] != "]":
-            item, end = decode(text, step.end())
-            yield item
-            step = LIST_STEP.match(text, end)
-        if step and step.end() == len(text):
-            return
-    _parsed(text, path, list)  # the empty list, or an error
-
-
-def _parsed(text, path, kind):
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -120,6 +101,43 @@ def _parsed(text, path, kind):
     if not isinstance(content, kind):
         raise InputError(f"{path}: holds a {type(content).__name__}, a {kind.__name__} is expected")
     return content
+
+
+def read_json_items(path: str | Path, missing: str = "no such file") -> Iterator[Any]:
+    """Yield what a JSON list holds, item by item, from a part of the file at a time: all items would need far more
+    memory than the file.
+
+    Raises InputError as `read_json` does, after the items before the error.
+    """
+    check_file(path, missing=missing)
+    n = 0
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for item in _items(file):
+                yield item
+                n += 1
+    except (OSError, ValueError, RecursionError):
+        yield from read_json(path, list, missing)[n:]  # it knows the error, or an item is longer than a block
+
+
+def _items(file: IO[str]) -> Iterator[Any]:
+    """Yield the items of a JSON list. Raises ValueError where there is none, or an item is longer than a block."""
+    decode, before, text, place = json.JSONDecoder().raw_decode, LIST_START, "", 0
+    for block in iter(partial(file.read, BLOCK), ""):
+        text, place = text[place:] + block, 0
+        while begin := before.match(text, place):
+            try:
+                item, end = decode(text, begin.end())
+            except ValueError:  # the rest of the item is in the next block
+                break
+            if end == len(text):  # so may be the rest of a number
+                break
+            yield item
+            place, before = end, LIST_STEP
+        if not place:
+            break
+    if text[place:].strip(" \t\n\r") != "]":
+        raise ValueError("not a list")
 
 
 def digest(path: str | Path) -> str:
@@ -190,8 +208,8 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
-def write_texts(folder: str | Path, texts: Mapping[str, str]) -> None:
-    """Write text files (name -> content) that belong together into a folder, which is created if need be.
+def write_texts(folder: str | Path, texts: Mapping[str, Iterable[str]]) -> None:
+    """Write text files (name -> parts of the content) that belong together into a folder, created if need be.
 
     All are complete before the first one replaces an old file. Raises InputError where they cannot be written.
     """
@@ -200,8 +218,9 @@ def write_texts(folder: str | Path, texts: Mapping[str, str]) -> None:
     for left_over in folder.glob(f"{UNFINISHED}*"):  # by a process that was killed
         shutil.rmtree(left_over, ignore_errors=True)
     with naming(folder), TemporaryDirectory(prefix=UNFINISHED, dir=folder) as new:
-        for name, text in texts.items():
-            Path(new, name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        for name, parts in texts.items():
+            with open(Path(new, name), "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                file.writelines(parts)
         for name in texts:
             os.replace(Path(new, name), folder / name)
 

@@ -26,6 +26,7 @@ CROWD = (150, 150, 150)
 TRUTH, HIT, MISTAKE, MISS, OTHER = (60, 200, 80), (40, 110, 255), (255, 120, 0), (230, 40, 200), (150, 190, 235)
 RIGHT, WRONG, QUIET = "#2166ac", "#d6604d", "#777777"  # of diagrams; the colour-blind can tell them apart too
 SHOWN_SIDE = 640  # pixels: the longer side of a picture in a report or log
+MOST_POINTS = 2000  # that a curve of a diagram is drawn with
 ROWS_TRIED = 8  # places for a tag down each side of its box
 
 
@@ -250,3 +251,13 @@ def figure_class() -> "type[Figure]":
     Raises InputError if matplotlib is missing.
     """
     return optional("matplotlib.figure", extra="plots", what="diagrams").Figure
+
+
+def thin_out(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """About `most` points of a curve, or fewer: the lowest and the highest of each stretch."""
+    if len(x) <= most:
+        return x, y
+    stretches = np.array_split(np.arange(len(x)), most // 2)
+    ends = [(s[y[s].argmin()], s[y[s].argmax()]) for s in stretches]
+    kept = np.unique(ends)
+    return x[kept], y[kept]

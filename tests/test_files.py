@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ssd import files
 from ssd.errors import InputError
 from ssd.files import (
     UNFINISHED,
@@ -15,6 +17,7 @@ from ssd.files import (
     json_lists,
     next_free,
     read_json,
+    read_json_items,
     replacing,
     write_text,
     write_texts,
@@ -36,6 +39,24 @@ def test_json_of_the_wrong_kind(tmp_path):
         read_json(tmp_path / "a.json", list)
     with pytest.raises(InputError, match="b.json: nowhere"):
         read_json(tmp_path / "b.json", list, missing="nowhere")
+
+
+@pytest.mark.parametrize("block", [7, 30, 10_000])
+@pytest.mark.parametrize("text", [
+    "[]", " [ ] ", "\ufeff[12, 345,\n6789012345678, 1e-7]\n", '[{"a": [1, {"b": 2}]}, "x, ]", null, [], {}, "é"]',
+    "", "{}", "[1 2]", "[1, 2,]", '[1, {"a": 2}', "[1] 2", "[1, nul, 3]", "[1, 2",
+])  # fmt: skip
+def test_json_list_read_in_blocks(tmp_path, monkeypatch, text, block):
+    monkeypatch.setattr(files, "BLOCK", block)
+    path = tmp_path / "list.json"
+    path.write_text(text, encoding="utf-8")
+    try:
+        expected = read_json(path, list)
+    except InputError as error:
+        with pytest.raises(InputError, match=f"^{re.escape(str(error))}$"):
+            list(read_json_items(path))
+    else:
+        assert list(read_json_items(path)) == expected
 
 
 def test_folders_that_loop_are_entered_once(tmp_path, monkeypatch):

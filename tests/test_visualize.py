@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from ssd.errors import InputError
-from ssd.visualize import N_COLOURS, class_colour, draw_boxes, mosaic
+from ssd.visualize import N_COLOURS, class_colour, draw_boxes, mosaic, thin_out
 
 GREY = (128, 128, 128)
 RED = (255, 0, 0)
@@ -213,3 +213,13 @@ def test_mosaic_keeps_order_and_aspect():
 @pytest.mark.parametrize(("n", "size"), [(0, (50, 50)), (1, (50, 50)), (3, (150, 50)), (9, (200, 150))])
 def test_mosaic_sizes(n, size):
     assert mosaic([Image.new("L", (3, 400))] * n, tile=50).size == size
+
+
+def test_thinning_keeps_the_extremes():
+    y = np.random.default_rng(0).normal(size=10_001)
+    y[[137, 9000]] = 50, -50
+    x = np.arange(10_001.0)
+    few_x, few_y = thin_out(x, y, most=100)
+    assert 50 <= len(few_x) <= 100 and (np.diff(few_x) > 0).all()
+    assert {137, 9000} <= set(few_x) and (y[few_x.astype(int)] == few_y).all()
+    np.testing.assert_array_equal(thin_out(x[:100], y[:100], most=100), (x[:100], y[:100]))

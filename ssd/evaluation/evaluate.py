@@ -3,9 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,9 +36,6 @@ class Thresholds(NamedTuple):
 PAPER = Thresholds(0.01, 0.45, 200)  # of the paper's evaluation
 
 
-COLUMNS = ("boxes", "labels", "scores")
-
-
 @dataclass
 class DataSetDetections:
     """Detections in a whole data set: lists with one tensor per image, boxes in pixels of the pictures.
@@ -60,15 +58,27 @@ class DataSetDetections:
         self.labels.append(labels[order])
         self.scores.append(scores[order])
 
-    def __getstate__(self) -> dict:
-        """What is pickled: one array in place of a tensor for each image."""
-        lists = {name: torch.cat(getattr(self, name)).numpy() for name in COLUMNS if self.labels}
-        return vars(self) | lists | {"n_detections": list(map(len, self.labels))}
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of all D detections: the place of the image (D,), box (D, 4), label (D,) and score (D,)."""
+        images = np.repeat(np.arange(len(self.labels)), list(map(len, self.labels)))
+        empty = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+        lists = zip((self.boxes, self.labels, self.scores), empty, strict=True)
+        boxes, labels, scores = (torch.cat([*tensors, nothing]).numpy() for tensors, nothing in lists)
+        return images, boxes, labels, scores
 
-    def __setstate__(self, state: dict) -> None:
-        n_detections = state.pop("n_detections")
-        lists = {name: list(torch.from_numpy(state[name]).split(n_detections)) for name in COLUMNS if n_detections}
-        self.__dict__.update(state | lists)
+    @classmethod
+    def from_columns(
+        cls, images: np.ndarray, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, n_images: int, **others: Any
+    ) -> "DataSetDetections":
+        """What has these `columns`, of which `images` ascends. others: further fields."""
+        per_image = np.bincount(images, minlength=n_images).tolist()
+        lists = [list(torch.from_numpy(column).split(per_image)) for column in (boxes, labels, scores)]
+        return cls(lists[0], lists[1], lists[2], **others)
+
+    def __reduce__(self) -> tuple:
+        """Pickle the columns: tensors of each image would take more time and memory than what they hold."""
+        restore = partial(DataSetDetections.from_columns, seconds=self.seconds, sums=self.sums)
+        return restore, (*self.columns(), len(self.labels))
 
 
 class Stopwatch:
@@ -150,8 +160,7 @@ def detect_dataset(
 
 def own_share(dataset: PascalVOCDataset) -> PascalVOCDataset:
     """What this process detects of a data set: all of it, or of n processes each takes every n-th image."""
-    rank, n = distributed.rank(), distributed.n_processes()
-    return dataset if n == 1 else dataset.subset(range(rank, len(dataset), n))
+    return dataset.subset(range(distributed.rank(), len(dataset), distributed.n_processes()))
 
 
 def put_together(shares: Sequence[DataSetDetections]) -> DataSetDetections:
@@ -160,7 +169,7 @@ def put_together(shares: Sequence[DataSetDetections]) -> DataSetDetections:
     The times are those of the first process, which the others worked beside.
     """
     whole = DataSetDetections(seconds=shares[0].seconds, sums=torch.stack([share.sums for share in shares]).sum(dim=0))
-    for name in COLUMNS:
+    for name in ("boxes", "labels", "scores"):
         turns = zip_longest(*(getattr(share, name) for share in shares))
         setattr(whole, name, [image for turn in turns for image in turn if image is not None])
     return whole

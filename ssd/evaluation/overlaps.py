@@ -1,9 +1,13 @@
 """IoU between detections and objects of the same group, as flat arrays of pairs instead of padded matrices."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from ssd.model import boxes
+
+AT_ONCE = 500_000  # pairs
 
 
 def paired_iou(det_boxes: np.ndarray, true_boxes: np.ndarray) -> np.ndarray:
@@ -12,35 +16,37 @@ def paired_iou(det_boxes: np.ndarray, true_boxes: np.ndarray) -> np.ndarray:
 
 
 def best_overlaps(
-    det_boxes: np.ndarray, det_groups: np.ndarray, true_boxes: np.ndarray, true_groups: np.ndarray
+    det_boxes: np.ndarray,
+    det_groups: np.ndarray,
+    true_boxes: np.ndarray,
+    true_groups: np.ndarray,
+    classes: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each detection, the IoU (D,) with the object of its group that it overlaps best, and the object's index (D,).
 
     Of equal overlaps the first object; 0 and -1 for a detection whose group has no object.
-    Boxes are (D, 4) and (T, 4) float64. Groups are (D,) and (T,) integers from 0; memory grows with the largest.
+    Boxes are (D, 4) and (T, 4) float64, groups (D,) and (T,) integers. classes: (D,) and (T,); a detection then has
+    nothing to do with objects of its own class.
     """
-    dets, objects = pair_by_group(det_groups, true_groups)
-    return best_of_pairs(dets, objects, paired_iou(det_boxes[dets], true_boxes[objects]), len(det_boxes))
-
-
-def pair_by_group(det_groups: np.ndarray, true_groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pair each detection with each object of its group: the indices of both, (P,) and (P,), in ascending order."""
     by_group = np.argsort(true_groups, kind="stable")
-    sizes = np.bincount(true_groups, minlength=det_groups.max(initial=-1) + 1)
-    starts = sizes.cumsum() - sizes  # where the objects of each group start in by_group
-    n_pairs = sizes[det_groups]  # of each detection
-    dets = np.repeat(np.arange(len(det_groups)), n_pairs)
-    places = np.arange(len(dets)) - np.repeat(n_pairs.cumsum() - n_pairs, n_pairs)  # 0, 1, ... for each detection
-    return dets, by_group[starts[det_groups[dets]] + places]
-
-
-def best_of_pairs(
-    dets: np.ndarray, objects: np.ndarray, ious: np.ndarray, n_detections: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The best IoU (D,) of each detection and its object (D,), the first of equals; 0 and -1 without a pair."""
-    best_ious, best_objects = np.zeros(n_detections), np.full(n_detections, -1)
-    best_first = np.argsort(-ious, kind="stable")
-    paired, first = np.unique(dets[best_first], return_index=True)
-    best_ious[paired] = ious[best_first[first]]
-    best_objects[paired] = objects[best_first[first]]
+    starts, stops = (np.searchsorted(true_groups[by_group], det_groups, side) for side in ("left", "right"))
+    best_ious, best_objects = np.zeros(len(det_boxes)), np.full(len(det_boxes), -1)
+    for dets in _pieces(stops - starts):
+        n_pairs = (stops - starts)[dets]
+        first = n_pairs.cumsum() - n_pairs  # pair of each detection; its others follow
+        pairs, owners = np.arange(n_pairs.sum()), np.repeat(np.arange(len(dets)), n_pairs)  # (P,)
+        objects = by_group[starts[dets][owners] + pairs - first[owners]]
+        ious = np.nan_to_num(paired_iou(det_boxes[dets[owners]], true_boxes[objects]))
+        if classes:
+            ious[classes[0][dets[owners]] == classes[1][objects]] = -1
+        best = np.maximum.reduceat(ious, first)  # (len(dets),)
+        chosen = objects[np.minimum.reduceat(np.where(ious == best[owners], pairs, len(pairs)), first)]
+        best_ious[dets], best_objects[dets] = best.clip(min=0), np.where(best < 0, -1, chosen)
     return best_ious, best_objects
+
+
+def _pieces(n_pairs: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the detections that have pairs, some at a time: together they have about AT_ONCE, so memory stays small."""
+    paired = np.flatnonzero(n_pairs)
+    piece = n_pairs[paired].cumsum() // AT_ONCE
+    yield from filter(len, np.split(paired, np.flatnonzero(np.diff(piece)) + 1))

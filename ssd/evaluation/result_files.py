@@ -9,26 +9,26 @@ the same ids, so that other tools can score such a list.
 Numbers are written with all the digits of a float64, so detections have the same figures when they are read again.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
-import torch
 
 from ssd.data.columns import DataList
 from ssd.data.formats.coco import coco_annotation
 from ssd.data.formats.records import Note
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections
-from ssd.files import read_json, write_text, write_texts
+from ssd.files import json_list, json_lists, read_json_items, write_texts
 
 VOC_PREFIX = "comp4_det_test_"
 COCO_NAME, COCO_TRUTH_NAME = "coco_results.json", "coco_truth.json"
 LARGEST = float(np.finfo(np.float32).max)
+AT_ONCE = 50_000  # rows that are written
 
-Row = tuple[int, int, list[float]]  # place in the data list, label, [score, x_min, y_min, x_max, y_max]
+Row = tuple[float, ...]  # place in the data list, label, score, x_min, y_min, x_max, y_max
 
 
 def save_results(folder: str | Path, found: DataSetDetections, data: DataList) -> None:
@@ -37,15 +37,13 @@ def save_results(folder: str | Path, found: DataSetDetections, data: DataList) -
     A class without detections gets an empty file. Raises InputError as `check_names` does.
     """
     check_names(data)
-    lines: dict[int, list[str]] = {label: [] for label in data.label_map.values()}
-    entries = []
-    detections = zip(_image_ids(data.paths), found.boxes, found.labels, found.scores, strict=True)
-    for place, (image_id, *image) in enumerate(detections):
-        for box, label, score in zip(*(values.tolist() for values in image), strict=True):
-            lines[label].append(_voc_line(image_id, box, score))
-            entries.append(_coco_entry(place, box, label, score))
-    voc_files = {f"{VOC_PREFIX}{name}.txt": "".join(lines[k]) for k, name in enumerate(data.class_names, start=1)}
-    write_texts(folder, voc_files | {COCO_NAME: json.dumps(entries) + "\n"})
+    ids, columns = list(_image_ids(data.paths)), found.columns()
+    files: dict[str, Iterable[str]] = {
+        f"{VOC_PREFIX}{name}.txt": _voc_lines(columns, label, ids)
+        for label, name in enumerate(data.class_names, start=1)
+    }
+    files[COCO_NAME] = chain(json_list(_coco_entry(*row) for row in _rows(columns)), ["\n"])
+    write_texts(folder, files)
 
 
 def save_truth(folder: str | Path, data: DataList) -> list[Note]:
@@ -53,23 +51,28 @@ def save_truth(folder: str | Path, data: DataList) -> list[Note]:
 
     Difficult objects become crowds, which COCO's evaluation neither rewards nor punishes either; a note says so.
     """
-    path, n_difficult = Path(folder) / COCO_TRUTH_NAME, data.difficulties.sum()
+    n_difficult = data.difficulties.sum()
     data = data.with_difficult_crowds()
-    images = [
-        {"id": k, "file_name": PureWindowsPath(image.path).name, "width": image.size[0], "height": image.size[1]}
-        for k, image in enumerate(data)
-    ]
     image_ids = np.repeat(np.arange(len(data)), np.diff(data.offsets))
-    columns = (image_ids, data.labels, data.boxes, data.difficulties)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    truth = {
-        "images": images,
+    objects = enumerate(_rows((image_ids, data.labels, data.boxes, data.difficulties)), start=1)
+    truth: dict[str, Iterable] = {
+        "images": (
+            {"id": k, "file_name": PureWindowsPath(path).name, "width": width, "height": height}
+            for k, (path, (width, height)) in enumerate(zip(data.paths, data.sizes.tolist(), strict=True))
+        ),
         "categories": [{"id": label, "name": name} for name, label in data.label_map.items() if label],
-        "annotations": [coco_annotation(number, *row) for number, row in enumerate(rows, start=1)],
+        "annotations": (coco_annotation(number, *row) for number, row in objects),
     }
-    write_text(path, json.dumps(truth) + "\n")
-    what = f"{n_difficult} difficult objects, which COCO does not know"
+    write_texts(folder, {COCO_TRUTH_NAME: json_lists(truth)})
+    path, what = Path(folder) / COCO_TRUTH_NAME, f"{n_difficult} difficult objects, which COCO does not know"
     return [Note(str(path), what, "became crowds")] if n_difficult else []
+
+
+def _rows(columns: Sequence[np.ndarray], chosen: np.ndarray | slice = slice(None)) -> Iterator[tuple]:
+    """Yield the chosen rows as Python's own numbers, which take ten times the memory: few exist at a time."""
+    rows = np.arange(len(columns[0]))[chosen]
+    for some in np.array_split(rows, 1 + len(rows) // AT_ONCE):
+        yield from zip(*(column[some].tolist() for column in columns), strict=True)
 
 
 def check_names(data: DataList) -> None:
@@ -97,21 +100,19 @@ def load_results(path: str | Path, data: DataList) -> DataSetDetections:
     float32, x_max < x_min or y_max < y_min, or another number of columns; the message names the file and the row.
     """
     path = Path(path)
-    rows = list((_read_voc if path.is_dir() else _read_coco)(path, data))
-    images = np.array([row[0] for row in rows], dtype=np.int64)
-    labels = np.array([row[1] for row in rows], dtype=np.int64)
-    numbers = np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, 5)  # score, x_min, y_min, x_max, y_max
-    numbers[:, 3:] = np.maximum(numbers[:, 3:], numbers[:, 1:3])  # see `_check_box`
-    order = np.lexsort((labels, -numbers[:, 0], images))
-    per_image = np.bincount(images, minlength=len(data)).tolist()
-    columns = (numbers[:, 1:], labels, numbers[:, 0])
-    boxes, sorted_labels, scores = (list(torch.from_numpy(column[order]).split(per_image)) for column in columns)
-    return DataSetDetections(boxes, sorted_labels, scores)
+    rows = (_read_voc if path.is_dir() else _read_coco)(path, data)
+    numbers: np.ndarray = np.fromiter(rows, np.dtype((np.float64, 7)))  # (D, 7)
+    images, labels = numbers[:, :2].T.astype(np.int64)
+    scores, boxes = numbers[:, 2], numbers[:, 3:]
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])  # see `_check_box`
+    order = np.lexsort((labels, -scores, images))
+    return DataSetDetections.from_columns(images[order], boxes[order], labels[order], scores[order], len(data))
 
 
-def _voc_line(image_id: str, box: list[float], score: float) -> str:
-    x_min, y_min, x_max, y_max = box
-    return " ".join([image_id, *(f"{value:.17g}" for value in (score, x_min + 1, y_min + 1, x_max, y_max))]) + "\n"
+def _voc_lines(columns: Sequence[np.ndarray], label: int, image_ids: Sequence[str]) -> Iterator[str]:
+    for place, (x_min, y_min, x_max, y_max), _, score in _rows(columns, columns[2] == label):
+        values = (score, x_min + 1, y_min + 1, x_max, y_max)
+        yield " ".join([image_ids[place], *(f"{value:.17g}" for value in values)]) + "\n"
 
 
 def _coco_entry(place: int, box: list[float], label: int, score: float) -> dict[str, Any]:
@@ -156,16 +157,16 @@ def _voc_row(line: str, label: int, ids: Mapping[str, int], where: str) -> Row:
         raise InputError(f"{where}: the list has no picture {image_id}")
     box = [x_min - 1, y_min - 1, x_max, y_max]
     _check_box(box, where)
-    return ids[image_id], label, [score, *box]
+    return ids[image_id], label, score, *box
 
 
 def _read_coco(path: Path, data: DataList) -> Iterator[Row]:
     missing = f"no such file; give a folder of {VOC_PREFIX}<class>.txt or a COCO results JSON"
-    for number, entry in enumerate(read_json(path, list, missing), start=1):
+    for number, entry in enumerate(read_json_items(path, missing), start=1):
         yield _coco_row(entry, data, f"{path}, detection {number}")
 
 
-def _coco_row(entry: dict, data: DataList, where: str) -> Row:
+def _coco_row(entry: Any, data: DataList, where: str) -> Row:
     try:
         image, label, bbox, score = (entry[key] for key in ("image_id", "category_id", "bbox", "score"))
         x_min, y_min, width, height = bbox
@@ -178,7 +179,7 @@ def _coco_row(entry: dict, data: DataList, where: str) -> Row:
     score, x_min, y_min, width, height = _finite([score, x_min, y_min, width, height], where)
     numbers = _finite([score, x_min, y_min, x_min + width, y_min + height], where)
     _check_box(numbers[1:], where)
-    return image, label, numbers
+    return image, label, *numbers
 
 
 def _finite(values: Sequence[str | float], where: str) -> list[float]:

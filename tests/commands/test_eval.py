@@ -174,7 +174,7 @@ def test_thresholds_are_chosen_on_the_validation_list(data_folder, perfect, tmp_
 def test_what_cannot_be_written_is_told_before_the_evaluation(
     data_folder, tmp_path, capsys, monkeypatch, option, message
 ):
-    monkeypatch.setattr(evaluation, "run_model", lambda *args: pytest.fail("the evaluation has begun"))
+    monkeypatch.setattr(evaluation, "open_model", lambda *args: pytest.fail("the evaluation has begun"))
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     shutil.copytree(data_folder, tmp_path / "lists")
     images = json.loads((data_folder / "TEST_images.json").read_text())

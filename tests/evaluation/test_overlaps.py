@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from ssd.evaluation import calculate_mAP
+from ssd.evaluation import calculate_mAP, overlaps
 from ssd.evaluation.overlaps import best_overlaps, paired_iou
 from tests.helpers.detection_cases import ONE_CLASS
 
@@ -17,8 +18,14 @@ def test_iou_needs_float64():
     assert calculate_mAP(half, label, score, true, label, easy, ONE_CLASS)[1] == 1
 
 
-def test_best_overlaps_by_hand():
+@pytest.mark.parametrize("at_once", [overlaps.AT_ONCE, 1])
+def test_best_overlaps_by_hand(monkeypatch, at_once):
+    monkeypatch.setattr(overlaps, "AT_ONCE", at_once)
     dets = np.array([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10]])
     objects = np.array([[0.0, 0, 10, 5], [0, 0, 10, 8], [90, 0, 99, 9], [0, 0, 10, 10]])
-    ious, best = best_overlaps(dets, np.array([7, 3, 5, 9]), objects, np.array([7, 7, 5, 9]))
+    groups = np.array([7, 3, 5, 9]), np.array([7, 7, 5, 9])
+    ious, best = best_overlaps(dets, groups[0], objects, groups[1])
     assert ious.tolist() == [0.8, 0, 0, 1] and best.tolist() == [1, -1, 2, 3]
+    classes = np.array([1, 1, 1, 2]), np.array([2, 1, 2, 2])
+    ious, best = best_overlaps(dets, groups[0], objects, groups[1], classes)
+    assert ious.tolist() == [0.5, 0, 0, 0] and best.tolist() == [0, -1, 2, -1]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import average_precisions, mean_of_numbers
-from ssd.evaluation.overlaps import best_of_pairs, pair_by_group, paired_iou
+from ssd.evaluation.overlaps import best_overlaps
 
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
 BACKGROUND_IOU = 0.1
@@ -96,13 +96,12 @@ def _best_for_each_target(matches: Matches, errors: Errors) -> np.ndarray:
 def _best_easy_objects(matches: Matches, chosen: np.ndarray) -> tuple[np.ndarray, ...]:
     """IoU of each chosen detection with the best easy object of its class, that object, and both for other classes."""
     easy = np.flatnonzero(~matches.true_difficult)
-    dets, objects = pair_by_group(matches.det_images[chosen], matches.true_images[easy])
-    objects = easy[objects]
-    ious = paired_iou(matches.det_boxes[chosen[dets]], matches.true_boxes[objects])
-    same = matches.det_classes[chosen[dets]] == matches.true_classes[objects]
-    own = best_of_pairs(dets[same], objects[same], ious[same], len(chosen))
-    other = best_of_pairs(dets[~same], objects[~same], ious[~same], len(chosen))
-    return *own, *other
+    det_boxes, images, true_images = matches.det_boxes[chosen], matches.det_images[chosen], matches.true_images[easy]
+    classes = matches.det_classes[chosen], matches.true_classes[easy]
+    n, true_boxes = len(matches.names), matches.true_boxes[easy]
+    own = best_overlaps(det_boxes, images * n + classes[0], true_boxes, true_images * n + classes[1])
+    other = best_overlaps(det_boxes, images, true_boxes, true_images, classes)
+    return tuple(part for ious, objects in (own, other) for part in (ious, np.append(easy, -1)[objects]))
 
 
 def _mean_ap(matches: Matches, interpolation: str) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ssd.evaluation.matches import Matches
 from ssd.evaluation.mean_ap import Curve, average_precision, best_f1, curves
-from ssd.visualize import QUIET, RIGHT, WRONG, figure_class
+from ssd.visualize import QUIET, RIGHT, WRONG, figure_class, thin_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,8 +43,9 @@ def _draw_curve(panel: "Axes", curve: Curve) -> None:
     if not rises.any():
         return
     recall, envelope = curve.recall[rises], curve.envelope[rises]
-    panel.fill_between([0, *recall], [envelope[0], *envelope], step="pre", color=RIGHT, alpha=0.2, linewidth=0)
-    panel.plot(recall, curve.precision[rises], color=RIGHT, linewidth=1.2)
+    x, y = thin_out(recall, envelope)
+    panel.fill_between([0, *x], [y[0], *y], step="pre", color=RIGHT, alpha=0.2, linewidth=0)
+    panel.plot(*thin_out(recall, curve.precision[rises]), color=RIGHT, linewidth=1.2)
     at = np.searchsorted(-curve.scores, -best_f1(curve)[1], side="right") - 1
     panel.plot(curve.recall[at], curve.precision[at], "o", color="black", markersize=4)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ssd.files import replacing
 from ssd.training.run.results import read_results
-from ssd.visualize import QUIET, RIGHT, WRONG, figure_class
+from ssd.visualize import QUIET, RIGHT, WRONG, figure_class, thin_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,6 @@ PANELS = {
 }
 SMOOTHED_OVER = 1 / 50  # of the rows
 MOST_MARKERS = 60  # points up to which each is marked
-MOST_POINTS = 2000  # that a curve is drawn with
 ROOM = 1.08  # height of a panel relative to its highest point
 UNSETTLED = 1 / 20  # share of the run, at its beginning, whose losses may lie above the panel
 
@@ -66,16 +65,6 @@ def smooth(values: np.ndarray, window: int) -> np.ndarray:
     starts, stops = (places - half).clip(min=0), (places + half + 1).clip(max=len(values))
     means = (sums[stops] - sums[starts]) / (counts[stops] - counts[starts]).clip(min=1)
     return np.where(known, means, np.nan)
-
-
-def thin_out(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """About `most` points of a curve, or fewer: the lowest and the highest of each stretch."""
-    if len(x) <= most:
-        return x, y
-    stretches = np.array_split(np.arange(len(x)), most // 2)
-    ends = [(s[y[s].argmin()], s[y[s].argmax()]) for s in stretches]
-    kept = np.unique(ends)
-    return x[kept], y[kept]
 
 
 def _draw_training(panel, iterations, values):

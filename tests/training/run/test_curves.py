@@ -26,16 +26,6 @@ def test_smoothing_is_the_mean_of_the_neighbours(n, window, seed):
     np.testing.assert_allclose(curves.smooth(values, window), expected, atol=1e-12)
 
 
-def test_thinning_keeps_the_extremes():
-    y = np.random.default_rng(0).normal(size=10_001)
-    y[[137, 9000]] = 50, -50
-    x = np.arange(10_001.0)
-    few_x, few_y = curves.thin_out(x, y, most=100)
-    assert 50 <= len(few_x) <= 100 and (np.diff(few_x) > 0).all()
-    assert {137, 9000} <= set(few_x) and (y[few_x.astype(int)] == few_y).all()
-    np.testing.assert_array_equal(curves.thin_out(x[:100], y[:100], most=100), (x[:100], y[:100]))
-
-
 def run_of(n):
     rows = [
         {"lr": 1e-3, "train_loss": 100 / k + 2, "train_iou": 0.5}
