@@ -16,6 +16,7 @@ from ssd.files import temporary_for
 from ssd.media.video import Moment, import_av
 
 BITS_PER_PIXEL = 0.3  # for an encoder without constant quality
+PIXELS = "yuv420p"  # which every player shows
 FINEST = 60_000  # most ticks a second that each encoder takes
 LONGEST = 24 * 60 * 60  # seconds from a frame to the next; more is an error in the file
 
@@ -95,7 +96,7 @@ class VideoWriter(FilmWriter):
         stream.width, stream.height = (length + length % 2 for length in size)  # colour is stored for 2 x 2 pixels
         stream.codec_context.time_base = Fraction(1, self.n_ticks)
         stream.codec_context.max_b_frames = 0  # with them, a pause at the end would be lost
-        stream.pix_fmt = "yuv420p"  # which every player shows
+        stream.pix_fmt = PIXELS
         if codec == "mpeg4":
             stream.bit_rate = int(stream.width * stream.height * self.rate * BITS_PER_PIXEL)
         try:
@@ -109,6 +110,7 @@ class VideoWriter(FilmWriter):
         beyond = [(0, image.height % 2), (0, image.width % 2), (0, 0)]
         pixels = np.pad(np.asarray(image.convert("RGB")), beyond, mode="edge")
         frame = self.av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        frame = frame.reformat(format=PIXELS)  # left to `encode`, 1 film of 50 has another content
         frame.pts, frame.time_base = self._next_pts(moment.time), self.stream.codec_context.time_base
         self.container.mux(self.stream.encode(frame))
 
