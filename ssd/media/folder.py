@@ -39,8 +39,8 @@ def describe_job(sources: Sources, options: Mapping[str, object]) -> dict:
 class OutputFolder:
     """A folder for a job's results of one model, made if need be.
 
-    model, job: plain data. sources: of the job. files: names of the files that will be written. overwrite:
-    remove earlier results of any model, and nothing else. resume: continue the job that is there.
+    model, job: plain data. sources: of the job. files: names of the files that will be written. overwrite: remove
+    earlier results of any model, and nothing else. resume: continue the job that is there.
     left: the numbers of the sources that are to be done. is_finished: whether the job was complete already.
     Raises InputError where the folder holds results of another model or of an unknown one, or another file of one of
     these names; with `resume` where its job is another one, and without it where its job was interrupted.
@@ -154,7 +154,7 @@ def _is_same(model: dict, other: dict) -> bool:
 
 def _check_job(path: Path, then: object, now: dict) -> None:
     """Raises InputError unless the job in a folder is this one."""
-    if not isinstance(then, dict):
+    if not isinstance(then, dict) or not isinstance(then.get("options"), dict):
         raise InputError(f"{path}: holds no job to continue; leave out --resume to begin one")
     if then.get("sha256") != now["sha256"]:
         sources = f"{then.get('sources')}, now {now['sources']}"
