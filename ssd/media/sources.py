@@ -11,7 +11,7 @@ from ssd.data.images import picture_endings
 from ssd.data.lists import read_image_paths
 from ssd.errors import InputError
 from ssd.files import find_files, read_text
-from ssd.media import animation
+from ssd.media import animation, streams
 from ssd.media.streams import Stream, is_stream
 from ssd.text import counted
 
@@ -95,7 +95,9 @@ def _named_by(text: str, recursive: bool, leave_out: Path | None) -> Sequence[Vi
     if os.path.isdir(source):
         return _or_refuse(_in_folder(source, recursive, leave_out), f"{source}: no pictures in this folder")
     if is_stream(text):
-        return [Stream(text)]
+        if (stream := Stream(text)).is_camera:
+            streams.camera_input(text)  # which raises where there is none
+        return [stream]
     if _ending(source) == ".json":
         return [Path(image) for image in read_image_paths(source)]
     if _ending(source) == ".txt":

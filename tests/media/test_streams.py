@@ -199,6 +199,7 @@ def test_cameras_of_systems(monkeypatch):
 def test_no_such_camera(fixed, tmp_path, capsys):
     args = ["977", "--checkpoint", CHECKPOINT, "--output", tmp_path]
     refused(capsys, detect, args, "no camera 977; /dev/video977 does not exist")
+    assert not list(tmp_path.iterdir())  # it is told before the work
 
 
 def test_film_at_an_address(fixed, server, film, tmp_path):
@@ -273,7 +274,8 @@ def test_names_hold_no_password():
         Stream("ftp://me:secret@h/a")
 
 
-def test_sources(tmp_path, monkeypatch):
+def test_sources(camera, tmp_path, monkeypatch):
+    camera(seconds=1)
     monkeypatch.chdir(tmp_path)
     Path("list.txt").write_text("rtsp://host/a\n0\n")
     found = find_sources(["list.txt", "0", "rtsp://host/a"])
