@@ -1,13 +1,10 @@
-"""Whether the memory of a long run grows: the resident size after 4 to 32 validations, one every 10 small iterations.
+"""Whether the memory of a long run grows: the resident size after 1 to 300 validations, one after each small iteration.
 
 python -m tests.long.memory_of_training
 
-Everything but the network, which is small, is real: loader, loop, folder, validation, checkpoints. Before each reading,
-free memory is returned to the system, of which glibc otherwise keeps a varying amount.
+Everything but the network, which is small, is real: loader, loop, folder, validation, curves, checkpoints.
 """
 
-import ctypes
-import gc
 import resource
 import sys
 import tempfile
@@ -19,24 +16,18 @@ from ssd.commands.synthetic import main as draw_dataset
 from ssd.training.step import TrainingStep
 from tests.helpers import small_network
 
-READ_AT = (40, 80, 160, 240, 320)
-
-
-def resident():
-    """The memory of this process in MiB: now, and at its peak."""
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+READ_AT = (1, 10, 20, 50, 100, 150, 200, 250, 300)
 
 
 def main():
-    step, sizes = TrainingStep.__call__, {}
+    step = TrainingStep.__call__
 
     def watched(self, *args):
-        figures = step(self, *args)
-        if self.iteration in READ_AT:
-            sizes[self.iteration] = resident()
+        figures, n = step(self, *args), self.iteration - 1  # validations before this step
+        if n in READ_AT:
+            resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+            print(f"after {n:4} validations: {resident:.1f} MiB resident, {peak:.1f} MiB at most", flush=True)
         return figures
 
     TrainingStep.__call__ = watched
@@ -44,12 +35,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         draw_dataset([f"{folder}/shapes", "--images", "8", "--test-fraction", "0.5"])
         create_data_lists.main(["--voc", f"{folder}/shapes", "--output", f"{folder}/data"])
-        options = "--weights none --batch-size 2 --iterations 320 --save-every 20 --eval-every 10 --workers 1"
+        options = "--weights none --batch-size 2 --iterations 301 --save-every 20 --eval-every 1 --workers 1"
         options += " --ema 0.99 --device cpu --log tensorboard"
-        status = train.main(["--data", f"{folder}/data", "--output", f"{folder}/run", *options.split()])
-    for iteration, (now, largest) in sizes.items():
-        print(f"after {iteration:4} iterations: {now:.1f} MiB resident, {largest:.1f} MiB at most")
-    return status
+        return train.main(["--data", f"{folder}/data", "--output", f"{folder}/run", *options.split()])
 
 
 if __name__ == "__main__":
