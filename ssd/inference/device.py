@@ -84,12 +84,3 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, -1)
-
-
-def return_freed_memory() -> None:
-    """Make glibc return freed memory to the system now. Other C libraries are left alone.
-
-    For after work of another kind than training steps: what it leaves behind lies between the blocks that it freed.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from ssd import distributed
 from ssd.data import PascalVOCDataset
 from ssd.errors import InputError
-from ssd.inference.device import return_freed_memory
 from ssd.interrupt import stop_signals
 from ssd.model.network import SSD
 from ssd.training.batches import Batch, TrainingBatches, on_device, training_loader
@@ -165,8 +164,6 @@ class Trainer:
                 folder.save_best(self.step.result, self.recipe.chooses)
             if saves:
                 folder.save(self.step.model, self.state())
-        if validated:
-            return_freed_memory()
         if error:
             raise error
 

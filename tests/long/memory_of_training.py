@@ -35,7 +35,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         draw_dataset([f"{folder}/shapes", "--images", "8", "--test-fraction", "0.5"])
         create_data_lists.main(["--voc", f"{folder}/shapes", "--output", f"{folder}/data"])
-        options = "--weights none --batch-size 2 --iterations 301 --save-every 20 --eval-every 1 --workers 1"
+        options = "--weights none --batch-size 2 --iterations 301 --save-every 20 --eval-every 1 --workers 0"
         options += " --ema 0.99 --device cpu --log tensorboard"
         return train.main(["--data", f"{folder}/data", "--output", f"{folder}/run", *options.split()])
 
