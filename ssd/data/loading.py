@@ -22,10 +22,16 @@ def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, Targets, Targets, 
     return torch.stack(images), list(boxes), list(labels), list(difficulties)
 
 
-def loader(dataset: Dataset, workers: int = 0, collate_fn: Callable = collate, **options: Any) -> DataLoader:
+def loader(dataset: Dataset | Sequence, workers: int = 0, collate_fn: Callable = collate, **options: Any) -> DataLoader:
     """A DataLoader whose worker processes leave signals to the main process. options: as for `DataLoader`."""
     prepare = partial(_leave_signals_to_parent, _leaving())
-    return DataLoader(dataset, num_workers=workers, collate_fn=collate_fn, worker_init_fn=prepare, **options)
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]  # any sequence will do
+        num_workers=workers,
+        collate_fn=collate_fn,
+        worker_init_fn=prepare,
+        **options,
+    )
 
 
 @cache

@@ -16,9 +16,9 @@ from ssd.data.formats.records import (
     DECIMALS,
     AnnotatedImage,
     Box,
+    Item,
     Note,
     RawObject,
-    ReadObjects,
     Size,
     as_number,
     as_size,
@@ -79,9 +79,9 @@ def _contents(path: Path) -> tuple[list[Record], Mapping[str, list[RawObject]]]:
 
 def _items(
     path: Path, records: list[Record], by_image: Mapping[str, list[RawObject]], images_folder: Path
-) -> tuple[list[tuple[str, Path, ReadObjects]], list[Note]]:
+) -> tuple[list[Item], list[Note]]:
     """What `read_images` takes, and a note for each image whose file name or id cannot be used."""
-    items: list[tuple[str, Path, ReadObjects]] = []
+    items: list[Item] = []
     notes: list[Note] = []
     seen: set[str] = set()
     for record in records:

@@ -10,9 +10,9 @@ from pathlib import Path, PureWindowsPath
 from ssd.data.formats.records import (
     AnnotatedImage,
     Box,
+    Item,
     Note,
     RawObject,
-    ReadObjects,
     Size,
     as_number,
     as_size,
@@ -54,7 +54,7 @@ def read_csv(
     by_picture: dict[Path, list[Record]] = defaultdict(list)
     for record in records:
         by_picture[_picture(record["image"], path.parent, images_folder)].append(record)
-    items: list[tuple[str, Path, ReadObjects]] = [
+    items: list[Item] = [
         (f"{path}: {own[0]['image']}", picture, partial(_content, own, in_pixels))
         for picture, own in by_picture.items()
     ]

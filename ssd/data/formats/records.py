@@ -7,20 +7,26 @@ that holds them all, which is what the readers take as `images_folder`. They go 
 keep none of them, so that these may be read anew from a file each time.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import inf, isfinite, nan
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
 from tqdm import tqdm
 
 from ssd.data.images import exif_orientation, image_size, open_image
+from ssd.data.loading import loader
 from ssd.errors import InputError
 
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in continuous pixels of the upright picture
 Size = tuple[int, int]  # (width, height) in pixels
 
 DECIMALS = 6  # of a pixel; arithmetic with fractions of a picture's side errs less
+MANY = 10_000  # images whose reading takes longer than to start processes
+BATCH = 100  # images that a process reads at a time
 CLIPPED_SILENTLY = 0.5  # pixels beyond the border, as files round their numbers
 
 
@@ -90,30 +96,48 @@ def left_out(error: InputError) -> Note:
 
 # What a format's files say of one image, given the picture's size: its objects and the size that they claim, if any.
 ReadObjects = Callable[[Size], tuple[list[RawObject], Size | None]]
+Item = tuple[str | Path, str | Path, ReadObjects]  # see `read_images`
 
 
 def read_images(
-    items: Iterable[tuple[str | Path, str | Path, ReadObjects]], description: str, notes: Sequence[Note] = ()
+    items: Sequence[Item], description: str, notes: Sequence[Note] = ()
 ) -> tuple[list[AnnotatedImage], list[Note]]:
     """The annotated images of a data set, and notes.
 
     items: for each image the file that its objects' notes name, the picture's path, and a function that reads its
     objects. description: for the progress bar. notes: on what has been left out before.
-    An image that cannot be read is left out. Raises InputError, with the first note, where no image remains.
+    An image that cannot be read is left out. Many are read in processes, one on each core, because only one thread of a
+    process can parse text at a time. Raises InputError, with the first note, where no image remains.
     """
     images, notes = [], list(notes)
-    for where, path, read in tqdm(items, desc=description, unit="image"):
-        try:
-            image, more_notes = read_image(str(where), path, read)
-        except InputError as error:
-            notes.append(left_out(error))
-            continue
-        images.append(image)
-        notes += more_notes
+    workers = (os.cpu_count() or 1) if len(items) >= MANY else 0
+    batches = loader(items, workers, partial(_read_batch, Image.MAX_IMAGE_PIXELS), batch_size=BATCH)
+    with tqdm(total=len(items), desc=description, unit="image") as progress:
+        for batch in batches:
+            for image, more_notes in batch:
+                if image:
+                    images.append(image)
+                notes += more_notes
+            progress.update(len(batch))
     if not images:
         others = f" (and {len(notes) - 1} like it)" if len(notes) > 1 else ""
         raise InputError(notes[0].problem + others if notes else f"{description}: holds no images")
     return images, notes
+
+
+def _read_batch(pixel_limit: int | None, items: Sequence[Item]) -> list[tuple[AnnotatedImage | None, list[Note]]]:
+    """What `read_image` finds for each item; None and the note on it for an image that cannot be read.
+
+    pixel_limit: Pillow's, which a process that was started afresh does not know.
+    """
+    Image.MAX_IMAGE_PIXELS = pixel_limit
+    found: list[tuple[AnnotatedImage | None, list[Note]]] = []
+    for where, path, read in items:
+        try:
+            found.append(read_image(str(where), path, read))
+        except InputError as error:
+            found.append((None, [left_out(error)]))
+    return found
 
 
 def read_image(where: str, path: str | Path, read: ReadObjects) -> tuple[AnnotatedImage, list[Note]]:

@@ -1,10 +1,13 @@
 """What the readers of all formats share."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from ssd.data.formats.records import AnnotatedObject, Note, RawObject, check_objects, read_image, upright
+from ssd.data.formats import records
+from ssd.data.formats.records import AnnotatedObject, Note, RawObject, check_objects, read_image, read_images, upright
 from tests.helpers.annotations import annotated, picture
 
 
@@ -76,3 +79,18 @@ def test_words_of_notes():
     assert str(Note("a.xml", "object 1 has no area", "dropped")) == "a.xml: object 1 has no area, dropped"
     assert str(Note("a.jpg", "no such picture", "left out")) == "a.jpg: no such picture, left out"
     assert Note("a.xml", "object 1 has no area", "dropped").problem == "a.xml: object 1 has no area"
+
+
+def by_this_process(size):
+    return [RawObject(str(os.getpid()), (0.0, 0.0, 4.0, 4.0), False, "box")], None
+
+
+def test_many_images_are_read_by_other_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "MANY", 3)
+    monkeypatch.setattr(records, "BATCH", 2)
+    paths = [picture(tmp_path / f"{k}.jpg", (8, 8)) for k in range(4)]
+    paths[2].write_bytes(b"no picture")
+    images, notes = read_images([(path, path, by_this_process) for path in paths], "pictures")
+    assert [image.path for image in images] == [str(paths[k]) for k in (0, 1, 3)]
+    assert [note.where for note in notes] == [str(paths[2])]
+    assert str(os.getpid()) not in {image.objects[0].name for image in images}
