@@ -28,7 +28,7 @@ from ssd.data.formats.yolo import write_yolo
 from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.files import json_list, replacing
-from ssd.media.sources import Sources, Video, film_ending
+from ssd.media.sources import Sources, Video, film_ending, is_animated
 
 LARGEST_JPEG = 65500  # pixels a side
 DECIMALS = 3  # of a pixel
@@ -40,7 +40,7 @@ SAVED_AS = {  # of detections -> where they are in the output folder
     "coco": "coco.json",
     "yolo": "yolo",
 }
-ANNOTATION_FORMATS = {"voc", "coco", "yolo"}  # a data set can be read from them; they have no frames of videos
+ANNOTATION_FORMATS = {"voc", "coco", "yolo"}  # a data set can be read from them; of an animation, its first frame
 COLUMNS = ("image", "frame", "time", "width", "height", "name", "score", "x_min", "y_min", "x_max", "y_max")
 
 
@@ -90,9 +90,10 @@ def _file_id(path: str | Path) -> tuple[int, int] | None:
 
 def check_formats(formats: Collection[str], sources: Sources) -> None:
     """Raises InputError where a format cannot hold the detections in these pictures and videos."""
-    if sources.videos and (wrong := sorted(ANNOTATION_FORMATS & set(formats))):
+    films = [video for video in sources.videos if not is_animated(video)]
+    if films and (wrong := sorted(ANNOTATION_FORMATS & set(formats))):
         raise InputError(
-            f"--save {','.join(wrong)} is for pictures; json, jsonl and csv hold the frames of {sources.videos[0]} too"
+            f"--save {','.join(wrong)} is for pictures; json, jsonl and csv hold the frames of {films[0]} too"
         )
     written_files(formats, sources)
 
@@ -103,10 +104,11 @@ def written_files(formats: Collection[str], sources: Sources) -> list[str]:
     Raises InputError where two pictures would share one.
     """
     files = [SAVED_AS[name] for name in ("json", "jsonl", "csv", "coco") if name in formats]
-    names = [sources.names[path] for path in sources.pictures]
+    pictures = [*sources.pictures, *filter(is_animated, sources.videos)]
+    names = [sources.names[path] for path in pictures]
     for kind, folder, ending in (("voc", "voc/Annotations", ".xml"), ("yolo", "yolo/labels", ".txt")):
         if kind in formats:
-            files += [f"{folder}/{name}" for name in annotation_names(sources.pictures, ending, names)]
+            files += [f"{folder}/{name}" for name in annotation_names(pictures, ending, names)]
     return files + ["yolo/data.yaml"] * ("yolo" in formats)
 
 
@@ -159,7 +161,7 @@ def save_records(
     if "csv" in formats:
         _write(folder / SAVED_AS["csv"], _as_csv(records))
     images = _Annotated(records)
-    own = [names[Path(entry["image"])] for entry in records] if names and {"voc", "yolo"} & set(formats) else None
+    own = [names[Path(image.path)] for image in images] if names and {"voc", "yolo"} & set(formats) else None
     notes = write_voc(folder / SAVED_AS["voc"], images, names=own) if "voc" in formats else []
     notes += write_coco(folder / SAVED_AS["coco"], images, class_names) if "coco" in formats else []
     notes += write_yolo(folder / SAVED_AS["yolo"], images, class_names, names=own) if "yolo" in formats else []
@@ -186,13 +188,18 @@ def _row(values: Iterable[object]) -> str:
 
 
 class _Annotated:
-    """Records in the form that the writers of annotations take, converted each time they are gone through."""
+    """Records in the form that the writers of annotations take, converted each time they are gone through.
+
+    Of an animation, this is the first frame: the picture that whoever reads the annotations takes the file for.
+    """
 
     def __init__(self, records: Iterable[dict]):
         self.records = records
 
     def __iter__(self) -> Iterator[AnnotatedImage]:
         for entry in self.records:
+            if entry.get("frame"):
+                continue
             objects = [
                 AnnotatedObject(found["name"], tuple(found["box"]), score=found["score"])
                 for found in entry["detections"]

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from ssd.data.images import picture_endings
 from ssd.data.lists import read_image_paths
@@ -62,6 +62,11 @@ def film_ending(video: Video) -> str:
     if ending in animation.ENDINGS:
         return ending
     return ".jpg" if isinstance(video, Stream) and ending in picture_endings() else ".mp4"
+
+
+def is_animated(video: Video) -> TypeGuard[Path]:
+    """Whether a video is the file of an animation, which passes for a picture where no frames are expected."""
+    return isinstance(video, Path) and film_ending(video) in animation.ENDINGS
 
 
 def describe_sources(sources: Sources) -> str:

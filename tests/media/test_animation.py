@@ -1,6 +1,8 @@
 """Animated GIF and WebP files, read and written."""
 
+import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,9 +110,27 @@ def test_what_is_no_animation(animation, tmp_path):
         pass
 
 
-def test_formats_of_pictures_hold_no_frames(fixed, animation, tmp_path, capsys):
-    args = [animation(".gif"), "--checkpoint", CHECKPOINT, "--output", tmp_path / "out", "--save", "coco"]
-    refused(capsys, detect, args, "--save coco is for pictures", "disc.gif")
+def test_the_header_of_a_webp_says_what_it_is(animation, tmp_path):
+    path = animation(".webp")
+    for n_bytes, expected in ((21, True), (20, False), (8, False)):
+        (tmp_path / "begun.webp").write_bytes(path.read_bytes()[:n_bytes])  # no more than this is read
+        assert is_animation(tmp_path / "begun.webp") == expected
+    assert not is_animation(animation(".webp", [Image.new("RGB", (9, 9), "red")]))
+
+
+def test_annotations_hold_the_first_frame(fixed, animation, photos, tmp_path):
+    pytest.importorskip("yaml")
+    animation(".gif").rename(photos / "disc.gif")
+    status, records, _ = run(tmp_path / "out", photos, "--save", "json,voc,coco,yolo")
+    assert status == 0 and len(records) == 2 + 5
+    coco = json.loads((tmp_path / "out/coco.json").read_text())
+    assert [(Path(image["file_name"]).name, image["width"]) for image in coco["images"]] == [
+        ("a.PNG", 40), ("b.jpg", 40), ("disc.gif", 120)
+    ]  # fmt: skip
+    for folder, ending in (("voc/Annotations", ".xml"), ("yolo/labels", ".txt")):
+        assert sorted(path.name for path in (tmp_path / "out" / folder).iterdir()) == [
+            f"{stem}{ending}" for stem in ("a", "b", "disc")
+        ]
 
 
 def test_a_full_disk_leaves_the_old_animation(fixed, animation, tmp_path, capsys, small_files):
