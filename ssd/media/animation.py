@@ -10,6 +10,7 @@ from PIL import GifImagePlugin, Image, ImageChops
 
 from ssd.data.images import open_image, to_rgb
 from ssd.errors import InputError, first_line
+from ssd.files import check_content
 from ssd.media.film import FilmWriter
 from ssd.media.streams import Stream, fetch
 from ssd.media.video import Moment
@@ -17,14 +18,21 @@ from ssd.media.video import Moment
 ENDINGS = (".gif", ".webp")
 FORMATS = ("GIF", "WEBP")
 QUALITY = 90  # of a WebP, of 100
+ANIMATED = 2  # a bit of the header of a WebP
 
 
 def is_animation(path: Path) -> bool:
     """Whether a file with one of ENDINGS holds several frames."""
     if path.suffix.lower() not in ENDINGS:
         return False
-    with suppress(InputError), open_image(path) as image:
-        return getattr(image, "is_animated", False)
+    with suppress(InputError, OSError):
+        check_content(path, "picture")
+        with open(path, "rb") as file:
+            header = file.read(21)
+        if header[8:12] == b"WEBP":  # of which Pillow would read the whole file
+            return header[12:16] == b"VP8X" and bool(int.from_bytes(header[20:], "little") & ANIMATED)
+        with open_image(path) as image:
+            return getattr(image, "is_animated", False)
     return False
 
 
@@ -131,7 +139,7 @@ class WebPWriter(AnimationWriter):
     """Writes an animated WebP: the files of single pictures, as chunks of one file."""
 
     def _header(self, size: tuple[int, int]) -> bytes:
-        extended = b"\x02\0\0\0" + _little(size[0] - 1, 3) + _little(size[1] - 1, 3)  # 2: an animation
+        extended = _little(ANIMATED, 4) + _little(size[0] - 1, 3) + _little(size[1] - 1, 3)
         background, loop = b"\xff" * 4, _little(1 if self.loop is None else self.loop, 2)
         return b"RIFF\0\0\0\0WEBP" + _chunk(b"VP8X", extended) + _chunk(b"ANIM", background + loop)
 
