@@ -32,10 +32,11 @@ NETWORK = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stream:
     """A camera, by its number, or an address. `str` names it without a user's name and password.
 
+    Two are equal if they have the same name: whose password opens an address makes no difference.
     Raises InputError on an address that cannot be one.
     """
 
@@ -53,6 +54,12 @@ class Stream:
             raise InputError("an address has no host or a wrong port; in a password, write / as %2F and @ as %40")
         if parts.scheme not in SCHEMES:
             raise InputError(f"{self}: addresses begin with {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     @property
     def is_camera(self) -> bool:
@@ -127,7 +134,8 @@ def fetch(stream: Stream) -> io.BytesIO:
 def _open(stream: Stream) -> Any:
     """The container of PyAV."""
     av = import_av()
-    file, format, options = camera_input(stream.source) if stream.is_camera else (stream.source, None, NETWORK)
+    address = urlsplit(stream.source).geturl()  # its scheme in lower case, as FFmpeg needs it
+    file, format, options = camera_input(stream.source) if stream.is_camera else (address, None, NETWORK)
     start = time.monotonic()
     try:
         return av.open(file, format=format, options=options, timeout=TIMEOUT)

@@ -203,10 +203,11 @@ def test_no_such_camera(fixed, tmp_path, capsys):
 
 
 def test_film_at_an_address(fixed, server, film, tmp_path):
-    status, records, copies = run(tmp_path / "out", f"{server}/film.mp4?a=1", f"{server}/list.m3u8", film)
+    address = f"{server}/film.mp4?a=1".replace("http", "HTTP")
+    status, records, copies = run(tmp_path / "out", address, f"{server}/list.m3u8", film)
     assert status == 0 and copies == ["film.mp4", "film_2.mp4", "list.mp4"]
     assert [entry["time"] for entry in records] == [round(k / 25, 6) for k in range(10)] * 3  # every frame
-    assert records[0]["image"] == f"{server}/film.mp4?a=1"
+    assert records[0]["image"] == address
     with open_video(tmp_path / "out/film.mp4") as copy, open_video(film) as original:
         for (_, annotated), (_, image) in zip(copy.frames(), original.frames(), strict=True):
             assert is_drawn(annotated, image, fixed)
@@ -277,8 +278,8 @@ def test_names_hold_no_password():
 def test_sources(camera, tmp_path, monkeypatch):
     camera(seconds=1)
     monkeypatch.chdir(tmp_path)
-    Path("list.txt").write_text("rtsp://host/a\n0\n")
+    Path("list.txt").write_text("rtsp://me:old@host/a\n0\n")
     found = find_sources(["list.txt", "0", "rtsp://host/a"])
-    assert found.videos == [Stream("rtsp://host/a"), Stream("0")] and found.pictures == []
+    assert [video.source for video in found.videos] == ["rtsp://me:old@host/a", "0"] and found.pictures == []
     Path("0").touch()
     assert find_sources(["0"]).pictures == [Path("0")]  # a file of that name comes first
