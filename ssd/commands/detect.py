@@ -185,12 +185,15 @@ def work(args: Namespace, job: Job, annotator: Annotator) -> int:
         more = ", and --resume continues" if job.folder.journals() else ""  # none for a camera
         tell(f"stopped; {folder} keeps what was found{more}", file=sys.stderr)
         raise
-    if rank() == 0:
+
+    def end() -> None:
         notes = job.save()
         again = "; --resume tries them again" if counts["bad"] else ""
         print(*notes, summary(counts, time.perf_counter() - start) + again, sep="\n")
         kinds = [SAVED_AS[name] for name in args.save]
-        print(f"{', '.join(kinds if args.no_pictures else ['annotated copies', *kinds])}: {folder}")
+        print(f"{', '.join(kinds if args.no_pictures else ['annotated copies', *kinds])}: {folder}", flush=True)
+
+    from_first(end)  # the others wait: as soon as one exits with status 2, torchrun ends all
     return 2 if counts["bad"] else 0
 
 
