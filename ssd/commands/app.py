@@ -1,6 +1,5 @@
 """`ssd300 app`: serves a page that finds objects in the pictures dropped on it."""
 
-import signal
 import sys
 import time
 from argparse import Namespace
@@ -9,6 +8,7 @@ from ssd.app.results import load_models
 from ssd.app.server import check_server, pictures_in, serving
 from ssd.commands.arguments import add_device_arguments, add_picture_arguments, command, number, parser
 from ssd.data.images import lift_pixel_limit
+from ssd.interrupt import interrupted_by_signals
 from ssd.pretrained import CHECKPOINT_HELP
 
 EXAMPLES = """\
@@ -42,8 +42,10 @@ def main(argv: list[str] | None = None) -> None:
     if args.no_pixel_limit:
         lift_pixel_limit()
     models = load_models(args.checkpoint or [None], args.device, args.precision, tell=print)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that temporary files are removed
-    with serving(models, examples, args.host, args.port, args.max_upload) as address:
+    with (
+        interrupted_by_signals(),  # so that temporary files are removed
+        serving(models, examples, args.host, args.port, args.max_upload) as address,
+    ):
         print(f"The page is at {address} until Ctrl-C.", flush=True)
         while True:
             time.sleep(1)

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from ssd.commands import app
+from ssd.interrupt import SIGNALS
 from tests.helpers.scripts import refused
 
 
@@ -35,7 +36,7 @@ def test_without_gradio(port, capsys, monkeypatch):
     refused(capsys, app, ["--port", port], "gradio is needed for the page", "pip install gradio")
 
 
-def test_served_until_interrupted(port, checkpoint, capsys, monkeypatch):
+def test_served_until_the_terminal_is_closed(port, checkpoint, capsys, monkeypatch):
     pytest.importorskip("gradio", minversion="6")
     folders = []
 
@@ -43,11 +44,10 @@ def test_served_until_interrupted(port, checkpoint, capsys, monkeypatch):
         with urlopen(f"http://127.0.0.1:{port}/") as page:
             assert b'"title":"SSD300"' in page.read()
         folders.append(Path(os.environ["GRADIO_TEMP_DIR"]))
-        raise KeyboardInterrupt
+        signal.raise_signal(SIGNALS[-1])
 
     monkeypatch.setattr(app, "time", SimpleNamespace(sleep=interrupt))
-    monkeypatch.setattr(signal, "signal", lambda *args: None)  # SIGTERM is to end pytest as before
-    assert app.main(["--port", port, "--checkpoint", str(checkpoint)]) == 130
+    assert app.main(["--port", port, "--checkpoint", str(checkpoint)]) == 128 + SIGNALS[-1]
     said = capsys.readouterr()
     assert re.search(rf"best\.pth: SSD300 .*\nThe page is at http://127\.0\.0\.1:{port}/ until Ctrl-C\.\n$", said.out)
     assert said.err == "interrupted\n"
