@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from ssd.app.results import COLUMNS, Models, Predicted, annotate_film, make_choice, predict, records, show
+from ssd.app.results import COLUMNS, Models, Predicted, annotate_film, class_names, make_choice, predict, records, show
 from ssd.detector import MIN_SCORE
 from ssd.errors import InputError
 from ssd.text import one_line
@@ -35,8 +35,6 @@ class Page:
         self.models = models
         self.busy: set[str | None] = set()  # sessions whose video is being worked on
         self.slots = Semaphore(MOST_AT_ONCE)  # each call of a method below that computes has one
-        names = {name: None for detector in models.values() for name in detector.config.class_names if name}
-        self.class_names = list(names)
         with gr.Blocks(
             title="SSD300", analytics_enabled=False, fill_width=True, delete_cache=(60, KEPT)
         ) as self.blocks:
@@ -52,7 +50,7 @@ class Page:
         """Serve the page, and return its address. most_megabytes: of an upload."""
         _, address, _ = self.blocks.launch(
             server_name=host, server_port=port, share=False, ssr_mode=False, mcp_server=False, run_history=False,
-            prevent_thread_lock=True, quiet=True, theme=THEME, footer_links=["api", "settings"],
+            prevent_thread_lock=True, quiet=True, show_error=True, theme=THEME, footer_links=["api", "settings"],
             max_file_size=f"{most_megabytes}mb", state_session_capacity=MOST_SESSIONS,
         )  # fmt: skip
         return address
@@ -70,7 +68,7 @@ class Page:
         return [
             gr.Slider(0.01, 1, MIN_SCORE, step=0.01, label="Score", info="Detections must score more than this."),
             gr.Slider(0, 1, MAX_OVERLAP, step=0.01, label="Overlap", info=overlaps),
-            gr.Dropdown(self.class_names, multiselect=True, label="Classes", info="Leave empty to see all."),
+            gr.Dropdown(class_names(self.models), multiselect=True, label="Classes", info="Leave empty to see all."),
         ]
 
     def _picture_tab(self, examples: list[str]) -> None:
@@ -139,7 +137,7 @@ class Page:
     def choose(self, predicted: Predicted | None, *choice: Any) -> list[Any]:
         """Other thresholds or classes: show what is chosen now, from the same predictions."""
         if predicted is None:
-            return self._nothing("")
+            return self._nothing("Choose a picture first, or again: results are kept for an hour.")
         try:
             with self.slots:
                 shown = show(self.models, predicted, make_choice(self.models, *choice))

@@ -42,13 +42,20 @@ class Choice(NamedTuple):
         return {name: self.min_score if name in self.classes or not self.classes else NEVER for name in names}
 
 
+def class_names(models: Models) -> list[str]:
+    """What any of the models detects, each name once."""
+    return list(dict.fromkeys(name for one in models.values() for name in one.config.class_names if name))
+
+
 def make_choice(models: Models, min_score: float, max_overlap: float, classes: Sequence[str] | None) -> Choice:
     """The choice for these models. Raises InputError on numbers out of range and on a class that none of them knows."""
     check_thresholds(min_score, max_overlap, TOP_K)
-    known = {name for detector in models.values() for name in detector.config.class_names if name}
-    if unknown := set(classes or ()) - known:
-        raise InputError(f"unknown class {', '.join(sorted(unknown))}; the classes are {', '.join(sorted(known))}")
-    return Choice(min_score, max_overlap, classes or ())
+    chosen, known = classes or (), class_names(models)
+    if not isinstance(chosen, list | tuple):  # a program may send anything
+        raise InputError(f"the classes must be a list of names, not {chosen!r}")
+    if unknown := [str(name) for name in chosen if name not in known]:
+        raise InputError(f"unknown class {', '.join(unknown)}; the classes are {', '.join(known)}")
+    return Choice(min_score, max_overlap, chosen)
 
 
 def _temporary_folder() -> TemporaryDirectory:

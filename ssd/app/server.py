@@ -10,7 +10,7 @@ from urllib.request import getproxies_environment
 
 import numpy as np
 
-from ssd.app.results import Models
+from ssd.app.results import Models, class_names
 from ssd.data.images import picture_endings
 from ssd.data.scenes import CLASSES, draw_scene
 from ssd.errors import InputError, optional
@@ -60,8 +60,8 @@ def serving(
 
 def _drawn_for(models: Models, folder: Path) -> list[Path]:
     """Pictures of shapes, drawn into the folder, if any of the models knows such shapes."""
-    known = {name for detector in models.values() for name in detector.config.class_names}
-    paths = [folder / f"shapes {k + 1}.jpg" for k in range(N_DRAWN)] if known.intersection(CLASSES) else []
+    is_known = not set(CLASSES).isdisjoint(class_names(models))
+    paths = [folder / f"shapes {k + 1}.jpg" for k in range(N_DRAWN)] if is_known else []
     for seed, path in enumerate(paths):
         draw_scene(np.random.default_rng(seed))[0].save(path, quality=95)
     return paths

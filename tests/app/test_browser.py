@@ -80,7 +80,7 @@ def upload(api, path):
 
 def ask(api, file, *choice):
     """The kind of event that ends a call, and its data."""
-    data = [{"path": file, "meta": {"_type": "gradio.FileData"}}, *choice]
+    data = [file, *choice]
     event = post(f"{api}/call/detect", json.dumps({"data": data}).encode(), "application/json")["event_id"]
     with urllib.request.urlopen(f"{api}/call/detect/{event}") as answer:
         kind, data = re.findall(r"^(?:event|data): (.*)$", answer.read().decode(), flags=re.M)[-2:]
@@ -89,18 +89,20 @@ def ask(api, file, *choice):
 
 def test_http_interface(address, models, photo, tmp_path, capsys):
     api = f"{address}gradio_api"
-    kind, (found,) = ask(api, upload(api, photo), 0.3, 0.45, [])
+    kind, (found,) = ask(api, {"path": upload(api, photo)}, 0.3, 0.45, [])
     assert kind == "complete"
     assert [entry["model"] for entry in found] == list(models)
     assert found[0]["detections"] == models["a/best.pth"](photo, 0.3).to_list()
     (tmp_path / "text.jpg").write_text("no picture")
-    kind, problem = ask(api, upload(api, tmp_path / "text.jpg"), 0.3, 0.45, [])
+    kind, problem = ask(api, {"path": upload(api, tmp_path / "text.jpg")}, 0.3, 0.45, [])
     assert (kind, problem["error"]) == ("error", "text.jpg: not a picture, or an unsupported format")
     with pytest.raises(urllib.error.HTTPError, match="413"):
         (tmp_path / "large.jpg").write_bytes(bytes(1_100_000))
         upload(api, tmp_path / "large.jpg")
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
+    kind, problem = ask(api, "photo.jpg", 0.3, 0.45, [])  # Gradio's own check, which is told on the terminal too
+    assert (kind, "ImageData" in problem["error"]) == ("error", True)
 
 
 def test_python_of_the_document(address, photo, tmp_path, monkeypatch, capsys):
