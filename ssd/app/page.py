@@ -88,7 +88,7 @@ class Page:
                     gr.Dataframe(
                         headers=list(COLUMNS), interactive=False, show_label=False, column_widths=WIDTHS, wrap=True
                     ),
-                    gr.File(label="Downloads", file_count="multiple", interactive=False),
+                    gr.File(label="Downloads: picture, JSON, VOC, YOLO", file_count="multiple", interactive=False),
                 ]
         photo.change(
             self.look, [photo, *controls], [predicted, message, *shown],
@@ -114,7 +114,7 @@ class Page:
         with gr.Column(scale=2, min_width=320):
             film = gr.Video(label="Detections", interactive=False, buttons=[])
             message = _line_of_text()
-            files = gr.File(label="Downloads", file_count="multiple", interactive=False)
+            files = gr.File(label="Downloads: video, JSON Lines", file_count="multiple", interactive=False)
         start.click(
             self.annotate, [video, *controls, model], [held, film, message, files],
             api_visibility="private", concurrency_limit=1, show_progress_on=film, preprocess=False,
@@ -136,7 +136,7 @@ class Page:
 
     def choose(self, predicted: Predicted | None, *choice: Any) -> list[Any]:
         """Other thresholds or classes: show what is chosen now, from the same predictions."""
-        if predicted is None:
+        if predicted is None or not predicted.path.exists():
             return self._nothing("Choose a picture first, or again: results are kept for an hour.")
         try:
             with self.slots:
