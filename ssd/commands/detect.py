@@ -29,7 +29,7 @@ from ssd.media.folder import DEFAULT, OutputFolder, describe_job
 from ssd.media.job import Job
 from ssd.media.journal import append
 from ssd.media.outputs import SAVED_AS, check_formats, check_output, output_names, written_files
-from ssd.media.sources import Sources, Video, describe_sources, film_ending, find_sources
+from ssd.media.sources import Source, Sources, describe_sources, film_ending, find_sources
 from ssd.media.video import import_av
 from ssd.media.window import Window, WindowClosed
 from ssd.pretrained import CHECKPOINT_HELP, describe_model, find_checkpoint, load_trained, model_line
@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def check_arguments(args: Namespace) -> tuple[Path, Sources, dict[Video, str]]:
+def check_arguments(args: Namespace) -> tuple[Path, Sources, dict[Source, str]]:
     """The output folder, the sources, and the names of their copies, checked before the model is loaded."""
     output = Path(args.output) if args.output else newest_numbered(DEFAULT) if args.resume else next_free(DEFAULT)
     if args.show and n_processes() > 1:

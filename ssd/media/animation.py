@@ -102,19 +102,6 @@ class AnimationWriter(FilmWriter):
         """The beginning of the file."""
 
 
-class StillWriter(FilmWriter):
-    """Writes a picture as a JPEG."""
-
-    def _start(self, size: tuple[int, int]) -> None:
-        """Nothing comes before the picture."""
-
-    def _add(self, image: Image.Image, moment: Moment) -> None:
-        image.save(self.temporary, "JPEG", quality=95)
-
-    def _finish(self) -> None:
-        """Nothing comes after it."""
-
-
 class GifWriter(AnimationWriter):
     """Writes an animated GIF. Each frame has 256 colours of its own, and only the part that differs from the last."""
 

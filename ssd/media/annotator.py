@@ -11,21 +11,20 @@ from typing import TypeVar
 from PIL import Image
 from tqdm import tqdm
 
-from ssd.data.images import load_image
 from ssd.detector import BATCH_SIZE, Detections, Prepared
 from ssd.distributed import n_processes, rank
 from ssd.errors import InputError
 from ssd.media.film import FilmWriter
-from ssd.media.frames import Reader, open_film, open_frames
+from ssd.media.frames import Reader, load_picture, open_film, open_frames
 from ssd.media.outputs import record, save_picture
-from ssd.media.sources import Video
+from ssd.media.sources import Source
 from ssd.media.video import Moment
 from ssd.text import counted, one_line
 from ssd.threads import ahead, batched, made_ahead
 
-Source = TypeVar("Source")  # the path of a picture, or the moment of a frame
-Loaded = tuple[Source, Image.Image, Prepared]
-Found = tuple[Source, Image.Image, Detections]
+Origin = TypeVar("Origin")  # the path of a picture, or the moment of a frame
+Loaded = tuple[Origin, Image.Image, Prepared]
+Found = tuple[Origin, Image.Image, Detections]
 
 
 def print_error(error: InputError) -> None:
@@ -51,7 +50,7 @@ class Annotator:
         prepare: Callable[[Image.Image], Prepared],
         find: Callable[[list[Prepared]], list[Detections]],
         output: Path,
-        names: Mapping[Video, str],
+        names: Mapping[Source, str],
         write: Callable[[dict], object],
         batch_size: int = BATCH_SIZE,
         report: Callable[[InputError], object] = print_error,
@@ -61,7 +60,7 @@ class Annotator:
         self.output, self.names, self.write, self.batch_size = output, names, write, batch_size
         self.counts: Counter[str] = Counter()
 
-    def pictures(self, paths: Sequence[Path]) -> None:
+    def pictures(self, paths: Sequence[Source]) -> None:
         """Annotate pictures."""
         if not paths:
             return
@@ -74,14 +73,14 @@ class Annotator:
                 self._add(entry, "pictures", drawn)
                 progress.update()
 
-    def _load(self, path: Path) -> Loaded[Path] | InputError:
+    def _load(self, path: Source) -> Loaded[Source] | InputError:
         try:
-            image = load_image(path)
+            image = load_picture(path)
         except InputError as error:
             return error
         return path, image, self.prepare(image)
 
-    def _readable(self, loaded: Iterable[Loaded[Path] | InputError], progress: tqdm) -> Iterator[Loaded[Path]]:
+    def _readable(self, loaded: Iterable[Loaded[Source] | InputError], progress: tqdm) -> Iterator[Loaded[Source]]:
         """Yield what could be loaded, and report the rest."""
         for one in loaded:
             if isinstance(one, InputError):
@@ -90,21 +89,21 @@ class Annotator:
             else:
                 yield one
 
-    def _find_in(self, loaded: Iterable[Loaded[Source]], size: int) -> Iterator[Found[Source]]:
+    def _find_in(self, loaded: Iterable[Loaded[Origin]], size: int) -> Iterator[Found[Origin]]:
         """Yield each picture with what the detector finds in it. size: of a batch."""
         for batch in batched(loaded, size):
             found = self.find([prepared for _, _, prepared in batch])
             for (source, image, _), detections in zip(batch, found, strict=True):
                 yield source, image, detections
 
-    def _annotate(self, found: Found[Path]) -> tuple[dict, Image.Image]:
+    def _annotate(self, found: Found[Source]) -> tuple[dict, Image.Image]:
         """Write the annotated copy of a picture, if it gets one. Returns the picture's record, and what to show."""
         path, image, detections = found
         name = self.names.get(path)
         drawn = detections.draw(image) if name or self.show else image
         return record(path, save_picture(drawn, self.output / name) if name else None, image, detections), drawn
 
-    def video(self, path: Video) -> None:
+    def video(self, path: Source) -> None:
         """Annotate a video, frame by frame."""
         name = self.names.get(path)
         try:
@@ -121,7 +120,7 @@ class Annotator:
         except InputError as error:
             self._report(error)
 
-    def _frames(self, path: Video, name: str | None, video: Reader, film: FilmWriter | None) -> None:
+    def _frames(self, path: Source, name: str | None, video: Reader, film: FilmWriter | None) -> None:
         """Annotate the frames of an opened video. Those of a camera do not wait for each other."""
         size = 1 if video.is_live else self.batch_size
         loaded = ((moment, image, self.prepare(image)) for moment, image in video.frames())

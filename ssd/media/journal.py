@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ssd.files import replacing
-from ssd.media.sources import Video
+from ssd.media.sources import Source
 
 JOURNAL = "detections-{}.jsonl"  # of the process of this number
 
@@ -33,7 +33,7 @@ class Records:
     is_done: for each source, whether it was read to its end. Of a video that was not, there may be some records.
     """
 
-    def __init__(self, journals: Sequence[Path], sources: Sequence[Video]):
+    def __init__(self, journals: Sequence[Path], sources: Sequence[Source]):
         self.journals = journals
         self.is_done = np.zeros(len(sources), dtype=bool)
         self.places = np.zeros((len(sources), 3), dtype=np.int64)  # which journal; first byte, end of its lines there
@@ -64,7 +64,7 @@ class Records:
                     place += len(line)
 
 
-def compact(journals: Sequence[Path], into: Path, sources: Sequence[Video]) -> np.ndarray:
+def compact(journals: Sequence[Path], into: Path, sources: Sequence[Source]) -> np.ndarray:
     """Put the lines of the sources that were read to their end into one journal, and remove the others.
 
     Returns for each source whether it was.

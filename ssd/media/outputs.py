@@ -28,7 +28,7 @@ from ssd.data.formats.yolo import write_yolo
 from ssd.detector import Detections
 from ssd.errors import InputError
 from ssd.files import json_list, replacing
-from ssd.media.sources import Sources, Video, film_ending, is_animated
+from ssd.media.sources import Source, Sources, film_ending, is_picture_file
 
 LARGEST_JPEG = 65500  # pixels a side
 DECIMALS = 3  # of a pixel
@@ -47,12 +47,12 @@ COLUMNS = ("image", "frame", "time", "width", "height", "name", "score", "x_min"
 # Names
 
 
-def output_names(pictures: Sequence[Path], videos: Sequence[Video] = ()) -> dict[Video, str]:
+def output_names(pictures: Sequence[Source], videos: Sequence[Source] = ()) -> dict[Source, str]:
     """Path -> name of its annotated copy: the stem and .jpg, or the `film_ending` of a video.
 
     Names that would differ only in case get a number.
     """
-    names: dict[Video, str] = {}
+    names: dict[Source, str] = {}
     taken: set[str] = set()
     repeats: Counter[str] = Counter()
     for path, ending in [(path, ".jpg") for path in pictures] + [(path, film_ending(path)) for path in videos]:
@@ -65,7 +65,7 @@ def output_names(pictures: Sequence[Path], videos: Sequence[Video] = ()) -> dict
     return names
 
 
-def check_output(output: Path, names: Mapping[Video, str]) -> None:
+def check_output(output: Path, names: Mapping[Source, str]) -> None:
     """Raises InputError where an annotated copy would replace an original or lie beside it. names: `output_names`."""
     files = [original for original in names if isinstance(original, Path)]
     originals = {_file_id(path) for original in files for path in _original_and_folders(original)}
@@ -90,10 +90,10 @@ def _file_id(path: str | Path) -> tuple[int, int] | None:
 
 def check_formats(formats: Collection[str], sources: Sources) -> None:
     """Raises InputError where a format cannot hold the detections in these pictures and videos."""
-    films = [video for video in sources.videos if not is_animated(video)]
-    if films and (wrong := sorted(ANNOTATION_FORMATS & set(formats))):
+    others = [source for source in (*sources.pictures, *sources.videos) if not is_picture_file(source)]
+    if others and (wrong := sorted(ANNOTATION_FORMATS & set(formats))):
         raise InputError(
-            f"--save {','.join(wrong)} is for pictures; json, jsonl and csv hold the frames of {films[0]} too"
+            f"--save {','.join(wrong)} is for files of pictures; json, jsonl and csv hold what is in {others[0]} too"
         )
     written_files(formats, sources)
 
@@ -104,7 +104,7 @@ def written_files(formats: Collection[str], sources: Sources) -> list[str]:
     Raises InputError where two pictures would share one.
     """
     files = [SAVED_AS[name] for name in ("json", "jsonl", "csv", "coco") if name in formats]
-    pictures = [*sources.pictures, *filter(is_animated, sources.videos)]
+    pictures = list(filter(is_picture_file, (*sources.pictures, *sources.videos)))
     names = [sources.names[path] for path in pictures]
     for kind, folder, ending in (("voc", "voc/Annotations", ".xml"), ("yolo", "yolo/labels", ".txt")):
         if kind in formats:
@@ -124,7 +124,7 @@ def save_picture(image: Image.Image, path: Path) -> str:
     return path.name
 
 
-def record(path: Video, annotated: str | None, image: Image.Image, detections: Detections) -> dict:
+def record(path: Source, annotated: str | None, image: Image.Image, detections: Detections) -> dict:
     """The record of the picture at `path`. annotated: name of the annotated copy, if any."""
     return {
         "image": str(path),
@@ -145,7 +145,7 @@ def save_records(
     records: Iterable[dict],
     formats: Collection[str],
     class_names: Sequence[str],
-    names: Mapping[Video, str] | None = None,
+    names: Mapping[Source, str] | None = None,
 ) -> list[Note]:
     """Write records in some of SAVED_AS. Returns notes on what a format cannot hold.
 

@@ -19,7 +19,7 @@ VIDEO_ENDINGS = frozenset((
     ".3gp", ".asf", ".avi", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4",
     ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 ))  # fmt: skip
-Video = Path | Stream
+Source = Path | Stream
 
 
 class Sources(NamedTuple):
@@ -28,9 +28,9 @@ class Sources(NamedTuple):
     names: path -> its name below its source's folder, separated by "/". Other sources do not change it.
     """
 
-    pictures: list[Path]
-    videos: list[Video]
-    names: dict[Video, str]
+    pictures: list[Source]
+    videos: list[Source]
+    names: dict[Source, str]
 
 
 def find_sources(sources: Iterable[str | Path], recursive: bool = False, leave_out: Path | None = None) -> Sources:
@@ -42,31 +42,31 @@ def find_sources(sources: Iterable[str | Path], recursive: bool = False, leave_o
     leave_out: a folder that folders and patterns skip.
     Raises InputError where a source names nothing.
     """
-    names: dict[Video, str] = {}
+    names: dict[Source, str] = {}
     for source in map(str, sources):
         folder = _folder_of(Path(source))
         for found in _named_by(source, recursive, leave_out):
             names.setdefault(found, found.name if isinstance(found, Stream) else _name_below(folder, found))
-    is_video = {found: isinstance(found, Stream) or _is_video(found) for found in names}
-    pictures = [found for found in names if isinstance(found, Path) and not is_video[found]]
+    is_video = {found: _is_video(found) for found in names}
+    pictures = [found for found in names if not is_video[found]]
     return Sources(pictures, [found for found in names if is_video[found]], names)
 
 
-def _is_video(path: Path) -> bool:
-    return _ending(path) in VIDEO_ENDINGS or animation.is_animation(path)
+def _is_video(source: Source) -> bool:
+    if isinstance(source, Stream):
+        return _ending(source) not in picture_endings() - {*animation.ENDINGS}  # which may be one
+    return _ending(source) in VIDEO_ENDINGS or animation.is_animation(source)
 
 
-def film_ending(video: Video) -> str:
-    """The ending of a video's annotated copy. A picture at an address is a video of one frame, and becomes a JPEG."""
-    ending = video.suffix.lower()
-    if ending in animation.ENDINGS:
-        return ending
-    return ".jpg" if isinstance(video, Stream) and ending in picture_endings() else ".mp4"
+def film_ending(video: Source) -> str:
+    """The ending of a video's annotated copy."""
+    ending = _ending(video)
+    return ending if ending in animation.ENDINGS else ".mp4"
 
 
-def is_animated(video: Video) -> TypeGuard[Path]:
-    """Whether a video is the file of an animation, which passes for a picture where no frames are expected."""
-    return isinstance(video, Path) and film_ending(video) in animation.ENDINGS
+def is_picture_file(source: Source) -> TypeGuard[Path]:
+    """Whether this is the file of a picture. That of an animation passes for one where no frames are expected."""
+    return isinstance(source, Path) and _ending(source) not in VIDEO_ENDINGS
 
 
 def describe_sources(sources: Sources) -> str:
@@ -95,7 +95,7 @@ def _name_below(folder: Path, path: Path) -> str:
         return path.name
 
 
-def _named_by(text: str, recursive: bool, leave_out: Path | None) -> Sequence[Video]:
+def _named_by(text: str, recursive: bool, leave_out: Path | None) -> Sequence[Source]:
     source = Path(text)
     if os.path.isdir(source):
         return _or_refuse(_in_folder(source, recursive, leave_out), f"{source}: no pictures in this folder")
@@ -116,7 +116,7 @@ def _named_by(text: str, recursive: bool, leave_out: Path | None) -> Sequence[Vi
     raise InputError(f"{source}: no such picture or folder")
 
 
-def _or_refuse(paths: Sequence[Video], message: str) -> Sequence[Video]:
+def _or_refuse(paths: Sequence[Source], message: str) -> Sequence[Source]:
     if not paths:
         raise InputError(message)
     return paths
@@ -140,11 +140,11 @@ def _outside(folder: Path | None, paths: list[Path]) -> list[Path]:
     return [path for path in paths if real not in Path(os.path.realpath(path.parent), "x").parents]
 
 
-def _ending(path: Path) -> str:
-    return path.suffix.lower()
+def _ending(source: Source) -> str:
+    return source.suffix.lower()
 
 
-def read_source_list(path: Path) -> list[Video]:
+def read_source_list(path: Path) -> list[Source]:
     """The paths and addresses in a text file, one a line.
 
     A relative path starts at the working directory or, if there is no such file, at the list's folder.

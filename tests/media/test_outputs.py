@@ -143,7 +143,10 @@ def test_bad_formats(fixed, photos, tmp_path, capsys):
     refused(capsys, detect, [photos / "film.mp4", photos / "**", *args[1:]], "film.mp4: no such picture or folder")
     (photos / "film.mp4").write_bytes(b"")
     refused(
-        capsys, detect, [photos / "film.mp4", *args, "--save", "json,yolo,coco"], "--save coco,yolo is for pictures"
+        capsys,
+        detect,
+        [photos / "film.mp4", *args, "--save", "json,yolo,coco"],
+        "--save coco,yolo is for files",
     )
     assert not (tmp_path / "out").exists()
 

@@ -218,8 +218,8 @@ def test_pictures_at_addresses(fixed, server, tmp_path, monkeypatch, capsys):
     friend = server.replace("http://", "http://me:p%40ss@")
     status, records, copies = run(tmp_path / "out", *(f"{server}/{name}" for name in ("bus.JPG?x=1", "a b.gif")))
     assert status == 0 and copies == ["a_b.gif", "bus.jpg"]
-    assert [(entry["image"], entry["frame"], entry["time"]) for entry in records] == [
-        (f"{server}/bus.JPG?x=1", 0, 0), (f"{server}/a b.gif", 0, 0), (f"{server}/a b.gif", 1, 0.1)
+    assert [(entry["image"], entry.get("frame"), entry.get("time")) for entry in records] == [
+        (f"{server}/bus.JPG?x=1", None, None), (f"{server}/a b.gif", 0, 0), (f"{server}/a b.gif", 1, 0.1)
     ]  # fmt: skip
     with Image.open(tmp_path / "out/bus.jpg") as annotated:
         assert is_drawn(annotated, RED, fixed)
@@ -232,6 +232,7 @@ def test_pictures_at_addresses(fixed, server, tmp_path, monkeypatch, capsys):
     ):
         args = [f"{server}/{name}", "--checkpoint", CHECKPOINT, "--output", tmp_path / name]
         refused(capsys, detect, args, f"{server}/{name}: {words}")
+        refused(capsys, detect, [*args, "--save", "voc"], "--save voc is for files of pictures", name)
 
 
 def test_pictures_without_an_end(fixed, server, tmp_path, capsys):
