@@ -7,11 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import chain
-from multiprocessing.context import get_spawning_popen
-from multiprocessing.heap import BufferWrapper
 from typing import Any, NamedTuple, overload
 
 import numpy as np
+import torch
 
 from ssd.config import create_label_map
 
@@ -191,26 +190,17 @@ class DataList:
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Callable[..., "DataList"], tuple[Any, ...]]:
-        """How to pickle it. A process that is being started receives the columns in shared memory."""
-        if get_spawning_popen():
-            return _from_memory, (self._in_memory, self.class_names)
-        return DataList, (*self.columns.values(), self.class_names)
+        """How to pickle it: as tensors, because PyTorch hands these to other processes in shared memory."""
+        return _from_tensors, (self._tensors, self.class_names)
 
     @cached_property
-    def _in_memory(self) -> dict[str, tuple[BufferWrapper, tuple[int, ...], np.dtype]]:
-        """The columns copied to memory that processes share, once for all of them: (memory, shape, type) of each."""
-        return {name: _in_memory(column) for name, column in self.columns.items()}
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """The columns as tensors. When first handed to a process they move to shared memory, and stay for the next."""
+        return {name: torch.from_numpy(column) for name, column in self.columns.items()}
 
 
-def _in_memory(column):
-    memory = BufferWrapper(max(column.nbytes, 1))  # in /dev/shm, or in a temporary file where that is too small
-    np.ndarray(column.shape, column.dtype, memory.create_memoryview())[...] = column
-    return memory, column.shape, column.dtype
-
-
-def _from_memory(columns, class_names):
-    views = {k: np.ndarray(shape, dtype, memory.create_memoryview()) for k, (memory, shape, dtype) in columns.items()}
-    return DataList(**views, class_names=class_names)
+def _from_tensors(tensors, class_names):
+    return DataList(**{name: tensor.numpy() for name, tensor in tensors.items()}, class_names=class_names)
 
 
 def _owners(offsets):
