@@ -65,6 +65,8 @@ def _divide(offsets, n_images, *columns):
 
 def write_cache(path: Path, key: str, data: DataList) -> None:
     """Write a copy of a data list. Where that is not possible, as in a folder that can only be read, there is none."""
+    if path.exists() and not path.is_file():  # to open a pipe would wait for its reader
+        return
     arrays: dict[str, Any] = {"key": np.array(key), **data.columns}
     with suppress(InputError), replacing(path, sync=False) as file:
         np.savez(file, **arrays)

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import chain, islice, repeat
 from math import isfinite
@@ -74,7 +75,8 @@ def write_data_lists(folder: str | Path, **splits: DataList) -> None:
         for path in list_files(folder, split):
             path.unlink(missing_ok=True)
     for split in SPLITS:
-        cache_file(folder, split).unlink(missing_ok=True)
+        with suppress(OSError):  # one that stays, such as a folder, is not read
+            cache_file(folder, split).unlink()
     for split, data in splits.items():
         with replacing(folder / "label_map.json") as file:
             file.write(f"{json.dumps(data.label_map, indent=1)}\n".encode())

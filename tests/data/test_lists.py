@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -154,6 +155,15 @@ def test_lists_in_a_folder_that_cannot_be_written_to(cached, monkeypatch):
     monkeypatch.setattr("ssd.files.os.replace", refuse)
     assert entries(read_data_list(cached.parent, "train")) == [ENTRY, CROWDS, ENTRY]
     assert sorted(path.suffix for path in cached.parent.iterdir()) == [".json"] * 3
+
+
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", os.mkdir)])
+def test_no_copy_replaces_what_is_no_file(cached, make):
+    cached.unlink()
+    make(cached)
+    data = read_data_list(cached.parent, "train")  # which does not wait for a reader of the pipe
+    assert entries(data) == [ENTRY, CROWDS, ENTRY] and not cached.is_file()
+    write_data_lists(cached.parent, train=data)
 
 
 def refuse(*_):
