@@ -21,7 +21,7 @@ from ssd.data.formats.coco import coco_annotation
 from ssd.data.formats.records import Note
 from ssd.errors import InputError
 from ssd.evaluation.evaluate import DataSetDetections
-from ssd.files import json_list, json_lists, read_json_items, write_texts
+from ssd.files import check_file, json_list, json_lists, read_json_items, write_texts
 
 VOC_PREFIX = "comp4_det_test_"
 COCO_NAME, COCO_TRUTH_NAME = "coco_results.json", "coco_truth.json"
@@ -141,6 +141,7 @@ def _read_voc(folder: Path, data: DataList) -> Iterator[Row]:
         name = file.stem.removeprefix(VOC_PREFIX)
         if name not in data.class_names:
             raise InputError(f"{file}: the data set has no class {name}; remove the file, or name the right data set")
+        check_file(file)
         with open(file, encoding="utf-8-sig", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():

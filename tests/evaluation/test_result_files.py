@@ -268,6 +268,10 @@ def test_bad_folders_and_names(tmp_path):
     (tmp_path / BIRD).touch()
     with pytest.raises(InputError, match="the data set has no class bird"):
         load_results(tmp_path, DATA)
+    (tmp_path / BIRD).rename(tmp_path / "empty")
+    (tmp_path / "comp4_det_test_dog.txt").mkdir()
+    with pytest.raises(InputError, match="comp4_det_test_dog.txt: a folder, not a file"):
+        load_results(tmp_path, DATA)
     nothing = DataSetDetections()
     with pytest.raises(InputError, match="'and/or' cannot be part of a file name"):
         save_results(tmp_path, nothing, images_of([], ["and/or"]))
