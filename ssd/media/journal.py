@@ -19,7 +19,10 @@ JOURNAL = "detections-{}.jsonl"  # of the process of this number
 
 
 def append(path: Path, entry: dict) -> None:
-    """Append a line to a journal. When this returns, the system has it, whatever becomes of the process."""
+    """Append a line to a journal. When this returns, the system has it, whatever becomes of the process.
+
+    Raises OSError, which ends the job; an InputError would be taken for a source that cannot be read.
+    """
     try:
         with open(path, "ab") as file:
             file.write(json.dumps(entry).encode() + b"\n")
