@@ -112,7 +112,7 @@ class Page:
             controls = self._controls()
             model = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1)
         with gr.Column(scale=2, min_width=320):
-            film = gr.Video(label="Detections", interactive=False, buttons=[])
+            film = gr.Video(label="Detections", height=480, interactive=False, buttons=[])
             message = _line_of_text()
             files = gr.File(label="Downloads: video, JSON Lines", file_count="multiple", interactive=False)
         start.click(
