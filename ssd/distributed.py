@@ -39,7 +39,7 @@ def process_group(device_name: str | None, patience: timedelta = PATIENCE) -> It
     wait for one another.
     If another process has ended, this one does so too, silently: that one has said why.
     """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not dist.is_torchelastic_launched():
         yield choose_device(device_name)
         return
     device = _own_device(device_name)
