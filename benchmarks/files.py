@@ -118,5 +118,5 @@ def alone(detector: Detector, paths: Sequence[Path], output: Path) -> dict[str, 
     timed("post-processing", lambda: list(map(select, predictions, batches)))
     copies = timed("drawing", lambda: [one.draw(image) for one, image in zip(found, images, strict=True)])
     rows = list(zip(paths, copies, found, strict=True))
-    timed("writing", lambda: [record(p, save_picture(copy, output / p.name), copy, one) for p, copy, one in rows])
+    timed("writing", lambda: [record(p, save_picture(copy, output / p.name), copy.size, one) for p, copy, one in rows])
     return seconds

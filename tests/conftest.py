@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ssd.data import read_data_list
 settings.register_profile("ssd", deadline=None)  # a slow machine is no failure
 settings.load_profile("ssd")
 torch.set_num_threads(min(torch.get_num_threads(), 4))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what it starts in the background ignore it
 
 
 @pytest.fixture(scope="session")

@@ -139,11 +139,9 @@ def table(detections: Detections) -> list[list]:
 
 
 def records(models: Models, predicted: Predicted, choice: Choice) -> list[dict]:
-    """For each model, its name and what it found, as plain data."""
-    width, height = predicted.size
-    about = {"image": predicted.path.name, "width": width, "height": height}
-    found = choose(models, predicted, choice)
-    return [{"model": name, **about, "detections": detections.to_list()} for name, detections in found.items()]
+    """For each model, its name and the record of what it found."""
+    name, found = Path(predicted.path.name), choose(models, predicted, choice)
+    return [{"model": model, **record(name, None, predicted.size, own)} for model, own in found.items()]
 
 
 def write_files(
@@ -154,7 +152,7 @@ def write_files(
     path, formats = Path(name), ("json", "voc", "yolo")
     sources = Sources([path], [], {path: name})
     copy = save_picture(detections.draw(image), folder / f"{path.stem}.jpg")
-    save_records(folder, [record(path, copy, image, detections)], formats, class_names, sources.names)
+    save_records(folder, [record(path, copy, image.size, detections)], formats, class_names, sources.names)
     return [str(folder / file) for file in (copy, *written_files(formats, sources))]
 
 

@@ -188,8 +188,9 @@ def work(args: Namespace, job: Job, annotator: Annotator) -> int:
 
     def end() -> None:
         notes = job.save()
+        done = ("this time: " if args.resume else "") + summary(counts, time.perf_counter() - start)
         again = "; --resume tries them again" if counts["bad"] else ""
-        print(*notes, summary(counts, time.perf_counter() - start) + again, sep="\n")
+        print(*notes, done + again, sep="\n")
         kinds = [SAVED_AS[name] for name in args.save]
         print(f"{', '.join(kinds if args.no_pictures else ['annotated copies', *kinds])}: {folder}", flush=True)
 

@@ -16,7 +16,7 @@ from ssd.commands.arguments import (
     command,
     parser,
 )
-from ssd.data import DataList, read_data_list
+from ssd.data import DataList, PascalVOCDataset, read_data_list
 from ssd.data.images import lift_pixel_limit
 from ssd.data.lists import validation_split
 from ssd.errors import InputError
@@ -97,11 +97,12 @@ def main(argv: list[str] | None = None) -> None:
             check_outputs(args, data)
             source = Path(args.results) if args.results else find_checkpoint(args.checkpoint)
             predictor = None if args.results else open_model(args, source, device)
+            dataset = dataset_for(predictor.config, args.data, args.split) if predictor else None
             if distributed.rank() == 0:
                 where = f"{args.split} list of {args.data}: {counted(len(data), 'image')}"
                 print(f"{describe(source, predictor)}; {where}", flush=True)
-        if predictor:
-            found = detect_together(args, predictor)
+        if predictor and dataset is not None:
+            found = detect_together(args, predictor, dataset)
         else:
             found = load_results(source, data) if distributed.rank() == 0 else None
     if found is not None:
@@ -161,10 +162,9 @@ def open_model(args: Namespace, checkpoint: Path, device: torch.device) -> Predi
     return as_predictor(model, device, choose_precision(args.precision, device))
 
 
-def detect_together(args: Namespace, predictor: Predictor) -> DataSetDetections | None:
+def detect_together(args: Namespace, predictor: Predictor, dataset: PascalVOCDataset) -> DataSetDetections | None:
     """The model's detections in the whole list, to which each process contributes; None in all but the first."""
-    share = own_share(dataset_for(predictor.config, args.data, args.split))
-    own = detect_dataset(predictor, share, args.batch_size, args.workers, thresholds=thresholds(args))
+    own = detect_dataset(predictor, own_share(dataset), args.batch_size, args.workers, thresholds=thresholds(args))
     shares = distributed.gathered_by_first(own)
     return put_together(shares) if shares else None
 

@@ -101,7 +101,7 @@ class Annotator:
         path, image, detections = found
         name = self.names.get(path)
         drawn = detections.draw(image) if name or self.show else image
-        return record(path, save_picture(drawn, self.output / name) if name else None, image, detections), drawn
+        return record(path, save_picture(drawn, self.output / name) if name else None, image.size, detections), drawn
 
     def video(self, path: Source) -> None:
         """Annotate a video, frame by frame."""
@@ -132,7 +132,7 @@ class Annotator:
         ):
             for number, ((moment, image, detections), drawn) in enumerate(found):
                 frame = {"frame": number, "time": round(moment.time, 6)}
-                self._add(record(path, name, image, detections) | frame, "frames", drawn)
+                self._add(record(path, name, image.size, detections) | frame, "frames", drawn)
                 progress.update()
 
     def _annotate_frame(self, film: FilmWriter | None, found: Found[Moment]) -> tuple[Found[Moment], Image.Image]:

@@ -124,13 +124,13 @@ def save_picture(image: Image.Image, path: Path) -> str:
     return path.name
 
 
-def record(path: Source, annotated: str | None, image: Image.Image, detections: Detections) -> dict:
-    """The record of the picture at `path`. annotated: name of the annotated copy, if any."""
+def record(path: Source, annotated: str | None, size: tuple[int, int], detections: Detections) -> dict:
+    """The record of a picture of this size. annotated: name of the annotated copy, if any."""
     return {
         "image": str(path),
         "annotated": annotated,
-        "width": image.width,
-        "height": image.height,
+        "width": size[0],
+        "height": size[1],
         "detections": [_rounded(found) for found in detections.to_list()],
     }
 

@@ -13,6 +13,7 @@ from ssd.app import results
 from ssd.app.results import Choice, annotate_film, choose, load_models, predict, records, show
 from ssd.data.formats.single import read_single
 from ssd.errors import InputError
+from ssd.media.outputs import record
 from tests.app.conftest import small_model
 from tests.media.test_video import draw_film
 
@@ -80,10 +81,12 @@ def test_files_are_gone_with_the_predictions(models, photo):
 
 
 def test_records_for_programs(models, photo):
-    found = records(models, predict(models, photo), Choice(0.3, 0.45))
+    predicted = predict(models, photo)
+    found = records(models, predicted, Choice(0.3, 0.45))
     assert json.loads(json.dumps(found)) == found
     assert [entry["model"] for entry in found] == list(models)
-    assert found[0]["detections"] == models["a/best.pth"](photo, 0.3).to_list()
+    own = models["a/best.pth"](photo, 0.3)
+    assert found[0] == {"model": "a/best.pth", **record(Path(photo.name), None, predicted.size, own)}
 
 
 def test_short_names_of_models_differ(monkeypatch):

@@ -114,7 +114,7 @@ def told(checkpoint, tmp_path_factory):
     assert status == 2
     assert [Path(entry["image"]).name for entry in records] == ["a good one.png", "zz good one.png"]
     assert sorted(path.name for path in (folder / "out").iterdir()) == [
-        "a good one.jpg", "detections.json", "detections_of.json", "zz good one.jpg",
+        "a good one.jpg", "detections-0.jsonl", "detections.json", "detections_of.json", "zz good one.jpg",
     ]  # fmt: skip
     return files, lines
 

@@ -209,7 +209,7 @@ def test_digits(photos):
     boxes = torch.tensor([[0.1, 1 / 3, 20.123456, 100 / 3]])
     found = Detections(boxes, torch.tensor([1]), torch.tensor([0.1]), ["cat"])
     with Image.open(photos / "b.jpg") as image:
-        kept = record(photos / "b.jpg", "b.jpg", image, found)["detections"]
+        kept = record(photos / "b.jpg", "b.jpg", image.size, found)["detections"]
     assert json.dumps(kept) == '[{"name": "cat", "score": 0.1, "box": [0.1, 0.333, 20.123, 33.333]}]'
     assert np.float32(kept[0]["score"]) == np.float32(0.1)
 
