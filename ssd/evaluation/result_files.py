@@ -15,6 +15,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from ssd.data.columns import DataList
 from ssd.data.formats.coco import coco_annotation
@@ -38,12 +39,14 @@ def save_results(folder: str | Path, found: DataSetDetections, data: DataList) -
     """
     check_names(data)
     ids, columns = list(_image_ids(data.paths)), found.columns()
-    files: dict[str, Iterable[str]] = {
-        f"{VOC_PREFIX}{name}.txt": _voc_lines(columns, label, ids)
-        for label, name in enumerate(data.class_names, start=1)
-    }
-    files[COCO_NAME] = chain(json_list(_coco_entry(*row) for row in _rows(columns)), ["\n"])
-    write_texts(folder, files)
+    with tqdm(total=2 * len(columns[0]), desc="writing", unit="row", delay=1) as progress:
+        files: dict[str, Iterable[str]] = {
+            f"{VOC_PREFIX}{name}.txt": _voc_lines(columns, label, ids, progress)
+            for label, name in enumerate(data.class_names, start=1)
+        }
+        entries = (_coco_entry(*row) for row in _rows(columns, progress=progress))
+        files[COCO_NAME] = chain(json_list(entries), ["\n"])
+        write_texts(folder, files)
 
 
 def save_truth(folder: str | Path, data: DataList) -> list[Note]:
@@ -68,11 +71,15 @@ def save_truth(folder: str | Path, data: DataList) -> list[Note]:
     return [Note(str(path), what, "became crowds")] if n_difficult else []
 
 
-def _rows(columns: Sequence[np.ndarray], chosen: np.ndarray | slice = slice(None)) -> Iterator[tuple]:
+def _rows(
+    columns: Sequence[np.ndarray], chosen: np.ndarray | slice = slice(None), progress: tqdm | None = None
+) -> Iterator[tuple]:
     """Yield the chosen rows as Python's own numbers, which take ten times the memory: few exist at a time."""
     rows = np.arange(len(columns[0]))[chosen]
     for some in np.array_split(rows, 1 + len(rows) // AT_ONCE):
         yield from zip(*(column[some].tolist() for column in columns), strict=True)
+        if progress is not None:
+            progress.update(len(some))
 
 
 def check_names(data: DataList) -> None:
@@ -100,7 +107,7 @@ def load_results(path: str | Path, data: DataList) -> DataSetDetections:
     float32, x_max < x_min or y_max < y_min, or another number of columns; the message names the file and the row.
     """
     path = Path(path)
-    rows = (_read_voc if path.is_dir() else _read_coco)(path, data)
+    rows = tqdm((_read_voc if path.is_dir() else _read_coco)(path, data), desc="reading", unit="detection", delay=1)
     numbers: np.ndarray = np.fromiter(rows, np.dtype((np.float64, 7)))  # (D, 7)
     images, labels = numbers[:, :2].T.astype(np.int64)
     scores, boxes = numbers[:, 2], numbers[:, 3:]
@@ -109,8 +116,8 @@ def load_results(path: str | Path, data: DataList) -> DataSetDetections:
     return DataSetDetections.from_columns(images[order], boxes[order], labels[order], scores[order], len(data))
 
 
-def _voc_lines(columns: Sequence[np.ndarray], label: int, image_ids: Sequence[str]) -> Iterator[str]:
-    for place, (x_min, y_min, x_max, y_max), _, score in _rows(columns, columns[2] == label):
+def _voc_lines(columns: Sequence[np.ndarray], label: int, image_ids: Sequence[str], progress: tqdm) -> Iterator[str]:
+    for place, (x_min, y_min, x_max, y_max), _, score in _rows(columns, columns[2] == label, progress):
         values = (score, x_min + 1, y_min + 1, x_max, y_max)
         yield " ".join([image_ids[place], *(f"{value:.17g}" for value in values)]) + "\n"
 
