@@ -136,7 +136,10 @@ def detect_dataset(
     batches = loader(dataset, workers, batch_size=batch_size, pin_memory=device.type == "cuda")
     found, watch = DataSetDetections(), Stopwatch(device)
     quiet = quiet or distributed.rank() > 0
-    bar = tqdm(total=len(dataset), desc="evaluating", unit="image", dynamic_ncols=True, leave=None, disable=quiet)
+    others = f", share 1 of {distributed.n_processes()}" if distributed.n_processes() > 1 else ""
+    bar = tqdm(
+        total=len(dataset), desc=f"evaluating{others}", unit="image", dynamic_ncols=True, leave=None, disable=quiet
+    )
     with bar:
         for images, true_boxes, true_labels, _ in batches:
             watch.lap("data")

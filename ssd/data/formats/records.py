@@ -7,13 +7,13 @@ that holds them all, which is what the readers take as `images_folder`. They go 
 keep none of them, so that these may be read anew from a file each time.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import inf, isfinite, nan
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from PIL import Image
 from tqdm import tqdm
 
@@ -106,11 +106,11 @@ def read_images(
 
     items: for each image the file that its objects' notes name, the picture's path, and a function that reads its
     objects. description: for the progress bar. notes: on what has been left out before.
-    An image that cannot be read is left out. Many are read in processes, one on each core, because only one thread of a
-    process can parse text at a time. Raises InputError, with the first note, where no image remains.
+    An image that cannot be read is left out. Many are read in processes, as many as PyTorch has threads, because only
+    one thread of a process can parse text at a time. Raises InputError, with the first note, where no image remains.
     """
     images, notes = [], list(notes)
-    workers = (os.cpu_count() or 1) if len(items) >= MANY else 0
+    workers = torch.get_num_threads() if len(items) >= MANY else 0  # OMP_NUM_THREADS, or the cores
     batches = loader(items, workers, partial(_read_batch, Image.MAX_IMAGE_PIXELS), batch_size=BATCH)
     with tqdm(total=len(items), desc=description, unit="image") as progress:
         for batch in batches:
