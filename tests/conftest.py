@@ -17,7 +17,9 @@ from ssd.data import read_data_list
 settings.register_profile("ssd", deadline=None)  # a slow machine is no failure
 settings.load_profile("ssd")
 torch.set_num_threads(min(torch.get_num_threads(), 4))
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what it starts in the background ignore it
+# A shell may have told what it starts in the background to ignore these.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

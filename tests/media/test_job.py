@@ -15,17 +15,13 @@ from ssd.media.video import Moment
 from tests.helpers import small_network
 from tests.helpers.fixed_detector import CHECKPOINT, FixedDetector
 from tests.helpers.scripts import refused
-from tests.long.kill_and_resume_detect import kill_and_resume
+from tests.long.kill_and_resume_detect import content, kill_and_resume
 
 OPTIONS = ["--batch-size", "1", "--save", "json,jsonl,csv", "--checkpoint", CHECKPOINT]
 
 
 def run(output, *args):
     return detect.main([*map(str, args), *OPTIONS, "--output", str(output)])
-
-
-def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture
