@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "ssd" / "__init__.py").read_text(encoding="utf-8"), re.M)[1]
 
 EXTRAS = {
-    "app": ["gradio>=6.31", "av>=14"],
+    "app": ["gradio>=6.31", "av>=14.1"],
     "plots": ["matplotlib"],
     "eval": ["hotcoco"],
     "log": ["tensorboard", "wandb"],

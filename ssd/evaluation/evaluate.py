@@ -135,12 +135,7 @@ def detect_dataset(
     device = predictor.device
     batches = loader(dataset, workers, batch_size=batch_size, pin_memory=device.type == "cuda")
     found, watch = DataSetDetections(), Stopwatch(device)
-    quiet = quiet or distributed.rank() > 0
-    others = f", share 1 of {distributed.n_processes()}" if distributed.n_processes() > 1 else ""
-    bar = tqdm(
-        total=len(dataset), desc=f"evaluating{others}", unit="image", dynamic_ncols=True, leave=None, disable=quiet
-    )
-    with bar:
+    with _progress_bar(len(dataset), quiet) as bar:
         for images, true_boxes, true_labels, _ in batches:
             watch.lap("data")
             predictions = predictor(images)
@@ -159,6 +154,14 @@ def detect_dataset(
             bar.update(len(images))
     found.seconds = watch.seconds
     return found
+
+
+def _progress_bar(n_images: int, quiet: bool) -> tqdm:
+    """Of several processes, only the first shows one, for its share."""
+    n_processes = distributed.n_processes()
+    what = f"evaluating, share 1 of {n_processes}" if n_processes > 1 else "evaluating"
+    quiet = quiet or distributed.rank() > 0
+    return tqdm(total=n_images, desc=what, unit="image", dynamic_ncols=True, leave=None, disable=quiet)
 
 
 def own_share(dataset: PascalVOCDataset) -> PascalVOCDataset:
